@@ -1,0 +1,1 @@
+"""What runs: the command line, the stream, and what its consumers use."""

@@ -1,0 +1,86 @@
+"""Which files a micro-batch is made of. A manifest is the source's offset: decided once, replayed after any crash."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """A file as it was found in the landing folder.
+
+    Attributes:
+        path: absolute URI, percent-encoded (`file:///in/a%20b.csv`).
+        size: bytes.
+        modified: the file's own time, nanoseconds since 1970.
+        etag: the object store's; empty for a local file.
+        found: when the source saw it, nanoseconds since 1970.
+        changed: its path was seen before with other content; it becomes one `file_changed` row.
+    """
+
+    path: str
+    size: int
+    modified: int
+    etag: str = ""
+    found: int = 0
+    changed: bool = False
+
+    @property
+    def local_path(self) -> str:
+        """The path in the local file system."""
+        return unquote(urlsplit(self.path).path)
+
+    @property
+    def content(self) -> tuple[int, int, str]:
+        """What tells this content of the path from another."""
+        return self.size, self.modified, self.etag
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The files of one micro-batch, oldest first; `seq` grows by one with each manifest."""
+
+    seq: int
+    files: tuple[LandedFile, ...] = ()
+
+    @classmethod
+    def from_offset(cls, offset: Mapping[str, Any]) -> Self:
+        """The manifest in a source offset, as `to_offset` made it."""
+        return cls(offset["seq"], tuple(LandedFile(**entry) for entry in offset["files"]))
+
+    def to_offset(self) -> dict[str, Any]:
+        """The JSON value that Spark keeps in its offset log."""
+        return {"seq": self.seq, "files": [asdict(file) for file in self.files]}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over paths and contents: the same files give the same digest, whenever they were found."""
+        text = json.dumps([[f.path, *f.content, f.changed] for f in self.files], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.size for file in self.files)
+
+
+def source_file(file: LandedFile, landing: str) -> str:
+    """A file's name in the tables: relative to the landing folder (an absolute URI), `/`, unescaped."""
+    root = landing.rstrip("/") + "/"
+    return unquote(file.path[len(root) :] if file.path.startswith(root) else file.path)
+
+
+def by_bytes(files: Sequence[LandedFile], size: int) -> list[list[LandedFile]]:
+    """The files in order, in groups of about `size` bytes."""
+    groups: list[list[LandedFile]] = []
+    room = 0
+    for file in files:
+        if not groups or room < file.size:
+            groups.append([])
+            room = size
+        groups[-1].append(file)
+        room -= file.size
+    return groups

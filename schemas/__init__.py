@@ -1,0 +1,10 @@
+"""What every part of streamscore agrees on; imports neither `jobs` nor `training`.
+
+errors      the one error tree, with exit codes and HTTP statuses
+reasons     the reason codes of the quarantine
+feed        what a CSV file of a feed looks like; `schemas/<feed>.yaml`
+settings    flag > environment > profile > default
+signature   the contract between a feed and a model's signature
+tables      the columns of predictions, quarantine, batches and events
+registry    model versions in MLflow: resolve, promote, list
+"""

@@ -1,0 +1,198 @@
+"""A feed: what its CSV files look like and which model scores them. One YAML file each, no code."""
+
+import difflib
+import functools
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import FeedError
+
+PACKAGED = Path(__file__).parent
+
+TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+# columns that the stream adds to every prediction
+RESERVED = frozenset(
+    "prediction model_name model_version model_run_id batch_id source_file source_line landed_at predicted_at".split()
+)
+
+
+def snake_case(name: str) -> str:
+    """A column name that Delta accepts: `fixed acidity` → `fixed_acidity`, `pH` → `ph`, `bornAt` → `born_at`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"\W+", "_", words).strip("_").lower()
+
+
+class Column(BaseModel):
+    """One column: its name in the CSV header, its type, and what its values may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    type: Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
+    role: Literal["feature", "key", "time", "target", "carry"] = "feature"
+    nullable: bool = False
+    min: float | None = None
+    max: float | None = None
+    allowed: tuple[str | int | float | bool, ...] | None = None
+    finite: bool = True
+
+    @property
+    def table_name(self) -> str:
+        """The column's name in the tables."""
+        return snake_case(self.name)
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The column's type in Arrow and in the tables."""
+        return TYPES[self.type]
+
+    @model_validator(mode="after")
+    def _bounds_need_numbers(self) -> Self:
+        if (self.min is not None or self.max is not None) and self.type not in ("int", "long", "float", "double"):
+            raise ValueError(f"column '{self.name}' is {self.type}; min and max are for numbers")
+        return self
+
+
+class Dialect(BaseModel):
+    """How the CSV text is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    quote: str = Field('"', min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    null_values: tuple[str, ...] = ("",)
+    header: Literal["exact", "ignore_case"] = "exact"
+    extra_columns: Literal["refuse", "ignore"] = "refuse"
+
+
+class Feed(BaseModel):
+    """The contract of one kind of CSV file: dialect, columns, and the model that scores it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(functools.cached_property,))
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: Literal["rows", "series"] = "rows"
+    model: str = ""
+    csv: Dialect = Dialect()
+    columns: tuple[Column, ...] = Field(min_length=1)
+
+    @property
+    def model_uri(self) -> str:
+        """The registry URI that the stream follows; `models:/<feed>@production` unless the feed says otherwise."""
+        return self.model or f"models:/{self.name}@production"
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that the model sees, in the feed's order."""
+        return tuple(c for c in self.columns if c.role == "feature")
+
+    @property
+    def target(self) -> Column | None:
+        """The column that the model predicts; it may be absent from landed files."""
+        return next((c for c in self.columns if c.role == "target"), None)
+
+    @functools.cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The feed's columns under their table names, the original name as metadata.
+
+        All nullable: what may be null is checked before a row is written, and a feed may be relaxed later.
+        """
+        return pa.schema(
+            pa.field(c.table_name, c.arrow_type, metadata={"original_name": c.name}) for c in self.columns
+        )
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_free(self) -> Self:
+        seen: dict[str, str] = {}
+        for column in self.columns:
+            if column.table_name in RESERVED:
+                raise ValueError(f"column '{column.name}': the stream adds a column of that name; rename it")
+            if not column.table_name:
+                raise ValueError(f"column '{column.name}' has no letter or digit in its name")
+            if (other := seen.setdefault(column.table_name, column.name)) is not column.name:
+                raise ValueError(f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables")
+        if not self.features:
+            raise ValueError("no column has the role 'feature'")
+        if sum(c.role == "target" for c in self.columns) > 1:
+            raise ValueError("more than one column has the role 'target'")
+        return self
+
+
+def feed_folders() -> list[Path]:
+    """Where feeds are looked for: `./schemas` first, then those that come with streamscore."""
+    return [Path.cwd() / "schemas", PACKAGED]
+
+
+def feed_names() -> list[str]:
+    """The names of all feeds that can be loaded from here."""
+    return sorted({p.stem for folder in feed_folders() for p in folder.glob("*.yaml")})
+
+
+def load_feed(name: str) -> Feed:
+    """The feed of that name.
+
+    Raises:
+        FeedError: no such file, or it is wrong; names the file, the key, what was found and wanted.
+    """
+    for folder in feed_folders():
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            return read_feed(path)
+    near = difflib.get_close_matches(name, feed_names(), 1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise FeedError(
+        f"no feed '{name}': {hint}feeds here: {', '.join(feed_names())}; "
+        f"to add one: streamscore schema --from-model URI > schemas/{name}.yaml"
+    )
+
+
+def read_feed(path: Path) -> Feed:
+    """The feed in a YAML file.
+
+    Raises:
+        FeedError: the file is not a feed; names the key, what was found and wanted.
+    """
+    try:
+        return Feed.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except yaml.YAMLError as error:
+        raise FeedError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise FeedError(f"{path}: {first_problem(error, Feed)}") from error
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first finding of pydantic in one line: the key, what was found and wanted, the nearest known key."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or model.__name__.lower()
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(model, problem["loc"])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
+        return f"unknown key '{where}'; " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}")
+    message = problem["msg"].removeprefix("Value error, ")
+    found = "" if problem["type"] in ("missing", "value_error") else f", found {problem['input']!r}"
+    return f"'{where}': {message}{found}"
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)), model)
+    return sorted(model.model_fields)

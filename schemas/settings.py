@@ -1,0 +1,172 @@
+"""Settings: flag > environment (`STREAMSCORE_…`) > `conf/<profile>.yaml` > default. Typed; unknown keys are refused.
+
+Built once at the edge by `load_settings` and handed down; nothing below reads the environment.
+Secrets are never settings: they come from the environment or the cloud's own chain.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from schemas.errors import SettingsError
+from schemas.feed import first_problem
+
+PACKAGED = Path(__file__).parent.parent / "conf"
+PREFIX = "STREAMSCORE_"
+NOT_SETTINGS = frozenset({"PROFILE", "FAIL_AT", "PID_FILE"})  # read elsewhere
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Registry(_Block):
+    """Where models come from; empty URIs leave the choice to MLflow's own variables, then to `var/`."""
+
+    tracking_uri: str = ""
+    registry_uri: str = ""
+    poll_seconds: float = Field(2.0, gt=0)
+
+
+class Tables(_Block):
+    """Where the tables are, and who writes them: delta-rs, or Spark for catalogs that need it."""
+
+    path: str = "var/tables/{feed}"
+    writer: Literal["delta-rs", "delta-spark"] = "delta-rs"
+    checkpoint_every: int = Field(100, gt=0)  # commits between two checkpoints of a table's log
+
+
+class Streaming(_Block):
+    """How micro-batches are cut and where they are scored."""
+
+    mode: Literal["auto", "driver", "executors"] = "auto"
+    trigger: str = "0s"
+    max_files: int = Field(1000, gt=0)
+    max_bytes: int = Field(256 * 2**20, gt=0)
+    clean: Literal["off", "archive", "delete"] = "off"
+    # auto: up to here the driver scores; above it, executors on more than one machine pay for their Spark job
+    driver_bytes: int = Field(64 * 2**20, ge=0)
+    chunk_rows: int = Field(65_536, gt=0)  # rows in one predict call
+    full_look_seconds: float = Field(60.0, gt=0)  # between two listings of the landing folder
+
+
+class Spark(_Block):
+    """Spark's own settings; `conf` is passed on as it stands."""
+
+    master: str = "local[*]"
+    driver_memory: str = "1g"
+    conf: dict[str, str] = {}
+
+
+class Metrics(_Block):
+    """Prometheus metrics of a run; port 0 serves none."""
+
+    port: int = Field(0, ge=0, le=65535)
+    host: str = "127.0.0.1"
+
+
+class Testing(_Block):
+    """For tests of streamscore only."""
+
+    fail_points: bool = False
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    profile: str = "local"
+    landing: str = "var/landing/{feed}"
+    checkpoint: str = "var/checkpoints/{feed}"
+    model_uri: str = ""
+    registry: Registry = Registry()
+    tables: Tables = Tables()
+    streaming: Streaming = Streaming()
+    spark: Spark = Spark()
+    metrics: Metrics = Metrics()
+    testing: Testing = Testing()
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        profile = YamlConfigSettingsSource(settings_cls, settings_cls.model_config.get("yaml_file"))
+        return init_settings, env_settings, profile
+
+
+def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of this command.
+
+    Args:
+        profile: the name of a file in `./conf` or of a packaged one; `$STREAMSCORE_PROFILE`, then `local`.
+        flags: dotted keys and the values given on the command line; None means not given.
+
+    Raises:
+        SettingsError: names the flag, variable or file, what was found and wanted, and the nearest known key.
+    """
+    profile = profile or os.environ.get(PREFIX + "PROFILE") or "local"
+    path = _profile_path(profile)
+    _refuse_unknown_variables()
+
+    class OfProfile(Settings):
+        model_config = SettingsConfigDict(yaml_file=path)
+
+    try:
+        return OfProfile(**_nested(flags or {}) | {"profile": profile})
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise SettingsError(
+            f"setting {first_problem(error, Settings)} (flags, {PREFIX}* or {path}); see docs/settings.md"
+        ) from error
+
+
+def _profile_path(profile: str) -> Path:
+    folders = [Path.cwd() / "conf", PACKAGED]
+    for folder in folders:
+        if (path := folder / f"{profile}.yaml").is_file():
+            return path
+    known = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
+    near = difflib.get_close_matches(profile, known, 1)
+    raise SettingsError(
+        f"no profile '{profile}': {f'did you mean {near[0]!r}? ' if near else ''}"
+        f"known: {', '.join(known)}; a profile is a file conf/<profile>.yaml"
+    )
+
+
+def _refuse_unknown_variables() -> None:
+    known = {name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    for block, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known |= {f"{block}__{name}".upper() for name in field.annotation.model_fields}
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise SettingsError(
+                f"unknown variable {variable}: " + (f"did you mean {PREFIX}{near[0]}?" if near else "unset it")
+            )
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is not None:
+            block = nested
+            *blocks, last = key.split(".")
+            for name in blocks:
+                block = block.setdefault(name, {})
+            block[last] = value
+    return nested
