@@ -1,0 +1,38 @@
+# Everything a newcomer needs; `make` alone lists the targets.
+PYTHON ?= python3
+KILLS ?= 200
+export PYTHON
+
+.PHONY: help setup demo test lint check bench faults lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+setup: ## prepare .venv and .jars inside this folder
+	@conf/setup.sh
+
+demo: setup ## train a model, stream CSV files, show the predictions
+	@.venv/bin/streamscore demo
+
+test: setup ## run the test suite
+	@.venv/bin/python -m pytest tests
+
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+check: lint ## what CI asks before the tests
+
+bench: setup ## measure against the contestants
+	@.venv/bin/python -m benchmarks
+
+faults: setup ## kill the stream KILLS times (default 200) and compare with the batch oracle
+	@.venv/bin/python -m pytest tests/faults -m "faults or faults_long" --kills $(KILLS)
+
+lock: setup ## resolve requirements.lock again from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --group dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove what make set up and the caches; var/ (registry, tables) stays
+	rm -rf .venv .jars dist .pytest_cache .mypy_cache .ruff_cache
