@@ -3,7 +3,9 @@
 manifest    which files a micro-batch is made of: the source's offset
 landing     finding new, settled files in the landing folder
 ledger      what was found, durably, beside the checkpoint
-source      the Spark data source over the three
+archive     what becomes of a file after its batch
+find        from one manifest to the next
+source      the Spark data source over it
 read        CSV files in, typed rows and rejects out, by header name
 validate    nulls, ranges, allowed values
 model       a version of the registry, ready to predict

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class LandedFile:
     @property
     def local_path(self) -> str:
         """The path in the local file system."""
-        return unquote(urlsplit(self.path).path)
+        return unquote(urlsplit(self.path).path, errors="surrogateescape")
 
     @property
     def content(self) -> tuple[int, int, str]:
@@ -70,7 +70,8 @@ class Manifest:
 def source_file(file: LandedFile, landing: str) -> str:
     """A file's name in the tables: relative to the landing folder (an absolute URI), `/`, unescaped."""
     root = landing.rstrip("/") + "/"
-    return unquote(file.path[len(root) :] if file.path.startswith(root) else file.path)
+    name = file.path[len(root) :] if file.path.startswith(root) else file.path
+    return unquote_to_bytes(name).decode("utf-8", "backslashreplace")
 
 
 def by_bytes(files: Sequence[LandedFile], size: int) -> list[list[LandedFile]]:

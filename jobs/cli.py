@@ -1,0 +1,269 @@
+"""The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import StreamscoreError
+from schemas.feed import load_feed
+from schemas.settings import load_settings
+
+app = typer.Typer(
+    help="CSV files in, predictions in a Delta table: low latency, exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Any command takes --debug for a traceback. Exit codes: 0 done, 2 usage or settings, 3 contract or gate, "
+    "4 registry, 5 storage, 75 try again later.",
+)
+out = Console(highlight=False)
+
+FeedName = Annotated[str, typer.Argument(metavar="FEED", help="A feed: the name of a file in schemas/.")]
+Profile = Annotated[str | None, typer.Option(help="A file in conf/ [default: local].")]
+Folder = Annotated[str | None, typer.Option(metavar="DIR")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `streamscore` command; ends the process with the exit code of what happened."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        app([a for a in arguments if a != "--debug"], prog_name="streamscore")
+    except StreamscoreError as error:
+        if debug:
+            raise
+        print(f"streamscore: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        said = " ".join(str(error).split())[:500]
+        print(f"streamscore: unexpected {type(error).__name__}: {said}; the whole story: --debug", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def run(
+    feed: FeedName,
+    trigger: Annotated[
+        str | None, typer.Option(help="0s, '5 minutes' or available-now (once is the same) [default: 0s].")
+    ] = None,
+    landing: Folder = None,
+    tables: Folder = None,
+    checkpoint: Folder = None,
+    model_uri: Annotated[str | None, typer.Option(help="Instead of the feed's: models:/…, runs:/….")] = None,
+    max_files: Annotated[int | None, typer.Option(help="In one micro-batch [default: 1000].")] = None,
+    clean: Annotated[
+        Literal["off", "archive", "delete"] | None, typer.Option(help="Processed files [default: off].")
+    ] = None,
+    mode: Annotated[
+        Literal["auto", "driver", "executors"] | None, typer.Option(help="Where to score [default: auto].")
+    ] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
+    recover: Annotated[bool, typer.Option("--recover", help="Start over with a new checkpoint; the tables say what is done.")] = False,
+    profile: Profile = None,
+) -> None:
+    """Stream a feed: landed files in, predictions and rejects out, until SIGTERM or Ctrl-C."""
+    from jobs.stream import run as run_stream
+    from jobs.streaming.progress import configure_logging
+
+    settings = load_settings(
+        profile,
+        {
+            "streaming.trigger": trigger,
+            "landing": landing,
+            "tables.path": tables,
+            "checkpoint": checkpoint,
+            "model_uri": model_uri,
+            "streaming.max_files": max_files,
+            "streaming.clean": clean,
+            "streaming.mode": mode,
+            "metrics.port": metrics_port,
+        },
+    )
+    if settings.streaming.trigger == "once":
+        print("streamscore: --trigger once is deprecated in Spark and run as available-now", file=sys.stderr)
+    configure_logging(debug=False)
+    run_stream(load_feed(feed), settings, recover=recover, show_progress=sys.stderr.isatty())
+
+
+@app.command()
+def status(
+    feed: FeedName,
+    landing: Folder = None,
+    tables: Folder = None,
+    checkpoint: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    profile: Profile = None,
+) -> None:
+    """What a feed's stream has done, from its tables and ledger alone; starts no Spark."""
+    from jobs.status import read_status, show_status
+
+    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    show_status(read_status(load_feed(feed), settings), out, as_json=as_json)
+
+
+@app.command()
+def replay(
+    feed: FeedName,
+    reason: Annotated[list[str] | None, typer.Option(help="A reason code; may be given again.")] = None,
+    file: Annotated[str | None, typer.Option(help="Of this source_file only.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Of this batch_id only.")] = None,
+    landing: Folder = None,
+    tables: Folder = None,
+    checkpoint: Folder = None,
+    profile: Profile = None,
+) -> None:
+    """Land quarantined rows again, under their own header; the same selection twice lands nothing new."""
+    from jobs.replay import Selection, replay_rows
+
+    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    done = replay_rows(load_feed(feed), settings, Selection(tuple(reason or ()), file, batch))
+    out.print(done.message)
+
+
+@app.command()
+def train(
+    feed: FeedName,
+    data: Annotated[Path | None, typer.Option(metavar="CSV", help="[default: var/data/FEED.csv, else a sample].")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Put the version into Production.")] = False,
+    profile: Profile = None,
+) -> None:
+    """Fit, evaluate and register a model for a feed."""
+    from schemas.registry import open_registry
+    from training.pipeline import train as train_model
+
+    with _working("training"):
+        result = train_model(load_feed(feed), data, open_registry(load_settings(profile)), promote)
+    table = Table("", "held-out", title=f"{result.name} v{result.version}", title_justify="left")
+    for name, value in result.metrics.items():
+        table.add_row(name, f"{value:.4f}")
+    out.print(table)
+    out.print(f"{result.rows:,} rows of {result.source}, sha256 {result.digest[:12]}…, run {result.run_id}")
+    if result.promotion:
+        out.print(f"in Production: v{result.version}; next: streamscore run {feed}")
+    else:
+        out.print(f"registered; next: streamscore promote {result.name} {result.version}")
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    version: Annotated[str, typer.Argument(help="Its version.")],
+    feed: Annotated[str | None, typer.Option(help="The feed it must fit [default: the feed of the model's name].")] = None,
+    profile: Profile = None,
+) -> None:
+    """Put a version into Production: stage and alias; exit 3 if it does not fit the feed."""
+    from schemas.registry import open_registry
+
+    with _working("promoting"):
+        done = open_registry(load_settings(profile)).promote(name, version, load_feed(feed or name))
+    before = f", before it v{done.previous}" if done.previous else ""
+    out.print(f"{name} v{version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
+
+
+@app.command()
+def models(name: Annotated[str, typer.Argument(help="A registered model.")], profile: Profile = None) -> None:
+    """List the versions of a model, newest first."""
+    from schemas.registry import PROMOTED_AT, PROMOTED_BY, open_registry
+
+    found = open_registry(load_settings(profile)).versions(name)
+    table = Table("version", "stage", "aliases", "created (UTC)", "rmse", "promoted by", "promoted at", "run")
+    for v in found:
+        rmse = f"{v.metrics['rmse']:.4f}" if "rmse" in v.metrics else ""
+        stage = "" if v.stage == "None" else v.stage
+        who, when = v.tags.get(PROMOTED_BY, ""), v.tags.get(PROMOTED_AT, "")
+        table.add_row(v.version, stage, ", ".join(v.aliases), f"{v.created:%Y-%m-%d %H:%M}", rmse, who, when, v.run_id[:8])
+    out.print(table)
+
+
+@app.command()
+def sample(
+    feed: FeedName,
+    rows: Annotated[int, typer.Option(help="In all files together.")] = 1000,
+    files: Annotated[int, typer.Option()] = 10,
+    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="[default: the landing folder].")] = None,
+    bad: Annotated[float, typer.Option(help="The ratio of rows that are spoiled, 0 to 1.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Equal arguments give equal bytes.")] = 0,
+    profile: Profile = None,
+) -> None:
+    """Make up CSV files for a feed."""
+    from training.sample import sample as make_sample
+
+    settings = load_settings(profile)
+    done = make_sample(load_feed(feed), rows, files, out_dir or Path(settings.landing.format(feed=feed)), bad, seed)
+    spoiled = f", {done.bad_rows:,} of them spoiled" if done.bad_rows else ""
+    out.print(f"{done.rows:,} rows in {done.files:,} files{spoiled}: {done.paths[0].parent}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A public data set: wine_quality.")],
+    source: Annotated[str | None, typer.Option(help="A path or URL instead of the pinned one.")] = None,
+) -> None:
+    """Download a public data set and check its digest."""
+    from training.fetch import fetch as fetch_data
+
+    out.print(f"{fetch_data(name, source)}; next: streamscore train {name} --promote")
+
+
+@app.command()
+def schema(
+    from_model: Annotated[str, typer.Option(help="A model URI.")],
+    name: Annotated[str | None, typer.Option(help="The feed's name [default: the model's].")] = None,
+    profile: Profile = None,
+) -> None:
+    """Write a feed from a model's signature: streamscore schema --from-model models:/N/1 > schemas/N.yaml."""
+    from schemas.model_uri import registered_name
+    from schemas.propose import feed_from_signature
+    from schemas.registry import open_registry, signature
+
+    registry = open_registry(load_settings(profile))
+    ref = registry.resolve(from_model)
+    path = registry.download(ref, Path("var/models"))
+    print(feed_from_signature(name or registered_name(from_model) or ref.name, signature(path), from_model), end="")
+
+
+@app.command()
+def doctor(
+    feed: Annotated[str, typer.Argument(metavar="FEED")] = "wine_quality",
+    landing: Folder = None,
+    tables: Folder = None,
+    checkpoint: Folder = None,
+    profile: Profile = None,
+) -> None:
+    """Check Java, versions, registry, landing, tables and checkpoint; one fix for each failure."""
+    from jobs.doctor import examine, show
+
+    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    sys.exit(show(examine(load_feed(feed), settings), out))
+
+
+@app.command()
+def demo(
+    keep_running: Annotated[bool, typer.Option("--keep-running", help="Leave the stream on afterwards.")] = False,
+) -> None:
+    """Train and register a model, stream made-up files, show the predictions; all under var/demo."""
+    from jobs.demo import run_demo
+
+    run_demo(out, keep_running=keep_running)
+
+
+def _working(what: str) -> contextlib.AbstractContextManager[object]:
+    """A spinner on a terminal, nothing elsewhere."""
+    return out.status(what) if out.is_terminal else contextlib.nullcontext()
+
+
+
+
+if __name__ == "__main__":
+    main()

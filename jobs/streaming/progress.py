@@ -1,0 +1,158 @@
+"""What a run shows of itself: one structured log line a micro-batch, Prometheus metrics, a progress bar for catch-up."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jobs.streaming.landing import ENDINGS, HIDDEN
+from schemas.errors import SettingsError
+from schemas.feed import Feed
+from schemas.settings import Metrics
+
+SECONDS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    """A micro-batch that is committed.
+
+    Attributes:
+        rows, rejects: predictions and quarantined rows.
+        reasons: rejects by reason.
+        seconds: from its start to its commit.
+        lag: from the moment its first file was found to its commit, seconds.
+        where: `driver` or `executors`; `skipped` if it was in already.
+    """
+
+    batch_id: int
+    files: int
+    rows: int
+    rejects: int
+    reasons: Mapping[str, int]
+    model_version: str
+    seconds: float
+    lag: float
+    where: str
+
+
+class RunMetrics:
+    """The metrics of one run; units are in the names."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.registry = CollectorRegistry()
+        of = {"registry": self.registry, "labelnames": ["feed"]}
+        self._feed = feed.name
+        self._rows = Counter("streamscore_rows_total", "Rows predicted.", **of)
+        self._rejects = Counter(
+            "streamscore_rejects_total", "Rows quarantined.", ["feed", "reason"], registry=self.registry
+        )
+        self._files = Counter("streamscore_files_total", "Files processed.", **of)
+        self._batch = Histogram("streamscore_batch_seconds", "A micro-batch, start to commit.", buckets=SECONDS, **of)
+        self._lag = Histogram(
+            "streamscore_file_to_commit_seconds", "From finding a file to its commit.", buckets=SECONDS, **of
+        )
+        self._model = Gauge(
+            "streamscore_model_info", "1 for the version that scores.", ["feed", "model", "version"], registry=self.registry
+        )
+        self._swaps = Counter("streamscore_model_swaps_total", "Versions that took over.", **of)
+        self._refusals = Counter("streamscore_model_refusals_total", "Versions refused.", **of)
+        for counter in (self._rows, self._files, self._swaps, self._refusals):
+            counter.labels(self._feed)
+
+    def serve(self, metrics: Metrics) -> None:
+        """Answer Prometheus on the port of the settings.
+
+        Raises:
+            SettingsError: the port is taken.
+        """
+        if metrics.port:
+            try:
+                start_http_server(metrics.port, metrics.host, self.registry)
+            except OSError as error:
+                raise SettingsError(
+                    f"--metrics-port {metrics.port}: {error.strerror}; wanted a free port on {metrics.host}; choose another"
+                ) from error
+
+    def model(self, name: str, version: str) -> None:
+        """This version scores from now on."""
+        self._model.clear()
+        self._model.labels(self._feed, name, version).set(1)
+
+    def event(self, kind: str) -> None:
+        """Count a swap or a refusal."""
+        if kind == "swapped":
+            self._swaps.labels(self._feed).inc()
+        elif kind == "refused":
+            self._refusals.labels(self._feed).inc()
+
+    def batch(self, done: BatchDone) -> None:
+        """Count a micro-batch."""
+        self._rows.labels(self._feed).inc(done.rows)
+        self._files.labels(self._feed).inc(done.files)
+        for reason, count in done.reasons.items():
+            self._rejects.labels(self._feed, reason).inc(count)
+        self._batch.labels(self._feed).observe(done.seconds)
+        self._lag.labels(self._feed).observe(done.lag)
+
+
+class Display:
+    """A progress bar on a terminal, for runs that end: files, rows, rows/s, rejects."""
+
+    def __init__(self, landing: Path, show: bool) -> None:
+        self._rows = self._rejects = 0
+        self._begun = time.monotonic()
+        self._bar: Progress | None = None
+        if show:
+            columns = "[bold]files", BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("starting", total=count_files(landing))
+            self._bar.start()
+
+    def batch(self, done: BatchDone) -> None:
+        """Move on by a micro-batch."""
+        if self._bar is None:
+            return
+        if self._rows == self._rejects == 0:
+            self._begun = time.monotonic() - done.seconds
+        self._rows += done.rows
+        self._rejects += done.rejects
+        speed = (self._rows + self._rejects) / max(time.monotonic() - self._begun, 1e-3)
+        text = f"{self._rows:,} rows, {speed:,.0f} rows/s, {self._rejects:,} rejects"
+        self._bar.update(self._task, advance=done.files, description=text)
+
+    def close(self) -> None:
+        """Leave the last state standing."""
+        if self._bar:
+            self._bar.stop()
+
+
+def count_files(landing: Path) -> int:
+    """Files in a landing folder, processed or not."""
+    return sum(
+        1
+        for path in landing.rglob("*")
+        if path.name.lower().endswith(ENDINGS)
+        and not any(part.startswith(HIDDEN) for part in path.relative_to(landing).parts)
+    )
+
+
+def configure_logging(*, debug: bool) -> None:
+    """One JSON line an entry on standard error, times in UTC."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

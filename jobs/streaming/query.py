@@ -1,0 +1,131 @@
+"""The micro-batch, from its offset to its commit: what Spark's `foreachBatch` calls."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.streaming.archive import Archive
+from jobs.streaming.commit import Batch, Commit, Writer, commit, committed
+from jobs.streaming.executors import score_on_executors
+from jobs.streaming.failpoints import fail_at
+from jobs.streaming.follow import Follower
+from jobs.streaming.manifest import LandedFile, Manifest
+from jobs.streaming.parts import Parts
+from jobs.streaming.progress import BatchDone
+from jobs.streaming.tables import Tables
+from jobs.streaming.work import Work, score_to_parts
+from schemas.errors import StreamscoreError
+from schemas.feed import Feed
+from schemas.settings import Streaming
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Report = Callable[[BatchDone, Commit | None], None]
+
+
+class MicroBatches:
+    """The micro-batches of one stream, one at a time.
+
+    Attributes:
+        error: what ended the stream, if one of our own errors did.
+        last: the newest manifest that is committed.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        streaming: Streaming,
+        *,
+        checkpoint: Path,
+        app_id: str,
+        landing: str,
+        tables: Tables,
+        writer: Writer,
+        follower: Follower,
+        archive: Archive,
+        report: Report,
+    ) -> None:
+        self._feed, self._streaming = feed, streaming
+        self._offsets, self._app_id, self._landing = checkpoint / "offsets", app_id, landing
+        self._tables, self._writer, self._follower = tables, writer, follower
+        self._archive, self._report = archive, report
+        self._running = threading.Lock()
+        self.error: Exception | None = None
+        self.last: tuple[int, Manifest] | None = None
+
+    def __call__(self, frame: "DataFrame", batch_id: int) -> None:
+        """One micro-batch, exactly once.
+
+        1. What it is made of.  2. Nothing to do if it is in.  3. Score it with the model recorded for it.
+        4. Commit it.  A crash anywhere is repaired by the same call again.
+        """
+        with self._running:
+            begun = time.time()
+            try:
+                fail_at("offset:after", batch_id)
+                manifest = self._manifest(frame, batch_id)  # 1
+                if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
+                    self._report(_done(batch_id, manifest, None, "", begun, "skipped"), None)
+                else:
+                    self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
+                self.last = batch_id, manifest
+                fail_at("spark_commit:before", batch_id)
+            except StreamscoreError as error:
+                self.error = error
+                raise
+
+    def finish(self) -> None:
+        """Wait for the micro-batch that is running, and begin no other."""
+        self._running.acquire()
+
+    def _score_and_commit(self, frame: "DataFrame", batch_id: int, manifest: Manifest, begun: float) -> None:
+        model = self._follower.for_batch(batch_id)
+        batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
+        work = Work(self._feed, batch, self._tables.folders, self._landing, self._streaming.chunk_rows)
+        here = self._in_driver(manifest)
+        parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
+        fail_at("parts:after", batch_id)
+        self._archive.note_refused(parts.refused)
+        done = commit(parts, batch, self._tables, self._writer)
+        where = "driver" if here else "executors"
+        self._report(_done(batch_id, manifest, parts, model.version, begun, where), done)
+
+    def _in_driver(self, manifest: Manifest) -> bool:
+        if self._streaming.mode == "auto":
+            return manifest.bytes <= self._streaming.driver_bytes
+        return self._streaming.mode == "driver"
+
+    def _manifest(self, frame: "DataFrame", batch_id: int) -> Manifest:
+        """From the offset that Spark wrote before it called us: no Spark job for a small batch.
+
+        The file holds a version, a line of metadata, and a line for each source. Where it reads otherwise, the
+        DataFrame says the same for 30-45 ms.
+        """
+        try:
+            lines = (self._offsets / str(batch_id)).read_text("utf-8").splitlines()
+            return Manifest.from_offset(json.loads(lines[2]))
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            files = tuple(LandedFile(**row.asDict()) for row in frame.collect())
+            return Manifest(batch_id + 1, files)
+
+
+def _done(
+    batch_id: int, manifest: Manifest, parts: Parts | None, version: str, begun: float, where: str
+) -> BatchDone:
+    now = time.time()
+    found = min((f.found for f in manifest.files), default=0) / 1e9
+    return BatchDone(
+        batch_id=batch_id,
+        files=len(manifest.files),
+        rows=sum(c.predictions for c in parts.counts.values()) if parts else 0,
+        rejects=sum(c.rejects or 0 for c in parts.counts.values()) if parts else 0,
+        reasons=parts.reasons if parts else {},
+        model_version=version,
+        seconds=now - begun,
+        lag=now - found if found else 0.0,
+        where=where,
+    )

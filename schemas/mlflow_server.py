@@ -1,0 +1,81 @@
+"""MLflow itself: imported late, quiet, without telemetry, and giving up in bounded time."""
+
+import functools
+import logging
+import os
+import re
+import socket
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from schemas.errors import RegistryError
+
+# Set where the environment says nothing. MLflow's own limits are 7 retries of 120 s: minutes for a server that is down.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def import_mlflow() -> Any:
+    """The module `mlflow`; its first import takes 1 to 5 seconds."""
+    _quieten()
+    import mlflow
+
+    return mlflow
+
+
+@functools.cache
+def _quieten() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # stages are deprecated, and used on purpose beside the alias
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"mlflow|schemas\.registry")
+
+
+def assert_usable(uri: str) -> None:
+    """Refuse a database that MLflow would retry for 100 seconds; every other URI passes, it has a timeout.
+
+    Raises:
+        RegistryError: no such folder, no SQLite file, or nobody listens.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme == "sqlite":
+        path = sqlite_path(uri)
+        if not os.access(path.parent, os.W_OK):
+            raise RegistryError(f"{uri}: no folder {path.parent} to write in; next: mkdir -p '{path.parent}'")
+        if path.is_file() and path.stat().st_size and path.open("rb").read(15) != b"SQLite format 3":
+            raise RegistryError(f"{uri}: {path} is not a SQLite file; move it away or set another --registry-uri")
+    elif scheme in PORTS:
+        parts = urlsplit(uri)
+        address = parts.hostname or "localhost", parts.port or PORTS[scheme]
+        try:
+            socket.create_connection(address, 5).close()
+        except OSError as error:
+            raise RegistryError(
+                f"nobody answers at {without_password(uri)}: {error}; start the database, then: streamscore doctor"
+            ) from error
+
+
+def sqlite_uri(path: Path) -> str:
+    """The URI of a SQLite file; SQLAlchemy 2.1 decodes percent signs in it."""
+    return f"sqlite:///{quote(str(path))}"
+
+
+def sqlite_path(uri: str) -> Path:
+    """The file of a SQLite URI, absolute."""
+    return Path(unquote(uri.partition(":///")[2].split("?")[0])).absolute()
+
+
+def without_password(uri: str) -> str:
+    """A text with the passwords of its URIs left out."""
+    return re.sub(r"(//[^/@\s:]*):[^/@\s]+@", r"\1:…@", uri)

@@ -1,0 +1,90 @@
+"""Model URIs, and the version that each stands for now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
+FORMS = "models:/NAME@ALIAS, models:/NAME/STAGE, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN/PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """One model version, as a URI resolved at some moment.
+
+    Attributes:
+        uri: what was resolved.
+        name: of the registered model; of `runs:/RUN/PATH` the path.
+        version: its number; of `runs:/RUN/PATH` the run id; of `models:/m-…` the model id.
+        run_id: the run that made it; empty where none did.
+        source: where its artifacts are, in MLflow's terms.
+    """
+
+    uri: str
+    name: str
+    version: str
+    run_id: str
+    source: str
+
+
+def registered_name(uri: str) -> str:
+    """The model's name in a `models:/` URI, empty for any other."""
+    return uri_parts(uri)[0] if uri.startswith("models:/") else ""
+
+
+def uri_parts(uri: str) -> tuple[str, str, str]:
+    """Name, alias and suffix of a `models:/` URI; a name with no suffix is a model id."""
+    name, _, suffix = uri.removeprefix("models:/").partition("/")
+    if not suffix and "@" in name:
+        name, _, alias = name.rpartition("@")
+        return name, alias, ""
+    return name, "", suffix
+
+
+def resolve_uri(client: "MlflowClient", uri: str) -> ModelRef:
+    """The version that a model URI stands for now.
+
+    Raises:
+        LookupError: the URI has no form that we know, or no version has that stage.
+        MlflowException: no such run, model, version or alias; its `error_code` is in `NOT_THERE`.
+    """
+    if uri.startswith("runs:/"):
+        run_id, _, path = uri.removeprefix("runs:/").partition("/")
+        if not path:
+            raise LookupError(uri)
+        client.get_run(run_id)
+        return ModelRef(uri, path, run_id, run_id, uri)
+    name, alias, suffix = uri_parts(uri)
+    if not uri.startswith("models:/") or not name:
+        raise LookupError(uri)
+    if not alias and not suffix:
+        model = client.get_logged_model(name)
+        return ModelRef(uri, model.name, name, model.source_run_id or "", model.artifact_location)
+    found = _version(client, name, alias, suffix)
+    return ModelRef(uri, name, str(found.version), found.run_id or "", found.source or "")
+
+
+def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "ModelVersion":
+    if alias:
+        return client.get_model_version_by_alias(name, alias)
+    if suffix.isdigit():
+        return client.get_model_version(name, suffix)
+    wanted = [v for v in all_versions(client, name) if suffix.lower() in ("latest", (v.current_stage or "").lower())]
+    if not wanted:
+        raise LookupError(suffix)
+    return max(wanted, key=lambda v: int(v.version))
+
+
+def all_versions(client: "MlflowClient", name: str) -> Iterator["ModelVersion"]:
+    """The versions of a registered model in no order; none if there is no such model."""
+    quoted = f'"{name}"' if "'" in name else f"'{name}'"
+    token = None
+    while True:
+        page = client.search_model_versions(f"name={quoted}", max_results=1000, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return

@@ -1,0 +1,81 @@
+"""`streamscore schema --from-model URI`: a feed's YAML out of a model's signature."""
+
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.errors import ContractError, FeedError
+from schemas.feed import Feed, first_problem
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+# MLflow's types → a feed's; the narrowest that the contract accepts for it
+TYPES = {
+    "boolean": "boolean",
+    "integer": "int",
+    "long": "long",
+    "float": "float",
+    "double": "double",
+    "string": "string",
+    "datetime": "timestamp",
+}
+TENSOR_TYPES = {"float64": "double", "float32": "float", "int64": "long", "int32": "int", "bool": "boolean"}
+
+
+def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri: str) -> str:
+    """The text of a `schemas/<name>.yaml` whose features are the model's inputs; ranges, keys, target are left to you.
+
+    Raises:
+        ContractError: the model has no signature, or an input that no CSV column can hold.
+        FeedError: the names make no feed, e.g. two that are equal in the tables.
+    """
+    if signature is None or signature.inputs is None:
+        raise ContractError(f"model {model_uri} has no signature: no feed can be read from it; log it with one")
+    columns = (
+        _of_tensor(signature, model_uri) if signature.inputs.is_tensor_spec() else _of_columns(signature, model_uri)
+    )
+    feed = {"name": name, "model": model_uri, "csv": {"delimiter": ",", "header": "exact"}, "columns": columns}
+    try:
+        Feed.model_validate(feed)
+    except ValidationError as error:
+        raise FeedError(f"no feed can be made of model {model_uri}: {first_problem(error, Feed)}") from error
+    return "\n".join(
+        [
+            f"# Proposed from the signature of {model_uri}.",
+            "# Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",
+            f"name: {name}",
+            f"model: {_inline(model_uri)}",
+            'csv: {delimiter: ",", header: exact}',
+            "columns:",
+            *(f"  - {_inline(column)}" for column in columns),
+            "",
+        ]
+    )
+
+
+def _of_columns(signature: "ModelSignature", model_uri: str) -> list[dict[str, str | bool]]:
+    found: list[dict[str, str | bool]] = []
+    for number, spec in enumerate(signature.inputs.inputs):
+        kind = str(getattr(spec.type, "name", spec.type))
+        column_name = str(spec.name if spec.name is not None else f"x{number}")
+        if kind not in TYPES:
+            raise ContractError(
+                f"model {model_uri} wants '{column_name}' as {kind}, which no CSV column holds; wrap it in a pyfunc"
+            )
+        found.append({"name": column_name, "type": TYPES[kind]} | ({} if spec.required else {"nullable": True}))
+    return found
+
+
+def _of_tensor(signature: "ModelSignature", model_uri: str) -> list[dict[str, str | bool]]:
+    spec = signature.inputs.inputs[0]
+    kind = TENSOR_TYPES.get(str(spec.type))
+    if len(signature.inputs.inputs) > 1 or len(spec.shape) != 2 or spec.shape[1] < 1 or kind is None:
+        raise ContractError(f"model {model_uri} wants {spec}, wanted one tensor of (-1, number of columns); wrap it")
+    return [{"name": f"x{number}", "type": kind} for number in range(spec.shape[1])]
+
+
+def _inline(value: object) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,300 @@
+"""Model versions in MLflow: where the registry is, resolving, downloading, promoting, listing.
+
+MLflow takes seconds to import, so that happens at the first call, never at import; building a `Registry` is free.
+"""
+
+import getpass
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from schemas.errors import RegistryError
+from schemas.feed import Feed
+from schemas.mlflow_server import assert_usable, import_mlflow, sqlite_path, sqlite_uri, without_password
+from schemas.model_uri import FORMS, NOT_THERE, ModelRef, all_versions, resolve_uri, uri_parts
+from schemas.requirements import requirements_differences
+from schemas.settings import Settings
+from schemas.signature import assert_contract, output_type
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+__all__ = [
+    "ModelRef",
+    "Promotion",
+    "Registry",
+    "VersionInfo",
+    "open_registry",
+    "requirements_differences",
+    "signature",
+]
+
+STAGE = "Production"
+ALIAS = "production"
+PROMOTED_BY = "streamscore.promoted_by"
+PROMOTED_AT = "streamscore.promoted_at"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version of a registered model, for listing; `metrics` are its run's."""
+
+    name: str
+    version: str
+    stage: str
+    aliases: tuple[str, ...]
+    created: datetime
+    run_id: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Who put which version into Production when; `previous` is the version before it, or null."""
+
+    name: str
+    version: str
+    previous: str | None
+    by: str
+    at: datetime
+
+
+class Registry:
+    """A model registry and the tracking store beside it."""
+
+    def __init__(self, tracking_uri: str, registry_uri: str, artifacts: str | None) -> None:
+        self.tracking_uri = tracking_uri
+        self.registry_uri = registry_uri
+        self.artifacts = artifacts  # URI of new experiments' artifacts; null: the server's choice
+        self._client: MlflowClient | None = None
+
+    @contextmanager
+    def active(self) -> Iterator[Any]:
+        """MLflow's module, its global URIs set to this registry's; for calls that know no other way.
+
+        MLflow exports both URIs to the environment, where they would outrank a later default: that is undone.
+        """
+        before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+        with self._reaching():
+            mlflow = import_mlflow()
+            try:
+                mlflow.set_tracking_uri(self.tracking_uri)
+                mlflow.set_registry_uri(self.registry_uri)
+                yield mlflow
+            finally:
+                for name, value in before.items():
+                    os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+    def resolve(self, uri: str, feed: str = "FEED") -> ModelRef:
+        """The version that a model URI stands for now; one or two small queries, cheap enough for every 2 seconds.
+
+        Args:
+            uri: any of `FORMS`; stages in any case.
+            feed: named in the command that an error proposes.
+
+        Raises:
+            RegistryError: no answer in bounded time, or no such version; says what there is.
+        """
+        with self._reaching() as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return resolve_uri(client, uri)
+            except (MlflowException, LookupError) as error:
+                if getattr(error, "error_code", "NOT_FOUND") not in NOT_THERE:
+                    raise
+                raise RegistryError(self._what_exists(client, uri, feed)) from error
+
+    def download(self, ref: ModelRef, folder: Path) -> Path:
+        """The model's files, in a folder of their own under `folder`: whole or not there; nothing to do a second time.
+
+        Raises:
+            RegistryError: the artifacts cannot be read, or are no MLflow model.
+        """
+        made = hashlib.sha256(f"{ref.source}\n{ref.run_id}".encode()).hexdigest()[:8]  # a registry made anew: other
+        target = folder / f"{quote(ref.name, safe='')}-{ref.version}-{made}"
+        if target.is_dir():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        registered = ref.uri.startswith("models:/") and not ref.version.startswith("m-")
+        uri = f"models:/{ref.name}/{ref.version}" if registered else ref.uri
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary, self.active() as mlflow:
+            found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=temporary))
+            if not (found / "MLmodel").is_file():
+                raise RegistryError(f"{uri} is no MLflow model: it has no file 'MLmodel'; give one of {FORMS}")
+            try:
+                found.rename(target)
+            except OSError:
+                if not target.is_dir():  # unless somebody else was faster
+                    raise
+        return target
+
+    def promote(self, name: str, version: str, feed: Feed, by: str = "") -> Promotion:
+        """Put a version into Production, for those who follow the stage and for those who follow the alias.
+
+        1. Its signature must fit the feed.  2. Tag who and when.  3. The stage, archiving others.  4. The alias.
+        A crash between any two is repaired by promoting again.
+
+        Raises:
+            ContractError: model and feed do not fit; nothing was changed.
+            RegistryError: no such version, or no answer.
+        """
+        self.resolve(f"models:/{name}/{version}", feed.name)
+        by, at = by or getpass.getuser(), datetime.now(UTC)
+        previous = next((v.version for v in self._versions(name) if ALIAS in v.aliases or v.stage == STAGE), None)
+        # 1
+        with self.active() as mlflow:
+            signature = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
+        assert_contract(feed, signature, f"{name} v{version}")
+        output_type(signature)
+        with self._reaching() as client:
+            # 2
+            client.set_model_version_tag(name, version, PROMOTED_BY, by)
+            client.set_model_version_tag(name, version, PROMOTED_AT, at.isoformat(timespec="seconds"))
+            # 3
+            client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+            # 4
+            client.set_registered_model_alias(name, ALIAS, version)
+        return Promotion(name, version, previous, by, at)
+
+    def add_version(self, name: str, source: str, run_id: str, tags: dict[str, str]) -> str:
+        """Register a logged model as the next version of `name`, which is made if need be; returns its number."""
+        with self._reaching() as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            return str(client.create_model_version(name, source, run_id, tags=tags).version)
+
+    def versions(self, name: str) -> list[VersionInfo]:
+        """All versions of a model, newest first.
+
+        Raises:
+            RegistryError: no such model, or no answer.
+        """
+        found = self._versions(name)
+        if not found:
+            with self._reaching() as client:
+                raise RegistryError(self._what_exists(client, f"models:/{name}/latest", "FEED"))
+        return found
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made if need be with its artifacts beside the registry."""
+        with self._reaching() as client:
+            from mlflow.exceptions import MlflowException
+
+            if found := client.get_experiment_by_name(name):
+                return str(found.experiment_id)
+            location = f"{self.artifacts}/{name}" if self.artifacts else None
+            try:
+                return str(client.create_experiment(name, location))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
+                    return str(found.experiment_id)  # somebody else was faster
+                raise
+
+    @contextmanager
+    def _reaching(self) -> Iterator["MlflowClient"]:
+        """MLflow's client; whatever it raises becomes a `RegistryError` in one line."""
+        mlflow = import_mlflow()
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if self._client is None:
+                assert_usable(self.tracking_uri)
+                assert_usable(self.registry_uri)
+                self._client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri)
+            yield self._client
+        except (mlflow.exceptions.MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+            said = " ".join(without_password(str(error)).split())[:300]
+            raise RegistryError(
+                f"the registry at {without_password(self.registry_uri)} does not answer as it should: {said}; "
+                "start it or set --registry-uri (MLFLOW_TRACKING_URI), then: streamscore doctor"
+            ) from error
+
+    def _versions(self, name: str) -> list[VersionInfo]:
+        with self._reaching() as client:
+            found = list(all_versions(client, name))
+            aliases = client.get_registered_model(name).aliases if found else {}
+            return [
+                VersionInfo(
+                    name=name,
+                    version=str(version.version),
+                    stage=version.current_stage or "None",
+                    aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == str(version.version))),
+                    created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+                    run_id=version.run_id or "",
+                    metrics=_metrics(client, version.run_id),
+                    tags=dict(version.tags),
+                )
+                for version in sorted(found, key=lambda v: -int(v.version))
+            ]
+
+    def _what_exists(self, client: "MlflowClient", uri: str, feed: str) -> str:
+        where = without_password(self.registry_uri)
+        train = f"streamscore train {feed} --promote"
+        name = uri_parts(uri)[0] if uri.startswith("models:/") else ""
+        if name and (found := self._versions(name)):
+            listed = ", ".join(" ".join([f"v{v.version}", v.stage.replace("None", ""), *v.aliases]) for v in found[:10])
+            return (
+                f"no {uri} in {where}: '{name}' has {' '.join(listed.split())}; "
+                f"next: streamscore promote {name} {found[0].version}, or: {train}"
+            )
+        models = ", ".join(f"'{model.name}'" for model in client.search_registered_models(max_results=10)) or "none"
+        return f"no {uri} in {where}: models there: {models}; a model URI is {FORMS}; next: {train}"
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry of the settings; else of MLflow's own variables; else SQLite and a folder under `./var`.
+
+    Artifacts of a database without a server lie in `mlartifacts` beside a SQLite file, else in `./var/mlartifacts`.
+    """
+    var = Path.cwd() / "var"
+    tracking = settings.registry.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not tracking:
+        var.mkdir(parents=True, exist_ok=True)
+        tracking = sqlite_uri(var / "mlflow.db")
+    registry = settings.registry.registry_uri or os.environ.get("MLFLOW_REGISTRY_URI", "") or tracking
+    folder = None
+    if tracking.startswith("sqlite:"):
+        folder = (sqlite_path(tracking).parent / "mlartifacts").as_uri()
+    elif "://" in tracking and not tracking.startswith(("http", "file", "databricks", "uc")):
+        folder = (var / "mlartifacts").as_uri()
+    return Registry(tracking, registry, folder)
+
+
+def signature(path: Path) -> "ModelSignature | None":
+    """The signature of a downloaded model; null if it was logged without one.
+
+    Raises:
+        RegistryError: no MLflow model is there.
+    """
+    import_mlflow()
+    from mlflow.models import Model
+
+    try:
+        return Model.load(str(path)).signature
+    except Exception as error:  # MLflow raises what its YAML reader does
+        raise RegistryError(f"{path} is no MLflow model: {error}; delete the folder and start again") from error
+
+
+def _metrics(client: "MlflowClient", run_id: str | None) -> dict[str, float]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client.get_run(run_id).data.metrics) if run_id else {}
+    except MlflowException:  # the run was deleted, the version stayed
+        return {}

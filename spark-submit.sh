@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# streamscore run, submitted with spark-submit:  ./spark-submit.sh FEED [run's options] [-- --master URL and any Spark option]
+set -euo pipefail
+home=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+[ -x "$home/.venv/bin/spark-submit" ] || { echo "no $home/.venv, wanted what 'make -C $home setup' makes; run it" >&2; exit 2; }
+
+run=() spark=()
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; spark=("$@"); break; fi
+  run+=("$1"); shift
+done
+case " ${spark[*]-} " in *" --master "* | *" --master="*) ;; *) spark=(--master 'local[*]' "${spark[@]}") ;; esac
+
+jars=$(printf '%s:' "$home"/.jars/*.jar)
+pid_file=$(mktemp); trap 'rm -f "$pid_file"' EXIT
+export PYSPARK_PYTHON="$home/.venv/bin/python" PYSPARK_DRIVER_PYTHON="$home/.venv/bin/python" STREAMSCORE_PID_FILE="$pid_file"
+
+# In a session of its own: Ctrl-C reaches this script alone, which passes it on to the Python of the driver. The JVM is
+# that Python's parent; a signal to the JVM would end it in the middle of a micro-batch.
+setsid "$home/.venv/bin/spark-submit" --properties-file "$home/conf/spark.conf" \
+  --conf spark.driver.extraClassPath="${jars%:}" --conf spark.executor.extraClassPath="${jars%:}" \
+  "${spark[@]}" "$home/jobs/predict_stream.py" "${run[@]}" &
+submitted=$!
+forward() { if [ -s "$pid_file" ]; then kill -TERM "$(cat "$pid_file")" 2>/dev/null || true; else kill -TERM "$submitted"; fi; }
+trap forward TERM INT
+status=0
+while :; do
+  wait "$submitted" && status=0 || status=$?
+  kill -0 "$submitted" 2>/dev/null || break  # wait also returns when a signal came
+done
+exit "$status"
