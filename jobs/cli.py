@@ -69,7 +69,9 @@ def run(
         Literal["auto", "driver", "executors"] | None, typer.Option(help="Where to score [default: auto].")
     ] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
-    recover: Annotated[bool, typer.Option("--recover", help="Start over with a new checkpoint; the tables say what is done.")] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Start over with a new checkpoint; the tables say what is done.")
+    ] = False,
     profile: Profile = None,
 ) -> None:
     """Stream a feed: landed files in, predictions and rejects out, until SIGTERM or Ctrl-C."""
@@ -134,7 +136,9 @@ def replay(
 @app.command()
 def train(
     feed: FeedName,
-    data: Annotated[Path | None, typer.Option(metavar="CSV", help="[default: var/data/FEED.csv, else a sample].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="[default: var/data/FEED.csv, else a sample].")
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put the version into Production.")] = False,
     profile: Profile = None,
 ) -> None:
@@ -159,7 +163,9 @@ def train(
 def promote(
     name: Annotated[str, typer.Argument(help="A registered model.")],
     version: Annotated[str, typer.Argument(help="Its version.")],
-    feed: Annotated[str | None, typer.Option(help="The feed it must fit [default: the feed of the model's name].")] = None,
+    feed: Annotated[
+        str | None, typer.Option(help="The feed it must fit [default: the feed of the model's name].")
+    ] = None,
     profile: Profile = None,
 ) -> None:
     """Put a version into Production: stage and alias; exit 3 if it does not fit the feed."""
@@ -182,7 +188,9 @@ def models(name: Annotated[str, typer.Argument(help="A registered model.")], pro
         rmse = f"{v.metrics['rmse']:.4f}" if "rmse" in v.metrics else ""
         stage = "" if v.stage == "None" else v.stage
         who, when = v.tags.get(PROMOTED_BY, ""), v.tags.get(PROMOTED_AT, "")
-        table.add_row(v.version, stage, ", ".join(v.aliases), f"{v.created:%Y-%m-%d %H:%M}", rmse, who, when, v.run_id[:8])
+        table.add_row(
+            v.version, stage, ", ".join(v.aliases), f"{v.created:%Y-%m-%d %H:%M}", rmse, who, when, v.run_id[:8]
+        )
     out.print(table)
 
 
@@ -261,8 +269,6 @@ def demo(
 def _working(what: str) -> contextlib.AbstractContextManager[object]:
     """A spinner on a terminal, nothing elsewhere."""
     return out.status(what) if out.is_terminal else contextlib.nullcontext()
-
-
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def run_demo(out: Console, *, keep_running: bool) -> None:
         pass
     finally:
         _stop(out, stream)  # 5
-    out.print("\nNext: README.md, or your own files: [bold]streamscore run wine_quality[/bold] and drop them into var/landing/wine_quality")
+    out.print(
+        "\nNext: [bold]streamscore run wine_quality[/bold], and drop your own files into var/landing/wine_quality"
+    )
 
 
 def _command(out: Console, environment: dict[str, str], *arguments: str) -> None:
@@ -68,7 +70,11 @@ def _start(out: Console, environment: dict[str, str], base: Path) -> subprocess.
     with (base / "run.log").open("wb") as log:
         # a session of its own: Ctrl-C is the demo's, which then stops the stream
         stream = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli", "run", FEED], env=environment, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "jobs.cli", "run", FEED],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     while "started" not in (base / "run.log").read_text("utf-8"):
         _assert_alive(stream, base, begun)

@@ -3,18 +3,18 @@
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from jobs.streaming import failpoints
 from jobs.streaming.archive import Archive
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
-from jobs.streaming.commit import Commit
+from jobs.streaming.failpoints import arm
 from jobs.streaming.fold import Housekeeping
 from jobs.streaming.follow import Follower
 from jobs.streaming.ledger import Ledger
@@ -36,6 +36,150 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+STOP_SECONDS = 10  # for Spark to write the commit of the last micro-batch
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a stream reads and writes; absolute, and there."""
+
+    landing: Path
+    tables: Path
+    checkpoint: Path
+
+
+class Run:
+    """One run of a feed's stream."""
+
+    def __init__(self, feed: Feed, settings: Settings, *, show_progress: bool) -> None:
+        if feed.kind != "rows":
+            raise FeedError(f"feed {feed.name} is of kind '{feed.kind}', this version streams 'rows'; see README.md")
+        self.feed, self.settings = feed, settings
+        self.trigger = parse_trigger(settings.streaming.trigger)
+        self.folders = make_folders(feed, settings)
+        self.metrics = RunMetrics(feed)
+        self.metrics.serve(settings.metrics)
+        self.display = Display(self.folders.landing, show_progress and "availableNow" in self.trigger)
+        self.tables = Tables(self.folders.tables, feed, settings.tables)
+        self.archive = Archive(self.folders.landing, settings.streaming.clean, self.folders.checkpoint)
+        self.stop = threading.Event()
+
+    def stream(self, *, recover: bool) -> None:
+        """Until it is stopped, or caught up.
+
+        1. The checkpoint, and whether the tables know it.  2. The model, while the JVM starts.  3. The tables.
+        4. The query.  5. A clean stop.
+        """
+        with ExitStack() as undo:
+            undo.callback(self.display.close)
+            starting = undo.enter_context(ThreadPoolExecutor(1))
+            session = starting.submit(start_session, self.settings, f"streamscore {self.feed.name}")
+            # 1
+            checkpoint = open_checkpoint(
+                self.folders.checkpoint, self.feed, self.folders.landing.as_uri(), recover=recover
+            )
+            assert_known_checkpoint(
+                self.tables,
+                checkpoint.app_id,
+                is_new=checkpoint.is_new,
+                recover=recover,
+                last_commit=checkpoint.last_commit,
+            )
+            self.keeping = Housekeeping(self.tables, checkpoint.app_id)
+            # 2
+            follower = self._follow(checkpoint)
+            undo.callback(follower.stop)
+            # 3
+            if recover:
+                seen = adopt(self.tables, checkpoint.app_id)
+                Ledger(checkpoint.folder / "ledger.jsonl").append(Manifest(0, tuple(seen)))
+            self.keeping.start()
+            undo.callback(self.keeping.stop)
+            # 4
+            batches, query = self._start(session.result(), checkpoint, follower)
+            log.info("stream started", feed=self.feed.name, landing=str(self.folders.landing), trigger=self.trigger)
+            # 5
+            self._wait(query, batches, checkpoint)
+            log.info("stream stopped", feed=self.feed.name)
+
+    def _follow(self, checkpoint: Checkpoint) -> Follower:
+        def tell(kind: str, name: str, version: str, detail: str) -> None:
+            self.keeping.event(kind, name, version, detail)
+            self.metrics.event(kind)
+
+        uri = self.settings.model_uri or self.feed.model_uri
+        follower = Follower(uri, self.feed, open_registry(self.settings), checkpoint.folder, tell)
+        poll_seconds = self.settings.registry.poll_seconds
+        model = follower.start(self.tables.prediction_type, checkpoint.last_offset, poll_seconds)
+        self.tables.create(model.output)
+        return follower
+
+    def _start(
+        self, spark: "SparkSession", checkpoint: Checkpoint, follower: Follower
+    ) -> "tuple[MicroBatches, StreamingQuery]":
+        from jobs.streaming.source import LandingSource
+
+        def report(done: BatchDone) -> None:
+            self.metrics.batch(done)
+            self.display.batch(done)
+            self.keeping.committed()
+            log.info("batch", feed=self.feed.name, **done.to_log())
+
+        if not spark.sparkContext.master.startswith("local["):
+            ship_code(spark, checkpoint.folder)
+        batches = MicroBatches(
+            self.feed,
+            self.settings.streaming,
+            checkpoint=checkpoint.folder,
+            app_id=checkpoint.app_id,
+            landing=self.folders.landing.as_uri(),
+            tables=self.tables,
+            writer=self.tables.writer(spark),
+            follower=follower,
+            archive=self.archive,
+            report=report,
+        )
+        spark.dataSource.register(LandingSource)
+        source = spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
+        writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", str(checkpoint.folder))
+        return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
+
+    def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        streaming = self.settings.streaming
+        options = {
+            "path": str(self.folders.landing),
+            "checkpoint": str(checkpoint.folder),
+            "maxFiles": streaming.max_files,
+            "maxBytes": streaming.max_bytes,
+            "clean": streaming.clean,
+            "fullLookSeconds": streaming.full_look_seconds,
+        }
+        if self.settings.testing.fail_points and (spec := os.environ.get("STREAMSCORE_FAIL_AT")):
+            arm(spec, os.getpid())
+            options |= {"failAt": spec, "driverPid": os.getpid()}
+        return options
+
+    def _wait(self, query: "StreamingQuery", batches: MicroBatches, checkpoint: Checkpoint) -> None:
+        """Until the query ends, or we are asked to stop: then after the running micro-batch.
+
+        Raises:
+            StreamscoreError: the query ended of it.
+        """
+        while query.isActive and not self.stop.wait(0.2):
+            pass
+        if query.isActive:
+            batches.finish()
+            until = time.monotonic() + STOP_SECONDS
+            while batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
+                time.sleep(0.01)
+            query.stop()
+        elif error := query.exception():
+            raise batches.error or StorageError(
+                f"Spark ended the query: {str(error).strip().splitlines()[0]}; the whole story: --debug"
+            ) from error
+        if batches.last:
+            self.archive.sweep(batches.last[1].files)
+
 
 def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress: bool = False) -> None:
     """Stream a feed's landing folder into its tables until it is stopped, or caught up if the trigger says so.
@@ -45,62 +189,32 @@ def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress:
     Raises:
         StreamscoreError: the stream cannot start, or ended of it.
     """
-    if feed.kind != "rows":
-        raise FeedError(f"feed {feed.name} is of kind '{feed.kind}', this version streams 'rows'; see README")
-    trigger = parse_trigger(settings.streaming.trigger)
-    folders = make_folders(feed, settings)
-    stop = _stop_on_signals()
-    with ExitStack() as undo, ThreadPoolExecutor(1) as starting:
-        # the JVM takes seconds to start, and so does MLflow: both at once
-        session = starting.submit(start_session, settings, f"streamscore {feed.name}")
-        checkpoint = open_checkpoint(folders.checkpoint, feed, folders.landing.as_uri(), recover=recover)
-        _arm_fail_points(settings)
-        tables = Tables(folders.tables, feed, settings.tables)
-        assert_known_checkpoint(tables, checkpoint.app_id, is_new=checkpoint.is_new, recover=recover)
-        metrics = RunMetrics(feed)
-        metrics.serve(settings.metrics)
-        keeping = Housekeeping(tables, checkpoint.app_id)
+    if pid_file := os.environ.get("STREAMSCORE_PID_FILE"):  # spark-submit.sh sends its signals there
+        Path(pid_file).write_text(str(os.getpid()))
+    stream = Run(feed, settings, show_progress=show_progress)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stream.stop.set())
+    stream.stream(recover=recover)
 
-        def tell(kind: str, name: str, version: str, detail: str) -> None:
-            keeping.event(kind, name, version, detail)
-            metrics.event(kind)
 
-        uri = settings.model_uri or feed.model_uri
-        follower = Follower(uri, feed, open_registry(settings), checkpoint.folder, tell)
-        undo.callback(follower.stop)
-        model = follower.start(tables.prediction_type, checkpoint.last_offset, settings.registry.poll_seconds)
-        tables.create(model.output)
-        if recover:
-            Ledger(checkpoint.folder / "ledger.jsonl").append(Manifest(0, tuple(adopt(tables, checkpoint.app_id))))
-        keeping.start()
-        undo.callback(keeping.stop)
-        spark = session.result()
-        display = Display(folders.landing, show_progress and "availableNow" in trigger)
-        undo.callback(display.close)
+def make_folders(feed: Feed, settings: Settings) -> Folders:
+    """The folders of the settings, made if they are missing.
 
-        def report(done: BatchDone, commit: Commit | None) -> None:
-            metrics.batch(done)
-            metrics.model(model.name, done.model_version)
-            display.batch(done)
-            log.info("batch", feed=feed.name, **done.as_log())
-            keeping.committed()
-
-        archive = Archive(folders.landing, settings.streaming.clean, checkpoint.folder)
-        batches = MicroBatches(
-            feed,
-            settings.streaming,
-            checkpoint=checkpoint.folder,
-            app_id=checkpoint.app_id,
-            landing=folders.landing.as_uri(),
-            tables=tables,
-            writer=tables.writer(spark),
-            follower=follower,
-            archive=archive,
-            report=report,
-        )
-        query = _start_query(spark, settings, folders, batches, trigger)
-        log.info("stream", feed=feed.name, state="started", model=f"{model.name} v{model.version}", landing=str(folders.landing))
-        _until_done(query, batches, stop, checkpoint)
-        if batches.last:
-            archive.sweep(batches.last[1].files)
-        log.info("stream", feed=feed.name, state="stopped")
+    Raises:
+        StorageError: one cannot be made or written.
+    """
+    made = []
+    for name, given in (
+        ("landing", settings.landing),
+        ("tables", settings.tables.path),
+        ("checkpoint", settings.checkpoint),
+    ):
+        path = Path(given.format(feed=feed.name)).absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"--{name} {path}: {error.strerror}, wanted a folder; choose another") from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise StorageError(f"--{name} {path} cannot be written by this user, wanted a folder that can; chown it")
+        made.append(path)
+    return Folders(*made)

@@ -113,9 +113,7 @@ class Feed(BaseModel):
 
         All nullable: what may be null is checked before a row is written, and a feed may be relaxed later.
         """
-        return pa.schema(
-            pa.field(c.table_name, c.arrow_type, metadata={"original_name": c.name}) for c in self.columns
-        )
+        return pa.schema(pa.field(c.table_name, c.arrow_type, metadata={"original_name": c.name}) for c in self.columns)
 
     @model_validator(mode="after")
     def _names_are_unique_and_free(self) -> Self:

@@ -39,6 +39,7 @@ def _quieten() -> None:
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # stages are deprecated, and used on purpose beside the alias
+    warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"mlflow|schemas\.registry")
 
 
@@ -54,7 +55,7 @@ def assert_usable(uri: str) -> None:
         if not os.access(path.parent, os.W_OK):
             raise RegistryError(f"{uri}: no folder {path.parent} to write in; next: mkdir -p '{path.parent}'")
         if path.is_file() and path.stat().st_size and path.open("rb").read(15) != b"SQLite format 3":
-            raise RegistryError(f"{uri}: {path} is not a SQLite file; move it away or set another --registry-uri")
+            raise RegistryError(f"{uri}: {path} is not a SQLite file; move it away or set MLFLOW_TRACKING_URI")
     elif scheme in PORTS:
         parts = urlsplit(uri)
         address = parts.hostname or "localhost", parts.port or PORTS[scheme]
@@ -64,6 +65,15 @@ def assert_usable(uri: str) -> None:
             raise RegistryError(
                 f"nobody answers at {without_password(uri)}: {error}; start the database, then: streamscore doctor"
             ) from error
+
+
+def root_cause(error: BaseException) -> str:
+    """What the network or the file system said below an error, else the error itself, in one line."""
+    deepest = error
+    while below := deepest.__cause__ or deepest.__context__:
+        deepest = below
+    said = deepest if isinstance(deepest, OSError) else error
+    return " ".join(without_password(str(said)).split())[:300]
 
 
 def sqlite_uri(path: Path) -> str:

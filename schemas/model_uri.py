@@ -1,7 +1,8 @@
-"""Model URIs, and the version that each stands for now."""
+"""Model URIs, the version that each stands for now, and what is said of versions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +30,31 @@ class ModelRef:
     version: str
     run_id: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version of a registered model, for listing; `metrics` are its run's."""
+
+    name: str
+    version: str
+    stage: str
+    aliases: tuple[str, ...]
+    created: datetime
+    run_id: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Who put which version into Production when; `previous` is the version before it, or null."""
+
+    name: str
+    version: str
+    previous: str | None
+    by: str
+    at: datetime
 
 
 def registered_name(uri: str) -> str:
@@ -88,3 +114,13 @@ def all_versions(client: "MlflowClient", name: str) -> Iterator["ModelVersion"]:
         yield from page
         if not (token := page.token):
             return
+
+
+def run_metrics(client: "MlflowClient", run_id: str | None) -> dict[str, float]:
+    """The last value of each metric of a run; none where there is no run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client.get_run(run_id).data.metrics) if run_id else {}
+    except MlflowException:  # the run was deleted, the version stayed
+        return {}

@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,24 @@ from urllib.parse import quote
 
 from schemas.errors import RegistryError
 from schemas.feed import Feed
-from schemas.mlflow_server import assert_usable, import_mlflow, sqlite_path, sqlite_uri, without_password
-from schemas.model_uri import FORMS, NOT_THERE, ModelRef, all_versions, resolve_uri, uri_parts
-from schemas.requirements import requirements_differences
+from schemas.mlflow_server import assert_usable, import_mlflow, root_cause, sqlite_path, sqlite_uri, without_password
+from schemas.model_uri import (
+    FORMS,
+    NOT_THERE,
+    ModelRef,
+    Promotion,
+    VersionInfo,
+    all_versions,
+    resolve_uri,
+    run_metrics,
+    uri_parts,
+)
+from schemas.requirements import requirements_differences, signature
 from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.models import ModelSignature
 
 __all__ = [
     "ModelRef",
@@ -41,31 +49,6 @@ STAGE = "Production"
 ALIAS = "production"
 PROMOTED_BY = "streamscore.promoted_by"
 PROMOTED_AT = "streamscore.promoted_at"
-
-
-@dataclass(frozen=True, slots=True)
-class VersionInfo:
-    """A version of a registered model, for listing; `metrics` are its run's."""
-
-    name: str
-    version: str
-    stage: str
-    aliases: tuple[str, ...]
-    created: datetime
-    run_id: str
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """Who put which version into Production when; `previous` is the version before it, or null."""
-
-    name: str
-    version: str
-    previous: str | None
-    by: str
-    at: datetime
 
 
 class Registry:
@@ -153,9 +136,9 @@ class Registry:
         previous = next((v.version for v in self._versions(name) if ALIAS in v.aliases or v.stage == STAGE), None)
         # 1
         with self.active() as mlflow:
-            signature = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
-        assert_contract(feed, signature, f"{name} v{version}")
-        output_type(signature)
+            asked = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
+        assert_contract(feed, asked, f"{name} v{version}")
+        output_type(asked)
         with self._reaching() as client:
             # 2
             client.set_model_version_tag(name, version, PROMOTED_BY, by)
@@ -166,8 +149,9 @@ class Registry:
             client.set_registered_model_alias(name, ALIAS, version)
         return Promotion(name, version, previous, by, at)
 
-    def add_version(self, name: str, source: str, run_id: str, tags: dict[str, str]) -> str:
+    def add_version(self, name: str, model_id: str, run_id: str, tags: dict[str, str]) -> str:
         """Register a logged model as the next version of `name`, which is made if need be; returns its number."""
+        source = f"models:/{model_id}"
         with self._reaching() as client:
             from mlflow.exceptions import MlflowException
 
@@ -176,7 +160,7 @@ class Registry:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            return str(client.create_model_version(name, source, run_id, tags=tags).version)
+            return str(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
 
     def versions(self, name: str) -> list[VersionInfo]:
         """All versions of a model, newest first.
@@ -219,10 +203,9 @@ class Registry:
                 self._client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri)
             yield self._client
         except (mlflow.exceptions.MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            said = " ".join(without_password(str(error)).split())[:300]
             raise RegistryError(
-                f"the registry at {without_password(self.registry_uri)} does not answer as it should: {said}; "
-                "start it or set --registry-uri (MLFLOW_TRACKING_URI), then: streamscore doctor"
+                f"the registry at {without_password(self.registry_uri)} does not answer as it should: "
+                f"{root_cause(error)}; start it or set MLFLOW_TRACKING_URI, then: streamscore doctor"
             ) from error
 
     def _versions(self, name: str) -> list[VersionInfo]:
@@ -237,7 +220,7 @@ class Registry:
                     aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == str(version.version))),
                     created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
                     run_id=version.run_id or "",
-                    metrics=_metrics(client, version.run_id),
+                    metrics=run_metrics(client, version.run_id),
                     tags=dict(version.tags),
                 )
                 for version in sorted(found, key=lambda v: -int(v.version))
@@ -274,27 +257,3 @@ def open_registry(settings: Settings) -> Registry:
     elif "://" in tracking and not tracking.startswith(("http", "file", "databricks", "uc")):
         folder = (var / "mlartifacts").as_uri()
     return Registry(tracking, registry, folder)
-
-
-def signature(path: Path) -> "ModelSignature | None":
-    """The signature of a downloaded model; null if it was logged without one.
-
-    Raises:
-        RegistryError: no MLflow model is there.
-    """
-    import_mlflow()
-    from mlflow.models import Model
-
-    try:
-        return Model.load(str(path)).signature
-    except Exception as error:  # MLflow raises what its YAML reader does
-        raise RegistryError(f"{path} is no MLflow model: {error}; delete the folder and start again") from error
-
-
-def _metrics(client: "MlflowClient", run_id: str | None) -> dict[str, float]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return dict(client.get_run(run_id).data.metrics) if run_id else {}
-    except MlflowException:  # the run was deleted, the version stayed
-        return {}

@@ -1,11 +1,33 @@
-"""What a model was made with, against what runs here: reported, never enforced."""
+"""What the files of a downloaded model say: its signature, and what it was made with."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from packaging.requirements import InvalidRequirement, Requirement
+
+from schemas.errors import RegistryError
+from schemas.mlflow_server import import_mlflow
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+
+def signature(path: Path) -> "ModelSignature | None":
+    """The signature of a downloaded model; null if it was logged without one.
+
+    Raises:
+        RegistryError: no MLflow model is there.
+    """
+    import_mlflow()
+    from mlflow.models import Model
+
+    try:
+        return Model.load(str(path)).signature
+    except Exception as error:  # MLflow raises what its YAML reader does
+        raise RegistryError(f"{path} is no MLflow model: {error}; delete the folder and start again") from error
 
 
 def requirements_differences(path: Path) -> list[str]:

@@ -14,5 +14,6 @@ parts       Parquet parts and their add-actions
 commit      parts in, one commit per table, exactly once
 follow      following the registry: swaps and refusals
 query       the micro-batch, from offset to commit
+udf         the same model for anyone's DataFrame
 session     the Spark session
 """

@@ -7,7 +7,7 @@ from jobs.streaming.header import BINARY_LOOK, Header, find_header, map_header
 from jobs.streaming.landed import LandedText, is_utf8
 from jobs.streaming.manifest import LandedFile, source_file
 from jobs.streaming.records import count_lines, cut, find_records, is_plain
-from jobs.streaming.rejects import FileRefusedError, RefusedError, Refusal, Reject
+from jobs.streaming.rejects import FileRefusedError, Refusal, RefusedError, Reject
 from jobs.streaming.rows import Block, Origin, SplitText
 from jobs.streaming.split import Record, physical_lines, split_records
 from schemas.feed import Feed
@@ -19,9 +19,7 @@ _SPLIT_BYTES = 1 << 20  # split by hand: Python's strings take twenty times as m
 Part = Block | SplitText | Reject
 
 
-def read_parts(
-    files: Sequence[LandedFile], feed: Feed, landing: str, refused: Mapping[str, Refusal]
-) -> Iterator[Part]:
+def read_parts(files: Sequence[LandedFile], feed: Feed, landing: str, refused: Mapping[str, Refusal]) -> Iterator[Part]:
     """Every file, in order, as blocks, as records split by hand, or as one reject.
 
     Raises:
@@ -46,7 +44,15 @@ def read_parts(
                     raise FileRefusedError(file, refusal) from error
         if refusal:
             yield Reject(
-                name, None, refusal.rows, refusal.header, None, refusal.reason, refusal.column, refusal.detail, landed_at
+                name,
+                None,
+                refusal.rows,
+                refusal.header,
+                None,
+                refusal.reason,
+                refusal.column,
+                refusal.detail,
+                landed_at,
             )
 
 
@@ -56,7 +62,8 @@ class _Reader:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._is_utf8 = is_utf8(feed.csv.encoding)
-        self._headers: dict[bytes, Header] = {}
+        self._headers: dict[str, Header] = {}
+        self._first_lines: dict[bytes, Header] = {}
 
     def read(self, file: LandedFile, name: str, landed_at: int) -> Iterator[Block | SplitText]:
         """The parts of one file.
@@ -70,23 +77,28 @@ class _Reader:
             data = text.read(size)
             is_whole = len(data) < size
             header, end, line = self._header(data, is_whole)
-            parts = self._parts(data[end:], is_whole, line, Origin(name, landed_at, header, self._feed.csv), text)
-            if not header.refusal:
-                yield from parts
-                return
-            rows = sum(self._count(part) for part in parts)
+            origin = Origin(name, landed_at, header, self._feed.csv)
+            parts = self._parts(data[end:], is_whole, line, origin, text)
+            try:
+                if not header.refusal:
+                    yield from parts
+                    return
+                rows = sum(self._count(part) for part in parts)
+            except RefusedError as error:
+                raise RefusedError(replace(error.refusal, header=header.text)) from error
             raise RefusedError(replace(header.refusal, rows=rows))
 
     def _header(self, data: bytes, is_whole: bool) -> tuple[Header, int, int]:
         """What the header means, where the data begins, and on which line."""
         end = data.find(b"\n") + 1
-        known = self._headers.get(data[:end])
+        known = self._first_lines.get(data[:end])
         if known and data.find(b"\0", 0, BINARY_LOOK) < 0:
             return known, end, 2
         found = find_header(data, is_whole, self._feed.csv)
-        header = map_header(found.text, self._feed)
+        header = self._headers.get(found.text) or map_header(found.text, self._feed)
+        self._headers[found.text] = header
         if found.end == end and found.line == 1:
-            header = self._headers.setdefault(data[:end], header)
+            self._first_lines[data[:end]] = header
         return header, found.end, found.line + 1
 
     def _parts(
@@ -94,11 +106,6 @@ class _Reader:
     ) -> Iterator[Block | SplitText]:
         """The data of one file; checked for changes before its last part is handed out."""
         while not is_whole:
-            more = text.read(BLOCK_BYTES)
-            is_whole = len(more) < BLOCK_BYTES
-            body += more
-            if is_whole:
-                break
             end = cut(body, origin.dialect)
             if end is None:
                 yield from self._split(body, line, origin, text)
@@ -106,7 +113,9 @@ class _Reader:
             block = Block(origin, body[:end], line, body.count(b"\n", 0, end))
             yield block
             line += count_lines(block.body)
-            body = body[end:]
+            more = text.read(BLOCK_BYTES)
+            is_whole = len(more) < BLOCK_BYTES
+            body = body[end:] + more
         text.assert_unchanged()
         if body.endswith((b"\n\n", b"\n\r\n")):
             body = body.rstrip(b"\r\n")  # empty lines at the end are common, and no rows

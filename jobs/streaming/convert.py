@@ -30,8 +30,8 @@ class Converted:
 def convert(text: pa.Array | pa.ChunkedArray, to: pa.DataType) -> Converted:
     """A column of strings as another type: one call where all of them convert, a search where not.
 
-    Numbers as Arrow reads them; booleans `true`, `false`, `1`, `0` in any case; dates `2024-12-31`; timestamps ISO 8601,
-    in UTC where they name no zone.
+    Numbers as Arrow reads them; booleans `true`, `false`, `1`, `0` in any case; dates `2024-12-31`; timestamps in
+    ISO 8601 with at most six digits of a second, in UTC where they name no zone.
     """
     try:
         return Converted(as_type(text, to), ())

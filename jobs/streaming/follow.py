@@ -1,4 +1,4 @@
-"""Following the registry: a promoted version is made ready beside the old one and takes over between two micro-batches."""
+"""Following the registry: a promoted version is made ready beside the old one and takes over between micro-batches."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Record:
 
 
 class ModelRecords:
-    """`models.jsonl` of a checkpoint: durable before a micro-batch is scored, so that a replay uses the same version."""
+    """`models.jsonl` of a checkpoint: durable before a micro-batch is scored, so a replay uses the same version."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -112,7 +112,7 @@ class Follower:
         return self.current
 
     def for_batch(self, batch_id: int) -> Model:
-        """The model of a micro-batch: the recorded one for a replay, else the newest that is ready; recorded durably."""
+        """The model of a micro-batch: the recorded one for a replay, else the newest that is ready; then recorded."""
         record = self._records.of_batch(batch_id)
         if record and batch_id <= self._replay_until:
             return self._recorded(record)

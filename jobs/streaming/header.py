@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from jobs.streaming.records import MAX_RECORD, count_lines
-from jobs.streaming.rejects import RefusedError, Refusal, shorten
+from jobs.streaming.rejects import Refusal, RefusedError, shorten
 from jobs.streaming.split import split_record
 from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
@@ -40,12 +40,14 @@ class Header:
         text: the line.
         width: its number of fields, which every record must have.
         fields: for each column of the feed, which field it is; None where the file has no such column.
+        absent: the names of those columns.
         refusal: why files with this header are refused, if they are.
     """
 
     text: str
     width: int
     fields: tuple[int | None, ...]
+    absent: frozenset[str]
     refusal: Refusal | None = None
 
 
@@ -99,8 +101,9 @@ def map_header(text: str, feed: Feed) -> Header:
     keys = [_key(name, feed.csv) for name in names]
     wanted = {_key(column.name, feed.csv): column for column in feed.columns}
     fields = tuple(keys.index(key) if key in keys else None for key in wanted)
+    absent = frozenset(c.name for key, c in wanted.items() if key not in keys)
     refusal = _refusal(names, keys, wanted, feed.csv)
-    return Header(text, len(names), fields, refusal and replace(refusal, header=text))
+    return Header(text, len(names), fields, absent, refusal and replace(refusal, header=text))
 
 
 def _key(name: str, dialect: Dialect) -> str:
@@ -112,7 +115,9 @@ def _refusal(names: list[str], keys: list[str], wanted: dict[str, Column], diale
     found = f"found {_quoted(names)}"
     missing = [c.name for key, c in wanted.items() if key not in keys and c.role != "target"]
     if missing:
-        return Refusal(Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{_hint(names, missing)}", missing[0])
+        return Refusal(
+            Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{_hint(names, missing)}", missing[0]
+        )
     times = Counter(keys)
     twice = [column.name for key, column in wanted.items() if times[key] > 1]
     if twice:

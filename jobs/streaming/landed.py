@@ -3,14 +3,17 @@
 import codecs
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Callable
 from typing import Protocol, Self
 
 from jobs.streaming.manifest import LandedFile
-from jobs.streaming.rejects import RefusedError, Refusal
+from jobs.streaming.rejects import Refusal, RefusedError
 from schemas.errors import FeedError, StorageError
 from schemas.reasons import Reason
+
+_SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
 
 class Source(Protocol):
@@ -26,7 +29,7 @@ class Source(Protocol):
 
 
 class LocalSource:
-    """A file in a folder. Plain descriptors: 20,000 small files open in 0.2 s instead of 0.7 s."""
+    """A file in a folder; plain descriptors, because 20,000 small files take 0.06 s longer with file objects."""
 
     __slots__ = ("_descriptor",)
 
@@ -86,7 +89,8 @@ class LandedText:
             raise
         self._read: Callable[[int], bytes] = self._source.read
         if file.path.endswith(".gz"):
-            self._read = gzip.GzipFile(fileobj=_Readable(self._source), mode="rb").read  # type: ignore[arg-type]  # read() is all it calls
+            # type ignored: read() is all that it calls
+            self._read = gzip.GzipFile(fileobj=_Readable(self._source), mode="rb").read  # type: ignore[call-overload]
         if not is_utf8(encoding):
             self._read = _Transcoder(self._read, encoding).read
 
@@ -95,7 +99,9 @@ class LandedText:
         try:
             return self._read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RefusedError(Refusal(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")) from error
+            raise RefusedError(
+                Refusal(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
+            ) from error
         except OSError as error:
             raise _refused(error, self._file) from error
 
@@ -125,10 +131,14 @@ def is_utf8(encoding: str) -> bool:
     Raises:
         FeedError: no such encoding.
     """
+    if encoding == "utf-8":
+        return True
     try:
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
     except LookupError as error:
-        raise FeedError(f"the feed's csv.encoding '{encoding}' is unknown; found on python.org: 'Standard Encodings'") from error
+        raise FeedError(
+            f"the feed's csv.encoding '{encoding}' is unknown; wanted a name that Python knows, as utf-8 or cp1252"
+        ) from error
 
 
 def _refused(error: OSError, file: LandedFile) -> Exception:
@@ -164,6 +174,11 @@ class _Transcoder:
             if not data:
                 break
         return b"".join(pieces)
+
+
+def with_original_bytes(text: bytes) -> bytes:
+    """Transcoded text with the bytes that could not be decoded in place of the surrogates."""
+    return _SURROGATE.sub(lambda found: bytes([ord(found[0].decode("utf-8", "surrogatepass")) & 0xFF]), text)
 
 
 def _as_surrogates(error: UnicodeError) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """Finding new, settled files in a landing folder without listing it at every trigger.
 
-inotify tells of a file that was closed after writing or moved in. A full look at the folder finds what came while nobody
-watched: all at once at the start and after an overflow, and now and then in slices of a few milliseconds.
+inotify tells of a file that was closed after writing or moved in. A full look at the folder finds what came while
+nobody watched: all at once at the start and after an overflow, and now and then in slices of a few milliseconds.
 """
 
 import contextlib

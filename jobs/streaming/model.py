@@ -80,7 +80,9 @@ class Model:
         return predictions
 
     def _frame(self, rows: pa.Table) -> "pd.DataFrame":
-        columns = [rows[i.column].cast(i.type) if rows[i.column].type != i.type else rows[i.column] for i in self._inputs]
+        columns = [
+            rows[i.column].cast(i.type) if rows[i.column].type != i.type else rows[i.column] for i in self._inputs
+        ]
         return pa.table(columns, [i.name for i in self._inputs]).to_pandas()
 
 
@@ -144,7 +146,9 @@ def null_or_nan(values: pa.Array) -> pa.Array:
 def _inputs(feed: Feed, signature: Any, text: frozenset[str]) -> tuple[_Input, ...]:
     columns = {c.name: c for c in feed.features}
     return tuple(
-        _Input(TEXT + spec.name if spec.name in text else columns[spec.name].table_name, spec.name, _ARROW[spec.type.name])
+        _Input(
+            TEXT + spec.name if spec.name in text else columns[spec.name].table_name, spec.name, _ARROW[spec.type.name]
+        )
         for spec in signature.inputs.inputs
         if spec.name in columns
     )

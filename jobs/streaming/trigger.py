@@ -5,7 +5,7 @@ import re
 from schemas.errors import SettingsError
 
 AVAILABLE_NOW = "available-now"
-_UNITS = {"": "seconds", "s": "seconds", "sec": "seconds", "ms": "milliseconds", "m": "minutes", "min": "minutes", "h": "hours"}
+_UNITS = {"": "seconds", "s": "seconds", "sec": "seconds", "ms": "milliseconds", "m": "minutes", "min": "minutes"}
 _WORDS = ("milliseconds", "seconds", "minutes", "hours", "days")
 
 
@@ -20,7 +20,7 @@ def parse_trigger(text: str) -> dict[str, str | bool]:
         return {"availableNow": True}
     if wanted.startswith("continuous"):
         raise SettingsError(
-            f"--trigger {text}: continuous processing cannot write a table exactly once (Spark supports it for Kafka only), "
+            f"--trigger {text}: continuous processing cannot write a table exactly once, "
             "wanted 0s, '5 minutes' or available-now; for the lowest latency: --trigger 0s"
         )
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", wanted)

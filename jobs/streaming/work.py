@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.streaming.commit import Batch
+from jobs.streaming.batch import Batch
 from jobs.streaming.manifest import LandedFile
 from jobs.streaming.model import Model
 from jobs.streaming.parts import Parts, PartsWriter

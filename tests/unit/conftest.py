@@ -1,0 +1,67 @@
+"""Models of every kind of output, saved as code: nothing pickled."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from jobs.streaming.model import Model, load_model
+from schemas.feed import Feed
+
+CODE = """
+import mlflow, numpy as np, pandas as pd
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+{body}
+
+mlflow.models.set_model(Model())
+"""
+
+
+@pytest.fixture(scope="session")
+def small_feed() -> Feed:
+    """Two numbers, a key and a target."""
+    columns = [
+        {"name": "a", "type": "double"},
+        {"name": "b", "type": "double"},
+        {"name": "id", "type": "string", "role": "key", "nullable": True},
+    ]
+    return Feed.model_validate({"name": "small", "csv": {"extra_columns": "ignore"}, "columns": columns})
+
+
+@pytest.fixture
+def save_model(tmp_path: Path) -> Callable[..., Path]:
+    """Saves a pyfunc whose predict has the given body; returns the folder."""
+
+    def save(body: str, output: Any, inputs: pd.DataFrame | None = None, example: bool = True) -> Path:
+        import mlflow.pyfunc
+        from mlflow.models import infer_signature
+
+        inputs = pd.DataFrame({"a": [1.0], "b": [2.0]}) if inputs is None else inputs
+        count = len(list(tmp_path.glob("*.py")))
+        code = tmp_path / f"model_{count}.py"
+        code.write_text(CODE.format(body="\n".join(f"        {line}" for line in body.splitlines())))
+        path = tmp_path / f"model-{count}"
+        mlflow.pyfunc.save_model(
+            str(path),
+            python_model=str(code),
+            signature=infer_signature(inputs, output),
+            input_example=inputs if example else None,
+            pip_requirements=[],
+        )
+        return path
+
+    return save
+
+
+@pytest.fixture
+def model_of(save_model: Callable[..., Path], small_feed: Feed) -> Callable[..., Model]:
+    """The same, loaded for the small feed."""
+
+    def load(body: str, output: Any, **more: Any) -> Model:
+        return load_model(save_model(body, output, **more), small_feed, "small", "1", "run-1")
+
+    return load

@@ -1,0 +1,29 @@
+"""How far off a model is on rows it has not seen."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.pipeline import Pipeline
+
+from training.split import Split
+
+
+def evaluate(model: Pipeline, split: Split) -> dict[str, float]:
+    """Errors on the held-out rows in the target's unit, beside those of always predicting the fitted rows' mean.
+
+    Returns:
+        rmse, mae, r2, baseline_rmse, baseline_mae.
+    """
+    mean = np.full(len(split.held_out_target), split.target.mean())
+    found = errors(split.held_out_target, model.predict(split.held_out_features))
+    baseline = errors(split.held_out_target, mean)
+    return found | {"baseline_rmse": baseline["rmse"], "baseline_mae": baseline["mae"]}
+
+
+def errors(actual: pd.Series | np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Errors: rmse and mae in the target's unit, r2 without one (0 = no better than the mean, 1 = exact)."""
+    return {
+        "rmse": float(root_mean_squared_error(actual, predicted)),
+        "mae": float(mean_absolute_error(actual, predicted)),
+        "r2": float(r2_score(actual, predicted)),
+    }

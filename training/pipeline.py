@@ -1,0 +1,70 @@
+"""`streamscore train`: the flow from data to a model version."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.feed import Feed
+from schemas.registry import Promotion, Registry
+from training.data import training_data
+from training.evaluate import evaluate
+from training.fit import Parameters, fit
+from training.register import model_name, register
+from training.split import split
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training run made.
+
+    Attributes:
+        name, version, run_id: the model version and its run.
+        metrics: on the held-out rows: rmse, mae, r2, baseline_rmse, baseline_mae.
+        rows: of the data, held-out ones included.
+        digest: SHA-256 of the data file's bytes.
+        source: the data file, or `sample(…)` with its arguments.
+        promotion: null if the version was not put into Production.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    metrics: dict[str, float]
+    rows: int
+    digest: str
+    source: str
+    promotion: Promotion | None
+
+
+def train(
+    feed: Feed,
+    data_path: Path | None,
+    registry: Registry,
+    promote: bool = False,
+    parameters: Parameters | None = None,
+) -> TrainResult:
+    """Train the feed's model on a CSV file (see `training_data` for none) and register it.
+
+    1. The registry must answer, before any work.  2. Data.  3. Split.  4. Fit.  5. Evaluate.  6. Register.  7. Promote.
+
+    Raises:
+        FeedError, SettingsError: the data or the feed will not do; nothing is registered.
+        RegistryError: the registry does not answer.
+        ContractError: the version does not fit the feed; it stays registered and is not promoted.
+    """
+    parameters = parameters or Parameters()
+    name = model_name(feed)
+    # 1
+    registry.experiment(feed.name)
+    # 2
+    data = training_data(feed, data_path, parameters.seed)
+    # 3
+    parts = split(data, parameters.held_out, parameters.seed)
+    # 4
+    model = fit(feed, parts.features, parts.target, parameters)
+    # 5
+    metrics = evaluate(model, parts)
+    # 6
+    made = register(feed, data, model, metrics, parameters, registry)
+    # 7
+    promotion = registry.promote(name, made.version, feed) if promote else None
+    return TrainResult(name, made.version, made.run_id, metrics, data.rows, data.digest, data.source, promotion)
