@@ -123,8 +123,9 @@ class Feed(BaseModel):
                 raise ValueError(f"column '{column.name}': the stream adds a column of that name; rename it")
             if not column.table_name:
                 raise ValueError(f"column '{column.name}' has no letter or digit in its name")
-            if (other := seen.setdefault(column.table_name, column.name)) is not column.name:
+            if (other := seen.get(column.table_name)) is not None:
                 raise ValueError(f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables")
+            seen[column.table_name] = column.name
         if not self.features:
             raise ValueError("no column has the role 'feature'")
         if sum(c.role == "target" for c in self.columns) > 1:

@@ -1,11 +1,9 @@
 """MLflow itself: imported late, quiet, without telemetry, and giving up in bounded time."""
 
-import functools
 import logging
 import os
 import re
 import socket
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -27,20 +25,12 @@ PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 def import_mlflow() -> Any:
     """The module `mlflow`; its first import takes 1 to 5 seconds."""
-    _quieten()
-    import mlflow
-
-    return mlflow
-
-
-@functools.cache
-def _quieten() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # stages are deprecated, and used on purpose beside the alias
-    warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"mlflow|schemas\.registry")
+    import mlflow
+
+    return mlflow
 
 
 def assert_usable(uri: str) -> None:

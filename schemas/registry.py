@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -144,7 +145,9 @@ class Registry:
             client.set_model_version_tag(name, version, PROMOTED_BY, by)
             client.set_model_version_tag(name, version, PROMOTED_AT, at.isoformat(timespec="seconds"))
             # 3
-            client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+            with warnings.catch_warnings():  # stages are deprecated, and used on purpose beside the alias
+                warnings.simplefilter("ignore", FutureWarning)
+                client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
             # 4
             client.set_registered_model_alias(name, ALIAS, version)
         return Promotion(name, version, previous, by, at)
@@ -231,9 +234,10 @@ class Registry:
         train = f"streamscore train {feed} --promote"
         name = uri_parts(uri)[0] if uri.startswith("models:/") else ""
         if name and (found := self._versions(name)):
-            listed = ", ".join(" ".join([f"v{v.version}", v.stage.replace("None", ""), *v.aliases]) for v in found[:10])
+            marks = [(v.version, v.stage if v.stage != "None" else "", *v.aliases) for v in found[:10]]
+            listed = ["v" + " ".join(filter(None, mark)) for mark in marks]
             return (
-                f"no {uri} in {where}: '{name}' has {' '.join(listed.split())}; "
+                f"no {uri} in {where}: '{name}' has {', '.join(listed)}; "
                 f"next: streamscore promote {name} {found[0].version}, or: {train}"
             )
         models = ", ".join(f"'{model.name}'" for model in client.search_registered_models(max_results=10)) or "none"

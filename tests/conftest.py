@@ -1,12 +1,13 @@
 """One Spark session and one trained model for the whole test run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from oracle import Oracle, Stream
 
 from schemas.feed import Feed, load_feed
 from schemas.registry import Registry, open_registry
@@ -64,3 +65,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
     for alpha in (0.01, 0.1, 0.3):
         train(feed, None, registry, promote=alpha == 0.01, parameters=Parameters(alpha=alpha))
     return Trained(uri, registry)
+
+
+@pytest.fixture
+def stream(tmp_path: Path, feed: Feed, trained: Trained) -> Iterator[Stream]:
+    made = Stream(tmp_path, feed, trained.uri)
+    made.landing.mkdir()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="session")
+def oracle(feed: Feed, trained: Trained) -> Oracle:
+    return Oracle(feed, trained.registry)
+
+
+@pytest.fixture
+def promote(trained: Trained, feed: Feed) -> Callable[[str], None]:
+    """Put a version of wine_quality into Production."""
+
+    def into_production(version: str) -> None:
+        trained.registry.promote(feed.name, version, feed)
+
+    into_production("1")
+    return into_production

@@ -1,5 +1,6 @@
 """One training run in MLflow, and the model version that came of it."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -101,4 +102,6 @@ def _data_set(feed: Feed, data: Data, mlflow: Any) -> Any:
     frame = data.features.assign(**{target.name: data.target})
     source = None if data.source.startswith("sample(") else data.source
     digest = data.digest[:DIGEST_LENGTH]
-    return mlflow.data.from_pandas(frame, source=source, targets=target.name, name=feed.name, digest=digest)
+    with warnings.catch_warnings():  # "can be interpreted in multiple ways", of which both are the same
+        warnings.simplefilter("ignore", UserWarning)
+        return mlflow.data.from_pandas(frame, source=source, targets=target.name, name=feed.name, digest=digest)

@@ -7,42 +7,32 @@ whatever the table holds. Where that is not safe (an object store, a table with 
 2) `deltalake` commits.
 """
 
-import functools
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
+from jobs.streaming.log_entry import ENTRY, Entry, actions, can_link, entry_text, last_checkpoint, parse_entry, unusable
 from jobs.streaming.parts import Part
 from schemas.errors import ConflictError, StorageError
 
-ENTRY = re.compile(r"(\d{20})\.json")
 ATTEMPTS = 20  # puts of one commit while others keep taking the next version
+RELOAD = 50  # commits after which a kept handle is opened anew: at each refresh it reads all entries since its opening
+STALE = 60.0  # seconds after which the next entry may have been written and cleaned away unseen
 SIMPLE_WRITER = 2  # up to this writer version a table has no features that an append must honour
 
 # Neither checkpoints nor clean-up in a micro-batch's own time; Housekeeping writes checkpoints.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One commit: its version, its time in milliseconds since 1970, and its `userMetadata`."""
-
-    version: int
-    at: int
-    metadata: str | None
 
 
 class DeltaLog:
@@ -77,7 +67,7 @@ class DeltaLog:
         try:
             return DeltaTable(self.uri, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
-            raise self._unusable("open", error) from error
+            raise unusable(self.uri, "open", error) from error
 
     def refresh(self) -> None:
         """Take in what was committed since; reads only the new entries: 0.03 ms if there are none."""
@@ -85,17 +75,20 @@ class DeltaLog:
             try:
                 self._table.update_incremental()
             except (DeltaError, OSError) as error:
-                raise self._unusable("read", error) from error
+                raise unusable(self.uri, "read", error) from error
             self._look(self._table)
+            if self.version - self._loaded >= RELOAD:
+                self._load()
             return
-        if _last_checkpoint(self._folder) > self.version:
-            self._load()  # entries before a checkpoint may be gone
+        if self._may_have_missed(self.version + 1):
+            self._load()
             return
         while (text := self._read(self.version + 1)) is not None:
             if self._take_in(text):
                 self._load()
             else:
                 self.version += 1
+        self._looked_at = time.time()
 
     def transaction(self, app_id: str) -> int | None:
         """The newest transaction version of an app, None if it has none."""
@@ -106,7 +99,7 @@ class DeltaLog:
     def last_checkpoint(self) -> int:
         """The version of the log's newest checkpoint, -1 if there is none."""
         if self._fs is None:
-            return _last_checkpoint(self._folder)
+            return last_checkpoint(self._folder)
         try:
             with self._fs.open_input_file("_delta_log/_last_checkpoint") as file:
                 return json.loads(file.read())["version"]
@@ -122,8 +115,10 @@ class DeltaLog:
         Raises:
             ConflictError: such a transaction is in.
         """
+        if self._behind:
+            self.refresh()
         self._assert_newer(app_id, number)
-        if self._table is None and not _can_link(self._folder):
+        if self._table is None and not can_link(self._folder):
             self._own_puts = False
             self._load()
             self._assert_newer(app_id, number)
@@ -131,7 +126,7 @@ class DeltaLog:
             return self._append_by_deltalake(self._table, parts, app_id, number, metadata)
         for _ in range(ATTEMPTS):
             version = self.version + 1
-            if self._put(version, _actions(parts, app_id, number, metadata, self.version)):
+            if self._put(version, entry_text(parts, app_id, number, metadata, self.version)):
                 self.version, self._transactions[app_id] = version, number
                 self._assert_still_there(version, app_id, number)
                 return version
@@ -143,8 +138,7 @@ class DeltaLog:
         """The commits after a version that the log still has, up to the last refresh."""
         for version in self._versions(after)[:: -1 if newest_first else 1]:
             if version <= self.version and (text := self._read(version)) is not None:
-                info: dict[str, Any] = next((json.loads(line)["commitInfo"] for line in _lines(text, "commitInfo")), {})
-                yield Entry(version, info.get("timestamp", 0), info.get("userMetadata"))
+                yield parse_entry(version, text)
 
     # --- how
 
@@ -152,12 +146,13 @@ class DeltaLog:
         """Everything anew. `deltalake`'s handle holds about 1 KB a file, and is kept only where it is to commit."""
         table = self.handle()
         self._look(table)
+        self._loaded = self.version
         protocol = table.protocol()
         simple = protocol.min_writer_version <= SIMPLE_WRITER and not protocol.writer_features
         self._table = None if self._own_puts and self._fs is None and simple else table
 
     def _look(self, table: DeltaTable) -> None:
-        self.version = table.version()
+        self.version, self._looked_at, self._behind = table.version(), time.time(), False
         self.schema = pa.schema(table.schema().to_arrow())
         self.properties = dict(table.metadata().configuration)
         self._transactions = {}
@@ -170,12 +165,16 @@ class DeltaLog:
                 )
         self._fields = fields
 
+    def _may_have_missed(self, version: int) -> bool:
+        """Whether that entry may have been there, and gone: those up to a checkpoint may be cleaned away."""
+        return last_checkpoint(self._folder) >= version or time.time() - self._looked_at > STALE
+
     def _take_in(self, text: str) -> bool:
         """Note an entry's transactions; whether the table itself was changed by it."""
-        for line in _lines(text, "txn"):
+        for line in actions(text, "txn"):
             transaction = json.loads(line)["txn"]
             self._transactions[transaction["appId"]] = transaction["version"]
-        return any(True for _ in _lines(text, "metaData", "protocol"))
+        return any(True for _ in actions(text, "metaData", "protocol"))
 
     def _assert_newer(self, app_id: str, number: int) -> None:
         found = self.transaction(app_id) if app_id else None
@@ -187,7 +186,7 @@ class DeltaLog:
 
     def _assert_still_there(self, version: int, app_id: str, number: int) -> None:
         """Who slept between refresh and put may have put an entry that clean-up had removed: nobody would read it."""
-        if not app_id or _last_checkpoint(self._folder) < version:
+        if not app_id or not self._may_have_missed(version):
             return
         found = self.handle().transaction_version(app_id)
         if found is None or found < number:
@@ -203,7 +202,7 @@ class DeltaLog:
         except FileExistsError:
             return False
         except OSError as error:
-            raise self._unusable("commit to", error) from error
+            raise unusable(self.uri, "commit to", error) from error
         finally:
             temporary.unlink(missing_ok=True)
         return True
@@ -212,28 +211,26 @@ class DeltaLog:
         self, table: DeltaTable, parts: Sequence[Part], app_id: str, number: int, metadata: str
     ) -> int:
         """From the snapshot whose transactions were looked at: a fresh one would accept the same number again."""
-        actions: list[AddAction | RemoveAction] = [
+        adds: list[AddAction | RemoveAction] = [
             AddAction(part.path, part.size, {}, part.modified, True, part.stats) for part in parts
         ]
         transactions = [Transaction(app_id, number)] if app_id else None
         properties = CommitProperties({"userMetadata": metadata}, app_transactions=transactions)
-        before = self.version
         try:
             table.create_write_transaction(
-                actions,
-                "append",
-                table.schema(),
-                commit_properties=properties,
-                post_commithook_properties=NO_HOOKS,
+                adds, "append", table.schema(), commit_properties=properties, post_commithook_properties=NO_HOOKS
             )
         except CommitFailedError as error:
             self.refresh()
             self._assert_newer(app_id, number)
-            raise self._unusable("commit to", error) from error
+            raise unusable(self.uri, "commit to", error) from error
         except (DeltaError, OSError) as error:
-            raise self._unusable("commit to", error) from error
-        self.refresh()
-        return next((e.version for e in self.entries(before) if e.metadata == metadata), self.version)
+            raise unusable(self.uri, "commit to", error) from error
+        self._behind = True  # the handle is still at the version it committed from; the next batch refreshes it anyway
+        version = self.version + 1
+        while (text := self._read(version)) is not None and parse_entry(version, text).metadata != metadata:
+            version += 1
+        return version
 
     def _versions(self, after: int) -> list[int]:
         """Log entries newer than a version, oldest first; the newest of them are found without a listing."""
@@ -255,56 +252,7 @@ class DeltaLog:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unusable("read", error) from error
-
-    def _unusable(self, doing: str, error: Exception) -> StorageError:
-        if isinstance(error, TableNotFoundError):
-            return StorageError(f"no Delta table in {self.uri}; the stream makes it: streamscore run")
-        first_line = str(error).partition("\n")[0]
-        return StorageError(f"cannot {doing} the Delta table {self.uri}: {first_line}; look: streamscore doctor")
-
-
-def _actions(parts: Sequence[Part], app_id: str, number: int, metadata: str, read: int) -> str:
-    """The lines of a log entry, as Delta's protocol has them."""
-    now = time.time_ns() // 1_000_000
-    info: dict[str, Any] = {"timestamp": now, "operation": "WRITE"}
-    info |= {"operationParameters": {"mode": "Append", "partitionBy": "[]"}, "readVersion": read}
-    info |= {"isBlindAppend": True, "engineInfo": "streamscore", "userMetadata": metadata}
-    lines: list[dict[str, Any]] = [{"commitInfo": info}]
-    lines += [{"txn": {"appId": app_id, "version": number, "lastUpdated": now}}] if app_id else []
-    for part in parts:
-        add = {"path": part.path, "partitionValues": {}, "size": part.size, "modificationTime": part.modified}
-        lines.append({"add": add | {"dataChange": True, "stats": part.stats}})
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-
-
-def _lines(text: str, *kinds: str) -> Iterator[str]:
-    """The lines of an entry that hold actions of these kinds."""
-    starts = tuple(f'{{"{kind}":' for kind in kinds)
-    return (line for line in text.split("\n") if line.startswith(starts))
-
-
-def _last_checkpoint(folder: Path) -> int:
-    """The version of the newest checkpoint, -1 if there is none."""
-    try:
-        return json.loads((folder / "_last_checkpoint").read_bytes())["version"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return -1
-
-
-@functools.cache
-def _can_link(folder: Path) -> bool:
-    """Whether the file system has hard links."""
-    one, other = (folder / f"_commit_{uuid.uuid4()}.json.tmp" for _ in range(2))
-    try:
-        one.touch()
-        os.link(one, other)
-    except OSError:
-        return False
-    finally:
-        one.unlink(missing_ok=True)
-        other.unlink(missing_ok=True)
-    return True
+            raise unusable(self.uri, "read", error) from error
 
 
 def _file_system(uri: str, storage_options: dict[str, str] | None) -> pa_fs.FileSystem | None:

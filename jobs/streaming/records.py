@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from schemas.feed import Dialect
 
-MAX_RECORD = 1 << 20  # bytes; bounds how far a quote that was opened is searched for its end
+MAX_RECORD = 1 << 20  # bytes without the last line end; bounds how far a quote that was opened is searched for its end
 
 _LF, _CR = 10, 13
 
@@ -22,7 +22,7 @@ class Records(NamedTuple):
 
     Attributes:
         starts: their first bytes.
-        stops: their line ends.
+        stops: the bytes after their last; the line end begins there.
         lines: their first physical lines, 0 = the first of the text.
         line_ends: the line ends of the text, in all.
     """
@@ -114,7 +114,7 @@ def _are_regular(text: bytes, dialect: Dialect) -> bool:
     if not (neighbours[data[before]].all() and neighbours[data[closing + 1]].all()):
         return False
     records = _records(data, _line_ends(data, text), quotes)
-    return not len(records.starts) or int((records.stops - records.starts).max()) < MAX_RECORD
+    return not len(records.starts) or int((records.stops - records.starts).max()) <= MAX_RECORD
 
 
 def _quotes(data: npt.NDArray[np.uint8], text: bytes, quote: str) -> Positions:
@@ -137,5 +137,6 @@ def _records(data: npt.NDArray[np.uint8], line_ends: Positions, quotes: Position
         stops, lines = line_ends[outside], np.concatenate([[0], outside[:-1] + 1])[: len(outside)]
     starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
     is_pair = (data[stops] == _LF) & (data[stops - 1] == _CR) & (stops > starts)
-    filled = stops - starts > is_pair
+    stops = stops - is_pair
+    filled = stops > starts
     return Records(starts[filled], stops[filled], lines[filled], line_ends)

@@ -66,7 +66,7 @@ class Block:
     def raw(self, line: int) -> bytes:
         records = self.records
         at = int(np.searchsorted(records.lines, line - self.first_line))
-        return self.body[records.starts[at] : records.stops[at]].removesuffix(b"\r")
+        return self.body[records.starts[at] : records.stops[at]]
 
     @property
     def records(self) -> Records:

@@ -55,13 +55,13 @@ def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: 
     source = _Lines(lines, first_line)
     while (line := source.take()) is not None:
         number = source.number
-        if line in (b"\n", b"\r\n", b"\r"):
+        text = _without_end(line)
+        if not text:
             continue
-        if len(line) > MAX_RECORD:
+        if len(text) > MAX_RECORD:
             detail = f"found a line of more than {MAX_RECORD:,} bytes, wanted no more; only its beginning is kept here"
-            yield Record(number, line[:_KEPT], [], Reason.UNREADABLE, detail)
+            yield Record(number, text[:_KEPT], [], Reason.UNREADABLE, detail)
         elif quote not in line:
-            text = _without_end(line)
             yield _checked(Record(number, text, _text(text).split(dialect.delimiter)), width, dialect)
         else:
             yield _checked(_quoted_record(line, source, dialect), width, dialect)
@@ -71,8 +71,7 @@ def split_record(text: str, dialect: Dialect) -> list[str] | None:
     """The fields of one line; None if a quote in it is opened and not closed."""
     if dialect.quote not in text:
         return text.split(dialect.delimiter)
-    source = _Lines([], 0)
-    return _quoted_record(text.encode(), source, dialect).fields or None
+    return _quoted_record(text.encode() + b"\n", _Lines([], 0), dialect).fields or None
 
 
 class _Lines:
@@ -97,6 +96,13 @@ def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> Record:
     """The record that begins with the line `first`; takes the lines on which its quoted fields go on."""
     if csv.field_size_limit() < MAX_RECORD:
         csv.field_size_limit(MAX_RECORD)  # a record is bounded here; Python's own bound is 128 KiB a field
+    fields = next(csv.reader([_text(first)], delimiter=dialect.delimiter, quotechar=dialect.quote))
+    if not fields[-1].endswith(("\n", "\r")):  # a line end is part of a value only where quotes are open
+        return Record(source.number, _without_end(first), fields)
+    return _record_of_many_lines(first, source, dialect)
+
+
+def _record_of_many_lines(first: bytes, source: _Lines, dialect: Dialect) -> Record:
     number, taken, is_open = source.number, [first], False
 
     def texts() -> Iterator[str]:
@@ -105,9 +111,9 @@ def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> Record:
         size = len(first)
         while (line := source.take()) is not None:  # the reader asks for more only inside quotes
             taken.append(line)
-            size += len(line)
-            if size > MAX_RECORD:
+            if size + len(_without_end(line)) > MAX_RECORD:
                 break
+            size += len(line)
             yield _text(line)
         is_open = True
 

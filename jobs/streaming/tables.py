@@ -9,7 +9,8 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
 from jobs.streaming.delta_log import NO_HOOKS, DeltaLog
-from schemas.errors import ContractError, SettingsError, StorageError
+from jobs.streaming.log_entry import unusable
+from schemas.errors import ContractError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import (
@@ -99,7 +100,7 @@ class Tables:
         try:
             return table in self._logs or DeltaTable.is_deltatable(self.uri(table), self.storage_options)
         except (DeltaError, OSError) as error:
-            raise _unusable(self.uri(table), error) from error
+            raise unusable(self.uri(table), "use", error) from error
 
     @property
     def prediction_type(self) -> pa.DataType | None:
@@ -145,7 +146,7 @@ class Tables:
             known = {APP_IDS: ",".join([*self.app_ids, app_id])}
             log.handle().alter.set_table_properties(known, False, post_commithook_properties=NO_HOOKS)
         except (DeltaError, OSError) as error:
-            raise _unusable(log.uri, error) from error
+            raise unusable(log.uri, "change", error) from error
         log.refresh()
 
     def writer(self, spark: "SparkSession | None" = None) -> "Writer":
@@ -185,7 +186,7 @@ class Tables:
                 self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self.storage_options
             )
         except (DeltaError, OSError) as error:
-            raise _unusable(self.uri(table), error) from error
+            raise unusable(self.uri(table), "use", error) from error
 
     def _assert_ours(self) -> None:
         if "prediction" not in self.predictions.schema.names:
@@ -219,14 +220,9 @@ class Tables:
             try:
                 log.handle().alter.add_columns(missing, post_commithook_properties=NO_HOOKS)
             except (DeltaError, OSError) as error:
-                raise _unusable(log.uri, error) from error
+                raise unusable(log.uri, "change", error) from error
             log.refresh()
 
 
 def _named(kind: object) -> str:
     return str(getattr(kind, "type", kind)) if type(kind).__name__ == "PrimitiveType" else str(kind)
-
-
-def _unusable(uri: str, error: Exception) -> StorageError:
-    first_line = str(error).partition("\n")[0]
-    return StorageError(f"cannot use the Delta table {uri}: {first_line}; look: streamscore doctor")

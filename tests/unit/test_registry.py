@@ -75,7 +75,7 @@ def test_resolving_is_cheap_enough_for_every_two_seconds(registry, versions):
     "uri", ["models:/wine_quality@nope", "models:/wine_quality/Staging", "models:/wine_quality/77"]
 )
 def test_a_missing_version_is_told_with_those_there_are(registry, versions, uri):
-    with pytest.raises(RegistryError, match=r"'wine_quality' has v2, v1 Production production; next: ") as caught:
+    with pytest.raises(RegistryError, match=r"'wine_quality' has v2.*, v1 Production production; next: ") as caught:
         registry.resolve(uri, "wine_quality")
     assert "streamscore train wine_quality --promote" in str(caught.value)
     assert caught.value.exit_code == 4
@@ -128,10 +128,10 @@ def test_promoting_sets_stage_alias_and_tags_and_archives_the_one_before(registr
 
 
 def test_a_version_that_does_not_fit_the_feed_is_not_promoted(registry, versions):
+    before = registry.versions("wine_quality")
     with pytest.raises(ContractError, match="'fixed acidity' is string in the feed and double in the model"):
         registry.promote("wine_quality", "2", load_feed("wine_quality_text"))
-    assert PROMOTED_BY not in registry.versions("wine_quality")[0].tags
-    assert registry.resolve("models:/wine_quality@production").version == "1"
+    assert registry.versions("wine_quality") == before
 
 
 def test_promoting_a_version_that_is_not_there_is_refused(registry, versions):

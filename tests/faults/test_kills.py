@@ -1,0 +1,73 @@
+"""Killed with -9 anywhere, started again: every row once, the right values."""
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+from oracle import Oracle, Stream
+
+pytestmark = pytest.mark.faults
+
+POINTS = ["offset", "model_record", "parts", "quarantine", "predictions", "spark_commit", "ledger", "archive"]
+SIDES = ["before", "after"]
+
+
+@pytest.mark.parametrize(("mode", "clean"), [("driver", "archive"), ("executors", "delete")])
+def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
+    stream: Stream, oracle: Oracle, promote: Callable[[str], None], mode: str, clean: str
+) -> None:
+    stream.mode, stream.clean = mode, clean
+    for number, (point, side) in enumerate(itertools.product(POINTS, SIDES)):
+        if (point, side) == ("spark_commit", "after"):
+            continue  # the next thing that happens there is ledger:before
+        stream.land(files=3, rows=20, seed=number)
+        promote(str(1 + number % 3))  # a promotion in mid-run, so that a version is recorded every time
+        stream.start(fail_at=f"{point}:{side}")
+        assert stream.wait() == -9, f"{point}:{side} was not reached:\n{stream.log()[-2000:]}"
+    stream.run()
+    oracle.assert_exactly_once(stream)
+    assert len(stream.table("predictions").model_version.unique()) == 3
+
+
+def test_batches_whose_commit_log_is_gone_are_not_scored_again(stream: Stream, oracle: Oracle) -> None:
+    stream.land(files=6, rows=20, seed=1)
+    stream.run()
+    for batch in (1, 2):
+        (stream.checkpoint / "commits" / str(batch)).unlink()
+        (stream.checkpoint / "commits" / f".{batch}.crc").unlink(missing_ok=True)
+    stream.land(files=2, rows=20, seed=2)
+    stream.run()
+    oracle.assert_exactly_once(stream)
+
+
+def test_a_lost_checkpoint_is_refused_and_recovered_from_the_tables(stream: Stream, oracle: Oracle) -> None:
+    stream.land(files=6, rows=20, seed=1)
+    stream.start(fail_at="predictions:before:2")  # a crash between the two commits
+    assert stream.wait() == -9
+    stream.checkpoint.rename(stream.root / "lost")
+    stream.start(trigger="available-now")
+    assert stream.wait() == 5
+    assert "--recover" in stream.log()
+    stream.land(files=2, rows=20, seed=2)
+    stream.run("--recover")
+    oracle.assert_exactly_once(stream)
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(None, marks=pytest.mark.faults_long)])
+def test_random_kills_lose_and_double_nothing(
+    stream: Stream, oracle: Oracle, promote: Callable[[str], None], request: pytest.FixtureRequest, kills: int | None
+) -> None:
+    chance = random.Random(0)
+    for number in range(kills or request.config.getoption("--kills")):
+        stream.land(files=10, rows=20, seed=number)
+        stream.clean = ("off", "archive", "delete")[number % 3]
+        batches = len(list((stream.checkpoint / "commits").glob("[0-9]*")))
+        stream.start(max_files=1)
+        stream.until(lambda before=batches: len(list((stream.checkpoint / "commits").glob("[0-9]*"))) > before)
+        promote(str(chance.randint(1, 3)))
+        time.sleep(chance.random() * 0.3)
+        stream.kill()
+    stream.run()
+    oracle.assert_exactly_once(stream)

@@ -1,0 +1,139 @@
+import re
+
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from schemas.errors import FeedError
+from schemas.feed import RESERVED, Column, Feed, feed_names, load_feed, read_feed, snake_case
+
+
+TWO_TARGETS = {"b": "target", "c": "target"}
+
+
+def feed_of(*columns, **more):
+    return Feed.model_validate({"name": "f", "columns": list(columns), **more})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fixed acidity", "fixed_acidity"),
+        ("pH", "ph"),
+        ("bornAt", "born_at"),
+        ("Größe (cm)", "größe_cm"),
+        ("a.b;c", "a_b_c"),
+        ("  x  ", "x"),
+        ("already_snake", "already_snake"),
+    ],
+)
+def test_table_names_are_snake_case(name, expected):
+    assert snake_case(name) == expected
+
+
+@given(st.text(max_size=30))
+def test_a_table_name_is_one_that_delta_accepts_and_stays_as_it_is(name):
+    made = snake_case(name)
+    assert not re.search(r"[ ,;{}()\n\t=]", made)
+    assert snake_case(made) == made
+
+
+@given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
+def test_two_columns_that_would_be_one_in_the_tables_are_refused(first, second):
+    assume(snake_case(first) and snake_case(second) and not {snake_case(first), snake_case(second)} & RESERVED)
+    columns = {"name": first, "type": "double"}, {"name": second, "type": "double"}
+    if snake_case(first) == snake_case(second):
+        with pytest.raises(ValidationError, match="are both"):
+            feed_of(*columns)
+    else:
+        assert [c.name for c in feed_of(*columns).features] == [first, second]
+
+
+def test_the_same_column_twice_is_refused():
+    with pytest.raises(ValidationError, match="are both 'a' in the tables"):
+        feed_of({"name": "a", "type": "double"}, {"name": "a", "type": "double"})
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_column_that_the_stream_adds_is_refused(name):
+    with pytest.raises(ValidationError, match="the stream adds a column of that name"):
+        feed_of({"name": name.replace("_", " ").title(), "type": "double"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([{"name": "k", "type": "string", "role": "key"}], "no column has the role 'feature'"),
+        ([{"name": "***", "type": "double"}], "no letter or digit"),
+        ([{"name": "a", "type": "string", "min": 1}], "min and max are for numbers"),
+        (
+            [{"name": name, "type": "double", "role": role} for name, role in {"a": "feature", **TWO_TARGETS}.items()],
+            "more than one column has the role 'target'",
+        ),
+    ],
+)
+def test_a_feed_that_makes_no_sense_is_refused(columns, message):
+    with pytest.raises(ValidationError, match=message):
+        feed_of(*columns)
+
+
+def test_the_arrow_schema_keeps_the_original_names():
+    schema = load_feed("wine_quality").arrow_schema
+    assert schema.field("fixed_acidity").metadata == {b"original_name": b"fixed acidity"}
+    assert schema.names[-1] == "quality"
+
+
+def test_every_packaged_feed_loads_and_has_a_model():
+    assert {"wine_quality", "wine_quality_text"} <= set(feed_names())
+    for name in ("wine_quality", "wine_quality_text"):
+        feed = load_feed(name)
+        assert feed.name == name
+        assert feed.model_uri == f"models:/{name}@production"
+        assert len(feed.features) == 11
+        assert feed.target.name == "quality"
+
+
+def test_the_model_is_the_production_version_of_the_feeds_name_unless_it_says_otherwise():
+    assert feed_of({"name": "a", "type": "double"}).model_uri == "models:/f@production"
+    assert feed_of({"name": "a", "type": "double"}, model="models:/x/3").model_uri == "models:/x/3"
+
+
+def test_feeds_of_the_working_folder_come_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "schemas").mkdir()
+    text = yaml.safe_dump({"name": "wine_quality", "columns": [{"name": "a", "type": "long"}]})
+    (tmp_path / "schemas" / "wine_quality.yaml").write_text(text)
+    assert load_feed("wine_quality").columns == (Column(name="a", type="long"),)
+    assert load_feed("wine_quality_text").name == "wine_quality_text"
+
+
+def test_an_unknown_feed_is_told_with_the_nearest():
+    with pytest.raises(FeedError, match=r"no feed 'wine_qualty': did you mean 'wine_quality'\?") as caught:
+        load_feed("wine_qualty")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "name: f\ncolumns: [{name: a, typ: double, type: long}]\n",
+            r"unknown key 'columns.0.typ'; did you mean 'type'\?",
+        ),
+        ("name: f\ncolums: []\n", "'columns'"),
+        ("name: f\ncsv: {delimeter: ';'}\ncolumns: [{name: a, type: long}]\n", r"did you mean 'delimiter'\?"),
+        ("name: f\ncolumns: [{name: a, type: decimal}]\n", "'columns.0.type'.*found 'decimal'"),
+        ("name: F!\ncolumns: [{name: a, type: long}]\n", "'name'.*found 'F!'"),
+        ("name: [\n", "is not YAML"),
+        ("", "feed"),
+    ],
+)
+def test_a_wrong_file_is_told_by_file_key_found_and_wanted_in_one_line(text, message, tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    with pytest.raises(FeedError, match=message) as caught:
+        read_feed(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

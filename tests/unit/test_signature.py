@@ -1,0 +1,206 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import AnyType, Array
+
+from schemas.errors import ContractError, FeedError
+from schemas.feed import Feed
+from schemas.propose import feed_from_signature
+from schemas.signature import Difference, assert_contract, differences, output_type, text_columns
+
+FEED_TYPES = ["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
+MODEL_TYPES = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
+
+# feed type → the model's types that take it; everything else narrows
+ACCEPTED = {
+    "string": {"string"},
+    "boolean": {"boolean", "string"},
+    "int": {"integer", "long", "double", "string"},
+    "long": {"long", "double", "string"},
+    "float": {"float", "double", "string"},
+    "double": {"double", "string"},
+    "date": {"datetime", "string"},
+    "timestamp": {"datetime", "string"},
+}
+
+
+def feed_of(*columns):
+    return Feed.model_validate({"name": "f", "columns": list(columns)})
+
+
+def signature_of(*inputs, outputs=None):
+    outputs = outputs if outputs is not None else [ColSpec(DataType.double)]
+    return ModelSignature(inputs=Schema(list(inputs)), outputs=Schema(outputs))
+
+
+def column(kind, name="a", **more):
+    return {"name": name, "type": kind, **more}
+
+
+@pytest.mark.parametrize("model", MODEL_TYPES)
+@pytest.mark.parametrize("feed", FEED_TYPES)
+def test_widening_is_allowed_and_narrowing_refused(feed, model):
+    found = differences(feed_of(column(feed)), signature_of(ColSpec(DataType[model], "a")))
+    assert (found == []) == (model in ACCEPTED[feed])
+    if found:
+        assert (found[0].column, found[0].feed, found[0].model) == ("a", feed, model)
+
+
+@given(st.permutations(["a", "b c", "pH"]), st.permutations(["a", "b c", "pH"]))
+def test_columns_are_matched_by_name_not_by_position(in_feed, in_model):
+    feed = feed_of(*(column("double", name) for name in in_feed))
+    assert differences(feed, signature_of(*(ColSpec(DataType.double, name) for name in in_model))) == []
+
+
+@given(st.sets(st.sampled_from("abcd"), min_size=1), st.sets(st.sampled_from("abcd"), min_size=1))
+def test_what_one_side_lacks_is_named_once(in_feed, in_model):
+    feed = feed_of(*(column("double", name) for name in sorted(in_feed)))
+    found = differences(feed, signature_of(*(ColSpec(DataType.double, name) for name in sorted(in_model))))
+    assert sorted(d.column for d in found) == sorted(in_feed ^ in_model)
+
+
+def test_an_input_that_the_model_can_do_without_may_be_missing():
+    signature = signature_of(ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b", required=False))
+    assert differences(feed_of(column("double")), signature) == []
+
+
+@pytest.mark.parametrize(("model", "fits"), [("integer", False), ("long", False), ("double", True), ("string", True)])
+def test_nulls_need_a_type_that_holds_them(model, fits):
+    feed = feed_of(column("int", nullable=True))
+    assert (differences(feed, signature_of(ColSpec(DataType[model], "a"))) == []) == fits
+
+
+def test_keys_targets_and_carried_columns_are_no_inputs():
+    others = [column("string", role, role=role) for role in ("key", "carry")] + [column("double", "y", role="target")]
+    assert differences(feed_of(column("double"), *others), signature_of(ColSpec(DataType.double, "a"))) == []
+
+
+@pytest.mark.parametrize("signature", [None, ModelSignature(outputs=Schema([ColSpec(DataType.double)]))])
+def test_a_model_without_a_signature_does_not_fit(signature):
+    assert "has no signature" in differences(feed_of(column("double")), signature)[0].why
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "fits"),
+    [
+        ((-1, 2), "float64", True),
+        ((-1, -1), "float64", True),
+        ((-1, 3), "float64", False),
+        ((-1,), "float64", False),
+        ((-1, 2, 2), "float64", False),
+        ((-1, 2), "int64", False),
+    ],
+)
+def test_a_tensor_takes_the_features_in_the_feeds_order(shape, kind, fits):
+    feed = feed_of(column("double", "a"), column("float", "b"))
+    assert (differences(feed, signature_of(TensorSpec(np.dtype(kind), shape))) == []) == fits
+
+
+def test_the_error_names_the_first_difference_first_and_then_each_on_a_line():
+    feed = feed_of(column("double", "a"), column("string", "b"))
+    signature = signature_of(ColSpec(DataType.long, "a"), ColSpec(DataType.double, "b"))
+    with pytest.raises(ContractError, match="'a' is double in the feed and long in the model") as caught:
+        assert_contract(feed, signature, "m v1")
+    first, *lines = str(caught.value).splitlines()
+    assert "m v1 does not fit feed f" in first
+    assert "streamscore" in first
+    assert [line.split()[0] for line in lines] == ["a", "b"]
+    assert caught.value.exit_code == 3
+
+
+def test_a_contract_that_holds_raises_nothing():
+    assert_contract(feed_of(column("double")), signature_of(ColSpec(DataType.double, "a")), "m v1")
+
+
+def test_typed_features_that_the_model_wants_as_text_are_named():
+    feed = feed_of(column("double", "a"), column("string", "b"), column("int", "c"))
+    signature = signature_of(*(ColSpec(DataType[k], n) for n, k in (("a", "string"), ("b", "string"), ("c", "long"))))
+    assert text_columns(feed, signature) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ([ColSpec(DataType.double)], pa.float64()),
+        ([ColSpec(DataType.float)], pa.float64()),
+        ([ColSpec(DataType.integer)], pa.int64()),
+        ([ColSpec(DataType.boolean)], pa.bool_()),
+        ([ColSpec(DataType.string, "label")], pa.string()),
+        ([ColSpec(Array(DataType.double), "p")], pa.list_(pa.float64())),
+        ([TensorSpec(np.dtype("float32"), (-1,))], pa.float64()),
+        ([TensorSpec(np.dtype("int64"), (-1,))], pa.int64()),
+        ([TensorSpec(np.dtype("float64"), (-1, 3))], pa.list_(pa.float64())),
+        ([TensorSpec(np.dtype("bool"), (-1,))], pa.bool_()),
+        (
+            [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "p")],
+            pa.struct([("label", pa.string()), ("p", pa.float64())]),
+        ),
+    ],
+)
+def test_the_prediction_takes_its_type_from_the_signature(outputs, expected):
+    assert output_type(signature_of(ColSpec(DataType.double, "a"), outputs=outputs)) == expected
+
+
+def test_a_signature_without_outputs_says_nothing_of_the_prediction():
+    assert output_type(None) is None
+    assert output_type(ModelSignature(inputs=Schema([ColSpec(DataType.double, "a")]))) is None
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [[ColSpec(DataType.binary)], [ColSpec(AnyType(), "x")], [TensorSpec(np.dtype("float64"), (-1, 2, 2))]],
+)
+def test_an_output_that_no_column_holds_is_refused(outputs):
+    with pytest.raises(ContractError, match="wrap it in a pyfunc"):
+        output_type(signature_of(ColSpec(DataType.double, "a"), outputs=outputs))
+
+
+names = st.text(st.characters(codec="utf-8", categories=["L", "Nd", "P", "Zs"]), min_size=1, max_size=10)
+inputs = st.lists(
+    st.builds(
+        ColSpec,
+        st.sampled_from([DataType[t] for t in MODEL_TYPES if t != "binary"]),
+        names,
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(inputs)
+def test_a_proposed_feed_fits_the_signature_it_came_from(specs):
+    signature = signature_of(*specs)
+    try:
+        text = feed_from_signature("proposed", signature, "models:/m@x")
+    except FeedError:
+        return  # two names that are one in the tables, or none at all
+    feed = Feed.model_validate(yaml.safe_load(text))
+    assert [c.name for c in feed.features] == [spec.name for spec in specs]
+    assert feed.model_uri == "models:/m@x"
+    unsure = {c.name for c in feed.features if c.nullable}  # whole numbers and booleans hold no nulls
+    assert {d.column for d in differences(feed, signature)} <= unsure
+
+
+def test_a_feed_is_proposed_from_a_tensor():
+    text = feed_from_signature("t", signature_of(TensorSpec(np.dtype("float64"), (-1, 2))), "runs:/1/model")
+    feed = Feed.model_validate(yaml.safe_load(text))
+    assert [(c.name, c.type) for c in feed.columns] == [("x0", "double"), ("x1", "double")]
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [None, signature_of(ColSpec(DataType.binary, "a")), signature_of(TensorSpec(np.dtype("float64"), (-1, -1)))],
+)
+def test_no_feed_is_proposed_where_no_csv_column_would_do(signature):
+    with pytest.raises(ContractError):
+        feed_from_signature("f", signature, "models:/m/1")
+
+
+def test_differences_are_values():
+    assert Difference("a", "int", None, "why") == Difference("a", "int", None, "why")
