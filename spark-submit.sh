@@ -14,6 +14,7 @@ case " ${spark[*]-} " in *" --master "* | *" --master="*) ;; *) spark=(--master 
 jars=$(printf '%s:' "$home"/.jars/*.jar)
 pid_file=$(mktemp); trap 'rm -f "$pid_file"' EXIT
 export PYSPARK_PYTHON="$home/.venv/bin/python" PYSPARK_DRIVER_PYTHON="$home/.venv/bin/python" STREAMSCORE_PID_FILE="$pid_file"
+export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$home/conf}"  # log4j2.properties
 
 # In a session of its own: Ctrl-C reaches this script alone, which passes it on to the Python of the driver. The JVM is
 # that Python's parent; a signal to the JVM would end it in the middle of a micro-batch.

@@ -64,8 +64,8 @@ class Run:
         self.archive = Archive(self.folders.landing, settings.streaming.clean, self.folders.checkpoint)
         self.stop = threading.Event()
 
-    def stream(self, *, recover: bool) -> None:
-        """Until it is stopped, or caught up.
+    def stream(self, spark: "SparkSession | None" = None, *, recover: bool = False) -> None:
+        """Until it is stopped, or caught up; in a session of its own, which it ends, or in the given one.
 
         1. The checkpoint, and whether the tables know it.  2. The model, while the JVM starts.  3. The tables.
         4. The query.  5. A clean stop.
@@ -73,7 +73,9 @@ class Run:
         with ExitStack() as undo:
             undo.callback(self.display.close)
             starting = undo.enter_context(ThreadPoolExecutor(1))
-            session = starting.submit(start_session, self.settings, f"streamscore {self.feed.name}")
+            session = starting.submit(lambda: spark or start_session(self.settings, f"streamscore {self.feed.name}"))
+            if spark is None:
+                undo.callback(lambda: session.result().stop())
             # 1
             checkpoint = open_checkpoint(
                 self.folders.checkpoint, self.feed, self.folders.landing.as_uri(), recover=recover

@@ -32,7 +32,9 @@ FEED = Feed.model_validate(
 )
 
 
-def open_tables(path: Path, *, writer: str = "delta-rs", prediction: pa.DataType | None = None, every: int = 100) -> Tables:
+def open_tables(
+    path: Path, *, writer: str = "delta-rs", prediction: pa.DataType | None = None, every: int = 100
+) -> Tables:
     settings = TablesSettings.model_validate({"writer": writer, "checkpoint_every": every})
     tables = Tables(path, FEED, settings)
     tables.create(prediction or pa.float64())
@@ -48,7 +50,9 @@ def a_batch(batch_id: int, *names: str, app_id: str = "app", content: int = 0) -
     return Batch(app_id, batch_id, Manifest(batch_id + 1, files), "wine", "3", "run-3")
 
 
-def scored(file: str, rows: int, rejects: int = 0, prediction: pa.Array | None = None, **columns: Any) -> SimpleNamespace:
+def scored(
+    file: str, rows: int, rejects: int = 0, prediction: pa.Array | None = None, **columns: Any
+) -> SimpleNamespace:
     """A chunk as `score` gives it: `rows` predictions on lines 2…, then `rejects` rows."""
     values: Mapping[str, Any] = {
         "first_value": [float(i) for i in range(rows)],

@@ -76,7 +76,8 @@ def register(
         "streamscore.data_digest": data.digest,
         "streamscore.data_rows": str(data.rows),
     }
-    with registry.active() as mlflow:
+    with registry.active() as mlflow, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and data set sources
         import mlflow.data
         import mlflow.sklearn
 
@@ -102,6 +103,4 @@ def _data_set(feed: Feed, data: Data, mlflow: Any) -> Any:
     frame = data.features.assign(**{target.name: data.target})
     source = None if data.source.startswith("sample(") else data.source
     digest = data.digest[:DIGEST_LENGTH]
-    with warnings.catch_warnings():  # "can be interpreted in multiple ways", of which both are the same
-        warnings.simplefilter("ignore", UserWarning)
-        return mlflow.data.from_pandas(frame, source=source, targets=target.name, name=feed.name, digest=digest)
+    return mlflow.data.from_pandas(frame, source=source, targets=target.name, name=feed.name, digest=digest)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
 
 from jobs.streaming.header import BINARY_LOOK, Header, find_header, map_header
 from jobs.streaming.landed import LandedText, is_utf8
 from jobs.streaming.manifest import LandedFile, source_file
-from jobs.streaming.records import count_lines, cut, find_records, is_plain
+from jobs.streaming.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
 from jobs.streaming.rejects import FileRefusedError, Refusal, RefusedError, Reject
 from jobs.streaming.rows import Block, Origin, SplitText
 from jobs.streaming.split import Record, physical_lines, split_records
@@ -106,16 +109,21 @@ class _Reader:
     ) -> Iterator[Block | SplitText]:
         """The data of one file; checked for changes before its last part is handed out."""
         while not is_whole:
-            end = cut(body, origin.dialect)
-            if end is None:
+            if end := cut(body, origin.dialect):
+                block = Block(origin, body[:end], line, body.count(b"\n", 0, end))
+                yield block
+                line += count_lines(block.body)
+            elif head := _split_head(body, line, origin):
+                yield head.text
+                end, line = head.end, head.line
+            else:
                 yield from self._split(body, line, origin, text)
                 return
-            block = Block(origin, body[:end], line, body.count(b"\n", 0, end))
-            yield block
-            line += count_lines(block.body)
-            more = text.read(BLOCK_BYTES)
-            is_whole = len(more) < BLOCK_BYTES
-            body = body[end:] + more
+            body = body[end:]
+            if len(body) < BLOCK_BYTES // 2:
+                more = text.read(BLOCK_BYTES)
+                is_whole = len(more) < BLOCK_BYTES
+                body += more
         text.assert_unchanged()
         if body.endswith((b"\n\n", b"\n\r\n")):
             body = body.rstrip(b"\r\n")  # empty lines at the end are common, and no rows
@@ -124,7 +132,7 @@ class _Reader:
             yield Block(origin, body, line, body.count(b"\n"))
 
     def _split(self, body: bytes, line: int, origin: Origin, text: LandedText) -> Iterator[SplitText]:
-        """The rest of a file, split by hand."""
+        """The rest of a file, split by hand: a line in it is longer than a block."""
         records: dict[int, Record] = {}
         size = 0
         for record in split_records(physical_lines(_pieces(body, text)), line, origin.header.width, origin.dialect):
@@ -144,6 +152,32 @@ class _Reader:
             return len(find_records(part.body, self._feed.csv.quote).starts)
         lines = physical_lines([part.body])
         return sum(1 for _ in split_records(lines, part.first_line, part.origin.header.width, self._feed.csv))
+
+
+class _Head(NamedTuple):
+    """The first records of a text that goes on; what follows begins at byte `end`, on physical line `line`."""
+
+    text: SplitText
+    end: int
+    line: int
+
+
+def _split_head(body: bytes, line: int, origin: Origin) -> _Head | None:
+    """As many records as can be told apart whatever follows, so that a stray quote costs no more than they do.
+
+    None where not even one can: in a line that has no end.
+    """
+    limit = min(_SPLIT_BYTES, len(body) - 2 * MAX_RECORD)  # a record looks no further ahead than MAX_RECORD
+    if limit <= 0:
+        return None
+    line_ends = find_line_ends(body)
+    stop = line + int(np.searchsorted(line_ends, limit))
+    records: dict[int, Record] = {}
+    for record in split_records(physical_lines([body]), line, origin.header.width, origin.dialect):
+        if record.line > stop:
+            return _Head(SplitText(origin, line, records), int(line_ends[record.line - line - 1]) + 1, record.line)
+        records[record.line] = record
+    return None
 
 
 def _pieces(body: bytes, text: LandedText) -> Iterator[bytes]:

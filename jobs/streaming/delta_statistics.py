@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,8 +20,10 @@ _Bounds = tuple[Any, Any]
 def delta_statistics(table: pa.Table, metadata: pq.FileMetaData) -> str:
     """The statistics of a file as Delta's JSON: `numRecords`, `minValues`, `maxValues`, `nullCount`.
 
-    No row is ever outside of them: strings and times are rounded outwards; a column with a NaN has no bounds, because
-    engines disagree on its order; booleans and arrays have none by Delta's rules.
+    Every column that has a value has both bounds, an array excepted: where one is missing, `deltalake` 1.6.6 gives
+    pyarrow a file of which no row passes a filter on that column. No row is outside of them: strings and times are
+    rounded outwards, and a column with a NaN, whose place engines disagree on, spans all numbers. Only a search for
+    exactly NaN or infinity may miss rows, since JSON has no word for those.
 
     Args:
         table: what the file holds.
@@ -52,63 +55,67 @@ def _of_fields(
             continue
         nulls[field.name] = column.null_count
         if bounds := _bounds(field.type, column, leaves.get(prefix + field.name, [])):
-            smallest, largest = bounds
-            if smallest is not None:
-                low[field.name] = smallest
-            if largest is not None:
-                high[field.name] = largest
+            low[field.name], high[field.name] = bounds
     return low, high, nulls
 
 
 def _bounds(kind: pa.DataType, column: pa.ChunkedArray, found: list[pq.Statistics]) -> _Bounds | None:
     """The smallest and the largest value as they stand in Delta's JSON; None where there are none to give."""
     write = next((write for is_kind, write in _WRITE if is_kind(kind)), None)
-    # an all-null row group has no bounds either; neither has one whose strings are too long for Parquet's own
-    found = [stats for stats in found if stats is not None and (stats.has_min_max or stats.num_values)]
-    if write is None or not found or not all(stats.has_min_max for stats in found):
+    if write is None or column.null_count == len(column):
         return None
-    if pa.types.is_floating(kind) and pc.any(pc.is_nan(column)).as_py():
-        return None
+    found = [stats for stats in found if stats is not None and stats.num_values]
+    if pa.types.is_floating(kind):
+        widest = float(np.finfo(kind.to_pandas_dtype()).max)
+        if pc.any(pc.is_nan(column)).as_py():
+            return -widest, widest
+        low, high = min(s.min for s in found), max(s.max for s in found)
+        return max(min(low, widest), -widest), max(min(high, widest), -widest)
+    if not all(stats.has_min_max for stats in found):  # Parquet keeps no bounds of more than 4 KB
+        both = pc.min_max(column)
+        return write(both["min"].as_py(), both["max"].as_py())
     if pa.types.is_integer(kind) or pa.types.is_temporal(kind):  # times as numbers: exact, and no datetime is made
         return write(min(s.min_raw for s in found), max(s.max_raw for s in found))
     return write(min(s.min for s in found), max(s.max for s in found))
 
 
-def _numbers(low: float, high: float) -> _Bounds:
-    # Parquet's writer gives -0.0 and 0.0 where a bound is zero, which is right in every order
-    finite = float("inf")
-    return (low if abs(low) != finite else None), (high if abs(high) != finite else None)
+def _as_they_are(low: float, high: float) -> _Bounds:
+    return low, high
 
 
 def _strings(low: str, high: str) -> _Bounds:
-    if len(high) <= PREFIX:
-        return low[:PREFIX], high
-    return low[:PREFIX], None if high[PREFIX] == LAST else high[:PREFIX] + LAST
+    """Prefixes; what is cut off the largest is made up for by the last of all characters."""
+    length = PREFIX
+    while high[length : length + 1] == LAST:
+        length += 1
+    return low[:PREFIX], high if len(high) <= length else high[:length] + LAST
 
 
 def _dates(low: int, high: int) -> _Bounds:
-    try:
-        return tuple(str(date(1970, 1, 1) + timedelta(days)) for days in (low, high))  # type: ignore[return-value]  # two
-    except OverflowError:
-        return None, None
+    return _date(low), _date(high)
+
+
+def _date(days: int) -> str:
+    return str(date.fromordinal(min(max(days + EPOCH.toordinal(), 1), date.max.toordinal())))
 
 
 def _times(low: int, high: int) -> _Bounds:
     """Microseconds since 1970, rounded outwards to the milliseconds that Delta's statistics have."""
-    try:
-        return _time(low // 1000), _time(-(-high // 1000))
-    except OverflowError:
-        return None, None
+    return _time(low // 1000), _time(-(-high // 1000))
 
 
 def _time(milliseconds: int) -> str:
-    time = EPOCH + timedelta(milliseconds=milliseconds)
+    try:
+        time = EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return "9999-12-31T23:59:59.999999Z" if milliseconds > 0 else "0001-01-01T00:00:00.000Z"
     return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 _WRITE: list[tuple[Callable[[pa.DataType], bool], Callable[[Any, Any], _Bounds]]] = [
-    (pa.types.is_floating, _numbers),
-    (pa.types.is_integer, _numbers),
+    (pa.types.is_floating, _as_they_are),
+    (pa.types.is_integer, _as_they_are),
+    (pa.types.is_boolean, _as_they_are),
     (pa.types.is_string, _strings),
     (pa.types.is_timestamp, _times),
     (pa.types.is_date32, _dates),

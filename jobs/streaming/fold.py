@@ -62,7 +62,7 @@ def checkpoint_logs(tables: Tables) -> None:
         if tables.exists(name):
             of_table: DeltaLog = tables.log(name)
             of_table.refresh()
-            if of_table.version - of_table.last_checkpoint() >= tables.settings.checkpoint_every:
+            if of_table.version - max(of_table.last_checkpoint(), 0) >= tables.settings.checkpoint_every:
                 of_table.handle().create_checkpoint()
 
 

@@ -50,6 +50,11 @@ def find_records(text: bytes, quote: str) -> Records:
     return _records(data, _line_ends(data, text), _quotes(data, text, quote))
 
 
+def find_line_ends(text: bytes) -> Positions:
+    """Where its physical lines end: the last byte of each."""
+    return _line_ends(np.frombuffer(text, np.uint8), text)
+
+
 def is_plain(text: bytes, dialect: Dialect) -> bool:
     """Whether every way to read a text agrees: UTF-8, no NUL, regular quotes, no record above MAX_RECORD."""
     if not is_simple(dialect) or b"\0" in text or not _is_utf8(text):

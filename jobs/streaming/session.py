@@ -30,6 +30,7 @@ def start_session(settings: Settings, app_name: str) -> "SparkSession":
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_CONF_DIR", str(PACKAGED))  # log4j2.properties
     builder = SparkSession.builder.appName(app_name)
     for key, value in session_conf(settings).items():
         builder = builder.config(key, value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
+from deltalake.schema import ArrayType, DataType, StructType
 
 from jobs.streaming.delta_log import NO_HOOKS, DeltaLog
 from jobs.streaming.log_entry import unusable
@@ -182,6 +183,8 @@ class Tables:
 
     def _make(self, table: str, schema: pa.Schema) -> None:
         try:
+            if "://" not in self.path:
+                Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
                 self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self.storage_options
             )
@@ -224,5 +227,10 @@ class Tables:
             log.refresh()
 
 
-def _named(kind: object) -> str:
-    return str(getattr(kind, "type", kind)) if type(kind).__name__ == "PrimitiveType" else str(kind)
+def _named(kind: DataType) -> str:
+    """A type as SQL writes it."""
+    if isinstance(kind, ArrayType):
+        return f"array<{_named(kind.element_type)}>"
+    if isinstance(kind, StructType):
+        return f"struct<{', '.join(f'{field.name}: {_named(field.type)}' for field in kind.fields)}>"
+    return str(kind.type)

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from schemas.errors import FeedError
 from schemas.feed import RESERVED, Column, Feed, feed_names, load_feed, read_feed, snake_case
 
-
 TWO_TARGETS = {"b": "target", "c": "target"}
 
 

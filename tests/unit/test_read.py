@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs.streaming import blocks, landed, parse, read
+from jobs.streaming import blocks, landed, parse, read, records, split
 from jobs.streaming.manifest import LandedFile
 from jobs.streaming.read import FileRefusedError, Refusal, read_chunks
 from schemas.errors import FeedError, StorageError
@@ -539,3 +539,21 @@ def test_the_slow_path_is_not_taken_for_clean_quoted_text(see_text, monkeypatch)
     monkeypatch.setattr(blocks._Reader, "_split", None)
     seen = see_text('n,word\r\n"1","a ""b"""\r\n\r\n"2","c\nd"\r\n3\r\nx,y\r\n', feed=feed_of(WORDS))
     assert (seen["source_line"], seen.reasons) == ([2, 4], ["too_few_fields", "bad_type"])
+
+
+def test_a_stray_quote_does_not_slow_the_rest_of_a_large_file(see_text, monkeypatch):
+    for module in (blocks, records, split):
+        monkeypatch.setattr(module, "MAX_RECORD", 40)
+    for module in (blocks, read):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 400)
+    monkeypatch.setattr(blocks._Reader, "_split", None)
+    by_hand: list[int] = []
+    whole = parse.Parser.from_records
+    monkeypatch.setattr(
+        parse.Parser, "from_records", lambda self, text: by_hand.extend(text.records) or whole(self, text)
+    )
+    lines = [f'{i},"word {i}"' for i in range(300)]
+    lines[100] = '100,5" pipe'
+    seen = see_text("\n".join(["n,word", *lines]), feed=feed_of(WORDS))
+    assert (sorted(seen["n"]), seen.rejects) == (list(range(300)), [])
+    assert 102 in by_hand and len(by_hand) < 100

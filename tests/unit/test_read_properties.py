@@ -121,7 +121,7 @@ def patched(*, slow: bool = False, block: int = 0, longest: int = 0) -> Iterator
             for module in (blocks, read):
                 change(module, "BLOCK_BYTES", block)
         if longest:
-            for module in (records, split):
+            for module in (records, split, blocks):
                 change(module, "MAX_RECORD", longest)
             change(split, "_KEPT", 4)
         yield

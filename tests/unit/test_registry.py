@@ -1,4 +1,3 @@
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -225,9 +224,5 @@ def test_a_registry_made_anew_does_not_get_the_old_ones_files(registry, versions
     from dataclasses import replace
 
     ref = registry.resolve("models:/wine_quality/1")
-    first = registry.download(ref, tmp_path)
     other = replace(ref, source="models:/m-other", run_id="other")
-    second = registry.download(other, tmp_path)
-    assert first != second
-    digests = {hashlib.sha256((path / "MLmodel").read_bytes()).hexdigest() for path in (first, second)}
-    assert len(digests) == 1  # same version here; only the folder tells them apart
+    assert registry.download(ref, tmp_path) != registry.download(other, tmp_path)

@@ -1,0 +1,92 @@
+"""The registry, the model version that the feed's URI stands for now, and whether it fits; the model is not loaded."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jobs.checks.check import Check
+from schemas.errors import ContractError, RegistryError
+from schemas.feed import Feed
+from schemas.mlflow_server import without_password
+from schemas.model_uri import ModelRef
+from schemas.registry import Registry, open_registry
+from schemas.settings import Settings
+from schemas.signature import assert_contract, output_type
+
+SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 10 s each
+BAD = RegistryError.exit_code
+
+
+def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
+    """Up to three checks, each only if the one before it is fine; in bounded time, whatever the server does."""
+    registry, checks = open_registry(settings), list[Check]()
+    where = without_password(registry.registry_uri)
+
+    def look() -> None:
+        try:
+            checks.extend(_look(feed, settings.model_uri or feed.model_uri, registry))
+        except Exception as error:  # of MLflow or its plug-ins: a finding, not our end
+            checks.append(Check("registry", False, f"{where}: {type(error).__name__}: {error}", _reach(registry), BAD))
+
+    thread = threading.Thread(target=look, name="doctor-registry", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return [Check("registry", False, f"no answer from {where} in {seconds:.0f} s", _reach(registry), BAD)]
+    return checks
+
+
+def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
+    where, train = without_password(registry.registry_uri), f"streamscore train {feed.name} --promote"
+    for store in (registry.tracking_uri, registry.registry_uri):
+        database = _sqlite(store)
+        if database and not database.exists():  # MLflow would make it
+            yield Check("registry", False, f"no {database} yet, wanted a registry with {uri}", train, BAD)
+            return
+    try:
+        ref = registry.resolve(uri, feed.name)
+    except RegistryError as error:
+        said = str(error).partition("\n")[0]
+        if not said.startswith(f"no {uri} in "):
+            yield Check("registry", False, said.rpartition("; ")[0] or said, _named(said) or _reach(registry), BAD)
+            return
+        yield Check("registry", True, where)
+        yield Check("model", False, said.partition("; ")[0], _named(said) or train, BAD)
+        return
+    yield Check("registry", True, where)
+    yield Check("model", True, f"{uri} is {ref.name} v{ref.version}")
+    yield _contract(feed, ref, registry, train)
+
+
+def _contract(feed: Feed, ref: ModelRef, registry: Registry, train: str) -> Check:
+    name, registered = f"{ref.name} v{ref.version}", ref.uri.startswith("models:/") and ref.version.isdigit()
+    try:
+        with registry.active() as mlflow:
+            info = mlflow.models.get_model_info(f"models:/{ref.name}/{ref.version}" if registered else ref.uri)
+        assert_contract(feed, info.signature, name)
+        output = output_type(info.signature)
+    except (ContractError, RegistryError) as error:
+        said = str(error).partition("\n")[0]
+        return Check("contract", False, said.rpartition("; ")[0] or said, train, error.exit_code)
+    gives = f", predicts {output}" if output else ""
+    return Check("contract", True, f"{name} takes the {len(feed.features)} features of {feed.name}{gives}")
+
+
+def _sqlite(uri: str) -> Path | None:
+    return Path(uri.partition(":///")[2].split("?")[0]).absolute() if uri.startswith("sqlite:///") else None
+
+
+def _named(message: str) -> str:
+    """The first command that a message names."""
+    found = re.search(r"next: ((?:streamscore|mkdir) [^,;]+)", message)
+    return found[1] if found else ""
+
+
+def _reach(registry: Registry) -> str:
+    """What makes the registry answer."""
+    parts = urlsplit(registry.registry_uri)
+    if parts.scheme in ("http", "https") and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return f"mlflow server --port {parts.port or 5000}"
+    return "export MLFLOW_TRACKING_URI=http://HOST:5000"

@@ -1,0 +1,38 @@
+"""`streamscore doctor`: what a stream needs, checked one by one; for each failure one command that mends it."""
+
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from jobs.checks.check import Check
+from jobs.checks.machine import check_machine
+from jobs.checks.model import check_model
+from jobs.checks.storage import check_storage
+from jobs.look import Places
+from schemas.feed import Feed
+from schemas.settings import Settings
+
+__all__ = ["Check", "examine", "show"]
+
+
+def examine(feed: Feed, settings: Settings) -> list[Check]:
+    """Everything that a stream of the feed needs, in the order in which to mend it; starts no Spark."""
+    places = Places.of(feed, settings)
+    return [*check_machine(os.environ), *check_model(feed, settings), *check_storage(feed, places)]
+
+
+def show(checks: Sequence[Check], console: Console) -> int:
+    """Print a line a check, and under each failure its fix; the exit code of the worst failure, 0 if there is none."""
+    width = max((len(check.name) for check in checks), default=0)
+    for check in checks:
+        state, style = ("ok", "green") if check.ok else ("FAIL", "bold red") if check.exit_code else ("warn", "yellow")
+        console.print(f"{state:<4}", style=style, end="  ")
+        # whole lines, however narrow the terminal: a fix is to be copied
+        console.print(f"{check.name:<{width}}  {check.found}", markup=False, emoji=False, soft_wrap=True)
+        if not check.ok:
+            console.print(f"{'fix: ':>{width + 8}}{check.fix}", markup=False, emoji=False, soft_wrap=True)
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        console.print(f"{len(failed)} of {len(checks)} checks need something done")
+    return max((check.exit_code for check in failed), default=0)

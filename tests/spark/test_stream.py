@@ -1,0 +1,262 @@
+"""The stream in a real Spark: dirty files, swaps, writers, parity with MLflow's own UDF."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from chispa import assert_approx_df_equality, assert_df_equality
+from deltalake import DeltaTable
+from oracle import Oracle, Stream
+
+from jobs.stream import Run
+from schemas.errors import ContractError
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from conftest import Trained
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+HEADER = (
+    "fixed acidity,volatile acidity,citric acid,residual sugar,chlorides,free sulfur dioxide,"
+    "total sulfur dioxide,density,pH,sulphates,alcohol,quality\n"
+)
+ROW = "7,0.27,0.36,20.7,0.045,45,170,1.001,3,0.45,8.8,6\n"
+BOTH_MODES = pytest.mark.parametrize("mode", ["driver", "executors"])
+
+
+@pytest.fixture
+def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]) -> Callable[..., Run]:
+    """A run of the stream inside the shared session."""
+
+    def make(**flags: Any) -> Run:
+        folders = {
+            "landing": str(stream.landing),
+            "tables.path": str(stream.root / "tables"),
+            "checkpoint": str(stream.checkpoint),
+            "registry.tracking_uri": stream.registry_uri,
+            "registry.poll_seconds": 0.2,
+            "streaming.trigger": "available-now",
+        }
+        given = {key.replace("__", "."): value for key, value in flags.items()}
+        return Run(stream.feed, load_settings(flags=folders | given), show_progress=False)
+
+    return make
+
+
+@contextmanager
+def running(run: Run, spark: "SparkSession") -> Iterator[None]:
+    """The stream in a thread of its own."""
+    thread = threading.Thread(target=run.stream, args=(spark,))
+    thread.start()
+    try:
+        yield
+    finally:
+        run.stop.set()
+        thread.join(30)
+
+
+def until(done: Callable[[], bool], seconds: float = 30) -> None:
+    begun = time.monotonic()
+    while not done():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.05)
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("writer", ["delta-rs", "delta-spark"])
+def test_dirty_files_end_as_predictions_or_in_quarantine(
+    stream: Stream, oracle: Oracle, run_of: Callable[..., Run], spark: "SparkSession", mode: str, writer: str
+) -> None:
+    stream.land(files=4, rows=50, seed=3)
+    run_of(streaming__mode=mode, tables__writer=writer, streaming__max_files=2).stream(spark)
+    oracle.assert_exactly_once(stream)
+    history = spark.sql(f"DESCRIBE HISTORY delta.`{stream.root}/tables/predictions`")
+    assert history.where("userMetadata LIKE '%streamscore%'").count() == 2
+
+
+def test_driver_and_executors_and_both_writers_write_the_same_rows(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+) -> None:
+    stream.land(files=3, rows=30, seed=4)
+    for place, (mode, writer) in enumerate([("driver", "delta-rs"), ("executors", "delta-rs"), ("executors", "delta-spark")]):
+        folders = {"tables__path": str(stream.root / f"t{place}"), "checkpoint": str(stream.root / f"c{place}")}
+        run_of(streaming__mode=mode, tables__writer=writer, **folders).stream(spark)
+    for table, own in (("predictions", ["predicted_at"]), ("quarantine", ["quarantined_at", "app_id"])):
+        first, *others = (
+            spark.read.format("delta").load(f"{stream.root}/t{place}/{table}").drop(*own) for place in range(3)
+        )
+        assert first.count() > 0
+        for other in others:
+            assert_df_equality(first, other, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
+
+
+def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+) -> None:
+    import mlflow
+    from pyspark.sql.functions import col, struct
+
+    from jobs.streaming.udf import predict_udf
+
+    stream.land(files=2, rows=40, seed=5)
+    run_of().stream(spark)
+    streamed = spark.read.format("delta").load(f"{stream.root}/tables/predictions")
+    ours = predict_udf(spark, stream.feed, settings=load_settings(flags={"registry.tracking_uri": trained.uri}))
+    assert_df_equality(
+        streamed.select("source_line", "prediction"),
+        streamed.select("source_line", ours(struct("*")).alias("prediction")),
+        ignore_nullable=True,
+        ignore_row_order=True,
+    )
+    mlflow.set_tracking_uri(trained.uri)
+    theirs = mlflow.pyfunc.spark_udf(spark, "models:/wine_quality/1", result_type="double", env_manager="local")
+    by_name = struct(*[col(c.table_name).alias(c.name) for c in stream.feed.features])
+    assert_approx_df_equality(
+        streamed.select("prediction").orderBy("source_file", "source_line"),
+        streamed.withColumn("prediction", theirs(by_name)).orderBy("source_file", "source_line").select("prediction"),
+        1e-12,
+        ignore_nullable=True,
+    )
+
+
+@BOTH_MODES
+def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
+    stream: Stream,
+    oracle: Oracle,
+    run_of: Callable[..., Run],
+    spark: "SparkSession",
+    trained: "Trained",
+    promote: Callable[[str], None],
+    mode: str,
+) -> None:
+    run = run_of(streaming__mode=mode, streaming__trigger="0s")
+    with running(run, spark):
+        stream.land(files=1, rows=10, seed=1)
+        until(lambda: set(stream.table("predictions").get("model_version", [])) == {"1"}, 60)
+        promote("2")
+        begun, seed = time.monotonic(), 10
+        while "2" not in set(stream.table("predictions").model_version):
+            assert time.monotonic() - begun < 10
+            stream.land(files=1, rows=5, seed=(seed := seed + 1))
+            time.sleep(0.5)
+        bad = _register(trained, pd.DataFrame({"pH": [3.0]}), np.array([1.0]))
+        _point(trained, bad)
+        until(lambda: run.metrics.registry.get_sample_value("streamscore_model_refusals_total", {"feed": "wine_quality"}) == 1)
+        stream.land(files=1, rows=10, seed=90)
+        until(lambda: any(stream.table("predictions").source_file.str.startswith("sample-90")), 60)
+    assert set(stream.table("predictions").model_version) == {"1", "2"}
+    oracle.assert_exactly_once(stream)
+    events = stream.table("events")
+    assert {"swapped", "refused"} <= set(events.kind)
+    assert "does not fit feed" in events[events.kind == "refused"].detail.iloc[0]
+    # after a restart the last accepted version goes on
+    stream.land(files=1, rows=10, seed=91)
+    run_of(streaming__mode=mode).stream(spark)
+    assert set(stream.table("predictions").model_version) == {"1", "2"}
+    oracle.assert_exactly_once(stream)
+
+
+def test_a_version_with_another_output_type_is_refused(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained", feed: Any
+) -> None:
+    stream.land(files=1, rows=10, seed=1)
+    run_of().stream(spark)
+    inputs = pd.DataFrame({c.name: [1.0] for c in feed.features})
+    _point(trained, _register(trained, inputs, np.array(["text"])))
+    stream.land(files=1, rows=10, seed=2)
+    run_of().stream(spark)
+    assert set(stream.table("predictions").model_version) == {"1"}
+    assert "predictions table holds double" in stream.table("events").query("kind == 'refused'").detail.iloc[0]
+
+
+def test_a_model_that_does_not_fit_stops_the_first_start(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+) -> None:
+    _point(trained, _register(trained, pd.DataFrame({"pH": [3]}), np.array([1.0])))
+    with pytest.raises(ContractError, match="'pH' is double in the feed and long in the model") as error:
+        run_of().stream(spark)
+    assert error.value.exit_code == 3
+
+
+def test_the_offset_log_holds_the_manifest_in_its_third_line(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+) -> None:
+    stream.land(files=1, rows=5, seed=1)
+    run_of().stream(spark)
+    version, metadata, offset = (stream.checkpoint / "offsets" / "0").read_text().splitlines()
+    assert version == "v1"
+    assert "batchTimestampMs" in json.loads(metadata)
+    assert [Path(f["path"]).name for f in json.loads(offset)["files"]] == ["sample-1-00001.csv"]
+
+
+def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+) -> None:
+    path = stream.landing / "a b%c é.csv"
+    path.write_text(HEADER + ROW)
+    run_of().stream(spark)
+    path.write_text(HEADER + ROW + ROW)
+    run_of().stream(spark)
+    assert list(stream.table("predictions").source_file) == ["a b%c é.csv"]
+    assert list(stream.table("quarantine").reason) == ["file_changed"]
+
+
+def test_the_textbook_feed_of_strings_works(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+) -> None:
+    from schemas.feed import load_feed
+    from training.pipeline import train
+
+    feed = load_feed("wine_quality_text")
+    train(feed, None, trained.registry, promote=True)
+    stream.feed = feed
+    (stream.landing / "t.csv").write_text(HEADER + ROW)
+    run_of().stream(spark)
+    rows = stream.table("predictions")
+    assert list(rows.residual_sugar) == ["20.7"]
+    assert 0 < rows.prediction[0] < 10
+
+
+def test_tables_keep_the_original_names_and_statistics(
+    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+) -> None:
+    stream.land(files=1, rows=50, seed=1)
+    run_of().stream(spark)
+    table = DeltaTable(str(stream.root / "tables" / "predictions"))
+    names = {f.name: f.metadata.get("original_name") for f in table.schema().fields}
+    assert names["fixed_acidity"] == "fixed acidity"
+    actions = table.get_add_actions(flatten=True)
+    assert "min.alcohol" in actions.schema.names
+    assert actions.column("num_records").to_pylist()[0] == len(stream.table("predictions"))
+
+
+def _register(trained: "Trained", inputs: pd.DataFrame, output: np.ndarray) -> str:
+    """A version of wine_quality that another tool registered."""
+    import mlflow
+    from mlflow.models import infer_signature
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    dummy = DummyRegressor() if output.dtype.kind == "f" else DummyClassifier()
+    with trained.registry.active(), mlflow.start_run(experiment_id=trained.registry.experiment("others")):
+        made = mlflow.sklearn.log_model(
+            dummy.fit(inputs, output),
+            name="model",
+            signature=infer_signature(inputs, output),
+            registered_model_name="wine_quality",
+        )
+        return str(made.registered_model_version)
+
+
+def _point(trained: "Trained", version: str) -> None:
+    """Promote without asking anybody."""
+    with trained.registry.active() as mlflow:
+        mlflow.MlflowClient().set_registered_model_alias("wine_quality", "production", version)
