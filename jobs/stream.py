@@ -127,7 +127,7 @@ class Run:
             self.keeping.committed()
             log.info("batch", feed=self.feed.name, **done.to_log())
 
-        if not spark.sparkContext.master.startswith("local["):
+        if not str(spark.sparkContext.master).startswith("local["):
             ship_code(spark, checkpoint.folder)
         batches = MicroBatches(
             self.feed,

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     testing: Testing = Testing()
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -1,7 +1,7 @@
 """The contract between a feed and a model: what the files hold against what the model's signature asks for.
 
-Widening is allowed (int → long → double, float → double), and text for a string input: the model then gets it exactly as
-it stands in the file. Narrowing is refused.
+Widening is allowed (int → long → double, float → double), and text for a string input: the model then gets it exactly
+as it stands in the file. Narrowing is refused.
 """
 
 from dataclasses import dataclass
@@ -75,9 +75,9 @@ def assert_contract(feed: Feed, signature: "ModelSignature | None", model: str) 
     if found := differences(feed, signature):
         first = found[0]
         raise ContractError(
-            f"model {model} does not fit feed {feed.name}: '{first.column}' is {first.feed or 'missing'} in the feed and "
-            f"{first.model or 'missing'} in the model ({first.why}); {len(found)} in all; fix schemas/{feed.name}.yaml "
-            f"or promote a version trained on it: streamscore models {feed.name}\n"
+            f"model {model} does not fit feed {feed.name}: '{first.column}' is {first.feed or 'missing'} in the feed "
+            f"and {first.model or 'missing'} in the model ({first.why}); {len(found)} in all; "
+            f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {feed.name}\n"
             + "\n".join(f"{d.column:<28} feed {d.feed or '-':<10} model {d.model or '-':<10} {d.why}" for d in found)
         )
 
@@ -109,7 +109,7 @@ def output_type(signature: "ModelSignature | None") -> pa.DataType | None:
 def _column_differences(column: Column | None, spec: "ColSpec") -> list[Difference]:
     wanted = _name(spec)
     if column is None:
-        return [Difference(spec.name, None, wanted, "the feed has no such feature")] if spec.required else []
+        return [Difference(str(spec.name), None, wanted, "the feed has no such feature")] if spec.required else []
     if wanted not in WIDENS[column.type]:
         return [Difference(column.name, column.type, wanted, "the model's type does not hold the feed's")]
     if column.nullable and wanted in ("integer", "long", "boolean"):
@@ -131,7 +131,8 @@ def _tensor_differences(feed: Feed, specs: "list[TensorSpec]") -> list[Differenc
 
 def _output(spec: "ColSpec | TensorSpec") -> pa.DataType:
     if hasattr(spec, "shape"):  # a tensor
-        kind = {"f": pa.float64(), "i": pa.int64(), "u": pa.int64(), "b": pa.bool_()}.get(spec.type.kind, pa.string())
+        kinds = {"f": pa.float64(), "i": pa.int64(), "u": pa.int64(), "b": pa.bool_()}
+        kind = kinds.get(np.dtype(str(spec.type)).kind, pa.string())
         if len(spec.shape) > 2:
             raise ContractError(f"the model's output is {spec}, wanted a scalar or (-1, k) a row; wrap it in a pyfunc")
         return pa.list_(kind) if len(spec.shape) == 2 else kind

@@ -59,6 +59,11 @@ class Stream:
     def checkpoint(self) -> Path:
         return self.root / "checkpoint"
 
+    @property
+    def newest_batch(self) -> int:
+        """The newest micro-batch that Spark has planned, -1 if none."""
+        return max((int(path.name) for path in (self.checkpoint / "offsets").glob("[0-9]*")), default=-1)
+
     def start(self, *arguments: str, trigger: str = "0s", fail_at: str = "", max_files: int = 2) -> None:
         """A run in a process group of its own."""
         self.landing.mkdir(parents=True, exist_ok=True)

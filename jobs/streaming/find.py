@@ -87,5 +87,5 @@ class Finder:
         for file in files:
             del self._waiting[file.path]
         self._given = Manifest(begun.seq + 1, tuple(files))
-        fail_at("offset:before", self._given.seq)
+        fail_at("offset:before", self._given.seq - 1)
         return self._given

@@ -48,13 +48,13 @@ class Ledger:
         """Make a manifest durable; one that is in already is left alone."""
         if manifest.seq <= self.last:
             return
-        fail_at("ledger:before", manifest.seq)
+        fail_at("ledger:before", manifest.seq - 1)
         with self._path.open("ab") as ledger:
             ledger.write(json.dumps(manifest.to_offset(), separators=(",", ":")).encode() + b"\n")
             ledger.flush()
             os.fsync(ledger.fileno())
         self._remember(manifest)
-        fail_at("ledger:after", manifest.seq)
+        fail_at("ledger:after", manifest.seq - 1)
 
     def is_new(self, file: LandedFile) -> bool:
         """Whether the path was never seen, or never with this content."""

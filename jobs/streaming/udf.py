@@ -35,7 +35,7 @@ def predict_udf(
         ContractError: model and feed do not fit.
         RegistryError: no such model.
     """
-    from pyspark.sql.functions import arrow_udf
+    from pyspark.sql.functions import ArrowUDFType, arrow_udf
     from pyspark.sql.pandas.types import from_arrow_type
 
     feed = load_feed(feed) if isinstance(feed, str) else feed
@@ -48,7 +48,7 @@ def predict_udf(
         loaded = shipped.load(feed)
         return predict_or_null(features(rows, feed, loaded), loaded)
 
-    return arrow_udf(predict, from_arrow_type(model.output))
+    return arrow_udf(predict, from_arrow_type(model.output), ArrowUDFType.SCALAR)
 
 
 def features(rows: pa.StructArray, feed: Feed, model: Model) -> pa.Table:

@@ -87,7 +87,8 @@ def test_driver_and_executors_and_both_writers_write_the_same_rows(
     stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
 ) -> None:
     stream.land(files=3, rows=30, seed=4)
-    for place, (mode, writer) in enumerate([("driver", "delta-rs"), ("executors", "delta-rs"), ("executors", "delta-spark")]):
+    ways = [("driver", "delta-rs"), ("executors", "delta-rs"), ("executors", "delta-spark")]
+    for place, (mode, writer) in enumerate(ways):
         folders = {"tables__path": str(stream.root / f"t{place}"), "checkpoint": str(stream.root / f"c{place}")}
         run_of(streaming__mode=mode, tables__writer=writer, **folders).stream(spark)
     for table, own in (("predictions", ["predicted_at"]), ("quarantine", ["quarantined_at", "app_id"])):
@@ -150,7 +151,8 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
             time.sleep(0.5)
         bad = _register(trained, pd.DataFrame({"pH": [3.0]}), np.array([1.0]))
         _point(trained, bad)
-        until(lambda: run.metrics.registry.get_sample_value("streamscore_model_refusals_total", {"feed": "wine_quality"}) == 1)
+        refusals = "streamscore_model_refusals_total", {"feed": "wine_quality"}
+        until(lambda: run.metrics.registry.get_sample_value(*refusals) == 1)
         stream.land(files=1, rows=10, seed=90)
         until(lambda: any(stream.table("predictions").source_file.str.startswith("sample-90")), 60)
     assert set(stream.table("predictions").model_version) == {"1", "2"}

@@ -30,7 +30,7 @@ def score_text(tmp_path: Path, small_feed: Feed, model_of: Callable[..., Model])
     landing = tmp_path / "landing"
     landing.mkdir()
 
-    def run(text: str, body: str = SUM, output: object = np.array([1.0]), chunk_rows: int = 1000) -> Tables:  # noqa: B008
+    def run(text: str, body: str = SUM, output: object = np.array([1.0]), chunk_rows: int = 1000) -> Tables:
         path = landing / f"f{len(list(landing.iterdir()))}.csv"
         path.write_text(text)
         status = path.stat()
