@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_from_bytes
 
+import pyarrow as pa
+
 from jobs.streaming.batch import Record
 from jobs.streaming.landing import ENDINGS, HIDDEN
 from jobs.streaming.manifest import LandedFile, Manifest
@@ -42,12 +44,21 @@ def open_table(path: Path) -> "DeltaTable | None":
     return DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
 
 
-def query(table: "DeltaTable", sql: str) -> list[dict[str, Any]]:
-    """The rows that a SELECT from `t` gives; importing pyarrow's datasets alone would take longer."""
+def select(table: "DeltaTable", sql: str) -> pa.Table:
+    """What a SELECT from `t` gives; importing pyarrow's datasets alone would take longer."""
     from deltalake import QueryBuilder
 
-    rows = QueryBuilder().register("t", table).execute(sql).read_all().to_struct_array()
-    return [rows[i].as_py() for i in range(len(rows))]
+    return pa.RecordBatchReader.from_stream(QueryBuilder().register("t", table).execute(sql)).read_all()
+
+
+def query(table: "DeltaTable", sql: str) -> list[dict[str, Any]]:
+    """The same, row by row."""
+    return select(table, sql).to_pylist()
+
+
+def quoted(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def records_after(tables: Path, version: int) -> Iterator[Record]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.look import Places, open_table
+from jobs.look import Places, open_table, query, quoted
 from jobs.mark import Key, Marks, mark
 from jobs.original import Originals, was_landed
 from jobs.streaming.checkpoint import write_durably
@@ -32,7 +32,7 @@ DIGEST = 20  # hexadecimal digits
 
 # Of these rows quarantine does not hold the bytes, or a quote that they open would swallow the rows behind them.
 NOT_FAITHFUL = (Reason.BAD_ENCODING, Reason.UNREADABLE)
-COLUMNS = ["source_file", "source_line", "rows", "header", "raw", "reason", "app_id", "batch_id"]
+COLUMNS = "source_file, source_line, rows, header, raw, reason, app_id, batch_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +137,15 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     A micro-batch that is not in predictions replaces its rejects when it runs again: what was replayed of them would
     come twice.
     """
-    import pyarrow.dataset as ds
-
-    wanted = ds.field("replayed_as").is_null()
+    wanted = ["replayed_as IS NULL"]
     if selection.reasons:
-        wanted &= ds.field("reason").isin(list(selection.reasons))
+        wanted.append(f"reason IN ({', '.join(map(quoted, selection.reasons))})")
     if selection.file is not None:
-        wanted &= ds.field("source_file") == selection.file
+        wanted.append(f"source_file = {quoted(selection.file)}")
     if selection.batch_id is not None:
-        wanted &= ds.field("batch_id") == selection.batch_id
+        wanted.append(f"batch_id = {selection.batch_id}")
     quarantine, predictions = open_table(places.tables / QUARANTINE), open_table(places.tables / PREDICTIONS)
-    found = quarantine.to_pyarrow_dataset().to_table(columns=COLUMNS, filter=wanted) if quarantine else None
-    rows = found.to_pylist() if found is not None else []
+    rows = query(quarantine, f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}") if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()
     done = {app: predictions.transaction_version(app) for app in apps if app and predictions}
     ready = [row for row in rows if (newest := done.get(row["app_id"])) is not None and row["batch_id"] <= newest]

@@ -1,7 +1,7 @@
 """Delta's statistics of a Parquet file: what readers skip it by."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,16 @@ LAST = "\U0010ffff"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Bounds = tuple[Any, Any]
+
+
+def with_bounds(table: pa.Table) -> bool | list[str]:
+    """The columns of which Parquet may keep bounds; True for all.
+
+    Parquet's bounds pass over NaN: Spark, to which NaN is the largest number, would not find it by `x > 5`.
+    """
+    leaves = list(_leaves(table.schema.names, table.columns))
+    good = [name for name, values in leaves if not _has_nan(values)]
+    return good if len(good) < len(leaves) else True
 
 
 def delta_statistics(table: pa.Table, metadata: pq.FileMetaData) -> str:
@@ -59,6 +69,21 @@ def _of_fields(
     return low, high, nulls
 
 
+def _leaves(names: list[str], columns: list[pa.ChunkedArray]) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Columns that are no structs, and the fields of those that are, by their names in Parquet."""
+    for name, column in zip(names, columns, strict=True):
+        if pa.types.is_struct(column.type):
+            inner = [column.type.field(i).name for i in range(column.type.num_fields)]
+            fields = [pc.struct_field(column, [i]) for i in range(len(inner))]
+            yield from _leaves([f"{name}.{field}" for field in inner], fields)
+        else:
+            yield name, column
+
+
+def _has_nan(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_nan(column)).as_py())
+
+
 def _bounds(kind: pa.DataType, column: pa.ChunkedArray, found: list[pq.Statistics]) -> _Bounds | None:
     """The smallest and the largest value as they stand in Delta's JSON; None where there are none to give."""
     write = next((write for is_kind, write in _WRITE if is_kind(kind)), None)
@@ -67,7 +92,7 @@ def _bounds(kind: pa.DataType, column: pa.ChunkedArray, found: list[pq.Statistic
     found = [stats for stats in found if stats is not None and stats.num_values]
     if pa.types.is_floating(kind):
         widest = float(np.finfo(kind.to_pandas_dtype()).max)
-        if pc.any(pc.is_nan(column)).as_py():
+        if _has_nan(column):
             return -widest, widest
         low, high = min(s.min for s in found), max(s.max for s in found)
         return max(min(low, widest), -widest), max(min(high, widest), -widest)

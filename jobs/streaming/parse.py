@@ -54,19 +54,15 @@ class Parser:
         """Every record of blocks that share a header, as a row or as a reject."""
         body = blocks[0].body if len(blocks) == 1 else b"".join([b.body for b in blocks])
         if len(blocks) > 1 and not self._is_plain(body, blocks):
-            plain: list[Block] = []
-            for block in blocks:
-                if is_plain(block.body, self._feed.csv):
-                    plain.append(block)
-                else:
-                    yield self.parse_by_hand(block)
-            blocks, body = plain, b"".join([b.body for b in plain])
+            are_plain = [is_plain(b.body, self._feed.csv) for b in blocks]
+            yield self.parse_by_hand([b for b, plain in zip(blocks, are_plain, strict=True) if not plain])
+            blocks = [b for b, plain in zip(blocks, are_plain, strict=True) if plain]
+            body = b"".join([b.body for b in blocks])
         elif len(blocks) == 1 and not is_plain(body, self._feed.csv):
-            yield self.parse_by_hand(blocks[0])
+            yield self.parse_by_hand(blocks)
             return
         if blocks:
-            parsed = self._parse_typed(body, blocks) or self._parse_as_text(body, blocks)
-            yield from [parsed] if parsed else map(self.parse_by_hand, blocks)
+            yield self._parse_typed(body, blocks) or self._parse_as_text(body, blocks) or self.parse_by_hand(blocks)
 
     def _is_plain(self, body: bytes, blocks: Sequence[Block]) -> bool:
         """Whether the blocks are plain, joined and so each alone: none begins or ends inside quotes."""
@@ -151,22 +147,32 @@ class Parser:
         columns = [None if at is None else table.column(str(at)) for at in blocks[0].origin.header.fields]
         return Parsed(columns, blocks, text_of, lines, rejects)
 
-    def parse_by_hand(self, block: Block) -> Parsed:
+    def parse_by_hand(self, blocks: Sequence[Block]) -> Parsed:
         """The same for text that Arrow's reader might take for something else."""
-        lines = physical_lines([block.body])
-        records = split_records(lines, block.first_line, block.origin.header.width, self._feed.csv)
-        return self.from_records(SplitText(block.origin, block.first_line, {r.line: r for r in records}))
+        texts = []
+        for block in blocks:
+            lines = physical_lines([block.body])
+            records = split_records(lines, block.first_line, block.origin.header.width, self._feed.csv)
+            texts.append(SplitText(block.origin, block.first_line, {r.line: r for r in records}))
+        return self.from_records(texts)
 
-    def from_records(self, text: SplitText) -> Parsed:
-        """Records that were split by hand, as columns of text and rejects."""
-        good = [r for r in text.records.values() if not r.reason]
-        rejects = [
-            text.origin.reject(r.line, r.raw, r.reason, None, r.detail) for r in text.records.values() if r.reason
-        ]
+    def from_records(self, texts: Sequence[SplitText]) -> Parsed:
+        """Records that were split by hand, under one header, as columns of text and rejects."""
+        records: list[Record] = []
+        text_of: list[int] = []
+        rejects: list[Reject] = []
+        for number, text in enumerate(texts):
+            good = [r for r in text.records.values() if not r.reason]
+            records += good
+            text_of += [number] * len(good)
+            rejects += [
+                text.origin.reject(r.line, r.raw, r.reason, None, r.detail) for r in text.records.values() if r.reason
+            ]
         nulls = pa.array(self._feed.csv.null_values, pa.string())
-        columns = [_text_column(good, at, nulls) for at in text.origin.header.fields]
-        lines = np.array([r.line for r in good], np.int64)
-        return Parsed(columns, [text], np.zeros(len(good), np.int64), lines, rejects)
+        fields = texts[0].origin.header.fields if texts else [None] * len(self._feed.columns)
+        columns = [_text_column(records, at, nulls) for at in fields]
+        lines = np.array([r.line for r in records], np.int64)
+        return Parsed(columns, texts, np.array(text_of, np.int64), lines, rejects)
 
 
 def _text_column(records: Iterable[Record], at: int | None, nulls: pa.Array) -> pa.Array | None:

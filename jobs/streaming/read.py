@@ -106,7 +106,7 @@ def _parse_window(window: Sequence[Part], parser: Parser, rejects: list[Reject])
         if isinstance(part, Block):
             by_header.setdefault(id(part.origin.header), []).append(part)
         elif isinstance(part, SplitText):
-            yield parser.from_records(part)
+            yield parser.from_records([part])
         else:
             rejects.append(part)
     for blocks in by_header.values():

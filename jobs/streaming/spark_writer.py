@@ -16,6 +16,8 @@ from schemas.errors import ConflictError, StorageError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
+SNAPSHOT_PARTITIONS = "spark.databricks.delta.snapshotPartitions"
+
 
 class DeltaSparkWriter:
     """Commits by delta-spark: parts are read where they are staged and written again into the table.
@@ -25,6 +27,8 @@ class DeltaSparkWriter:
 
     def __init__(self, spark: "SparkSession") -> None:
         self._spark = spark
+        if spark.conf.get(SNAPSHOT_PARTITIONS, None) is None:
+            spark.conf.set(SNAPSHOT_PARTITIONS, "1")  # of 50 by default: most of a small commit's time
 
     def append(self, log: DeltaLog, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
         found = log.transaction(app_id)

@@ -65,7 +65,7 @@ def test_batches_with_rejects_an_empty_one_and_a_replay(reopen):
 def test_a_batch_with_another_manifest_is_a_conflict(reopen):
     driver = reopen()
     driver.put(a_batch(0, "a.csv"))
-    with pytest.raises(ConflictError, match="micro-batch 0 of app"):
+    with pytest.raises(ConflictError, match=r"micro-batch 0 of app"):
         driver.put(a_batch(0, "b.csv"))
 
 
@@ -106,7 +106,7 @@ def test_a_driver_that_comes_second_commits_nothing(reopen):
             commit(parts_of(fast, a_batch(0)), a_batch(0), fast, fast.writer())
             return writer.append(log, *rest)
 
-    with pytest.raises(ConflictError, match="micro-batch 0 of app was committed to .* by another driver"):
+    with pytest.raises(ConflictError, match=r"micro-batch 0 of app was committed to .* by another driver"):
         commit(parts, a_batch(0), slow.tables, Overtaken())
     assert len(keys(slow.tables, "predictions")) == 3
 
@@ -132,8 +132,8 @@ def test_delta_spark_reads_what_was_written(reopen, spark):
             (-1.5, "rosé", LANDED_AT, 0.5, "wine", "3", "run-3", 0, "a.csv", 2, LANDED_AT),
             (None, None, None, 0.5, "wine", "3", "run-3", 0, "a.csv", 3, LANDED_AT),
         ],
-        "first_value double, kind string, born_at timestamp, prediction double, model_name string, model_version string,"
-        "model_run_id string, batch_id long, source_file string, source_line long, landed_at timestamp",
+        "first_value double, kind string, born_at timestamp, prediction double, model_name string,"
+        "model_version string, model_run_id string, batch_id long, source_file string, source_line long, landed_at timestamp",
     )
     assert_df_equality(found.drop("predicted_at"), wanted, ignore_row_order=True, ignore_metadata=True)
     assert {f.name: f.metadata for f in found.schema.fields}["born_at"] == {"original_name": "bornAt"}
@@ -174,8 +174,6 @@ def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark, tmp_
     assert frame.where("isnan(first_value)").count() == 1
     assert frame.where("first_value is null").count() == 2
     assert frame.where("source_file = '1.csv'").count() == 2
-    assert len(frame.where("batch_id = 1").inputFiles()) == 3  # all, for inputFiles knows no skipping
-    assert frame.where("batch_id = 1")._jdf.queryExecution().executedPlan() is not None
     assert frame.where("landed_at = timestamp'2026-01-02T03:04:05.678901Z'").count() == 6
 
 
@@ -190,13 +188,13 @@ def test_history_shows_the_record_of_the_batch(reopen, spark):
 
 def test_optimize_by_delta_spark_between_two_batches(reopen, spark):
     driver = reopen()
-    for number in range(3):
+    for number in range(2):
         driver.put(a_batch(number), rejects=1)
     for table in ("predictions", "quarantine"):
         spark.sql(f"OPTIMIZE delta.`{driver.tables.uri(table)}`")
-    driver.put(a_batch(3), rejects=1)
-    assert driver.is_in(a_batch(3)) and driver.is_in(a_batch(0))
-    assert len(keys(driver.tables, "predictions")) == 12 and len(keys(driver.tables, "quarantine")) == 4
+    driver.put(a_batch(2), rejects=1)
+    assert driver.is_in(a_batch(2)) and driver.is_in(a_batch(0))
+    assert len(keys(driver.tables, "predictions")) == 9 and len(keys(driver.tables, "quarantine")) == 3
 
 
 def test_delta_spark_streams_each_row_of_our_commits_once(spark, tmp_path):
@@ -212,8 +210,8 @@ def test_delta_spark_streams_each_row_of_our_commits_once(spark, tmp_path):
 
 
 def test_one_writer_goes_on_where_the_other_stopped(spark, tmp_path):
-    for number, name in enumerate(["delta-rs", "delta-spark", "delta-rs", "delta-spark"]):
+    for number, name in enumerate(["delta-rs", "delta-spark", "delta-rs"]):
         driver = Driver(spark, open_tables(tmp_path, writer=name))
         driver.put(a_batch(number), rejects=1)
         assert all(driver.is_in(a_batch(i)) for i in range(number + 1))
-    assert len(keys(driver.tables, "predictions")) == 12 and len(keys(driver.tables, "quarantine")) == 4
+    assert len(keys(driver.tables, "predictions")) == 9 and len(keys(driver.tables, "quarantine")) == 3

@@ -141,6 +141,14 @@ def test_a_column_with_a_nan_spans_all_numbers_and_an_infinite_one_goes_to_the_l
     assert stats["maxValues"] == {"nan": largest, "inf": largest, "zero": 0.0, "b": True}
 
 
+def test_parquet_keeps_no_bounds_of_a_column_with_a_nan(tmp_path):
+    nan = [{"a": math.nan, "b": 1.0}]
+    part = write_part(pa.table({"x": [math.nan], "y": [1.0], "s": nan, "xs": [[1.0]]}), str(tmp_path))
+    group = pq.read_metadata(tmp_path / part.path).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    assert [c.path_in_schema for c in columns if c.is_stats_set and c.statistics.has_min_max] == ["y", "s.b"]
+
+
 def test_long_strings_are_cut_outwards(tmp_path):
     last = "\U0010ffff"
     stats = stats_of(tmp_path, s=["a" * 40, "z" * 40], top=["a" * 32 + last + "b"] * 2, huge=["x" * 10_000] * 2)

@@ -54,9 +54,7 @@ def test_a_new_checkpoint_is_taken_by_tables_without_rows(tmp_path):
 @pytest.mark.parametrize(("rows", "rejects"), [(3, 0), (0, 1)])
 def test_a_new_checkpoint_is_refused_by_tables_with_rows(tables, rows, rejects):
     put(tables, a_batch(0), rows=rows, rejects=rejects)
-    with pytest.raises(
-        RecoveryError, match=r"have rows and checkpoint new-app is new; .*streamscore run kit --recover"
-    ):
+    with pytest.raises(RecoveryError, match=r"have rows and checkpoint new-app is new; .*run kit --recover"):
         assert_known_checkpoint(tables, "new-app", is_new=True)
     assert_known_checkpoint(tables, "new-app", is_new=True, recover=True)
 

@@ -3,9 +3,11 @@ import gzip
 import json
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+import jobs.mark
 from jobs import replay
 from jobs.replay import Selection, replay_rows
 from jobs.streaming.manifest import LandedFile, Manifest
@@ -289,15 +291,39 @@ def test_of_a_changed_file_the_content_that_was_scored_is_never_landed_again(str
 
 def test_marking_does_not_stop_the_stream_and_is_not_stopped_by_it(stream, monkeypatch):
     stream.quarantine(*({"source_line": line} for line in range(2, 2000)))
-    real = DeltaTable.merge
+    real = jobs.mark.select
 
-    def merge(*arguments, **options):  # another commit comes between reading the table and marking
-        monkeypatch.setattr(DeltaTable, "merge", real)
-        stream.quarantine({"source_line": 5000, "batch_id": 1})
-        return real(*arguments, **options)
+    def select(*arguments):  # another commit comes between reading the table and marking
+        monkeypatch.setattr(jobs.mark, "select", real)
+        rows = real(*arguments)
+        stream.quarantine({"source_line": 5000, "batch_id": 10})
+        return rows
 
-    monkeypatch.setattr(DeltaTable, "merge", merge)
+    monkeypatch.setattr(jobs.mark, "select", select)
     done = stream.replay()
     marks = stream.marks()
     assert done.rows == 1998 and len(marks) == 1999
     assert [line for (_, line), mark in marks.items() if mark is None] == [5000]
+
+
+def test_rows_that_somebody_else_rewrites_meanwhile_are_read_again(stream, monkeypatch):
+    stream.quarantine({}, {"source_line": 3})
+    real = jobs.mark.select
+
+    def select(*arguments):
+        monkeypatch.setattr(jobs.mark, "select", real)
+        rows = real(*arguments)
+        DeltaTable(stream.tables / "quarantine").update({"replayed_as": "'theirs'"}, predicate="source_line = 3")
+        return rows
+
+    monkeypatch.setattr(jobs.mark, "select", select)
+    done = stream.replay()
+    assert stream.marks() == {("a.csv", 2): done.files[0], ("a.csv", 3): "theirs"}
+
+
+def test_marked_rows_can_be_filtered_by_any_reader(stream):
+    stream.quarantine({}, {"source_line": 3, "reason": "not_finite"})
+    stream.replay()
+    dataset = DeltaTable(stream.tables / "quarantine").to_pyarrow_dataset()
+    assert dataset.to_table(filter=ds.field("reason") == "bad_type")["source_line"].to_pylist() == [2]
+    assert dataset.to_table(filter=ds.field("replayed_as").is_null())["source_line"].to_pylist() == [3]
