@@ -1,0 +1,140 @@
+"""The commands as a user types them: exit codes, signals, spark-submit, metrics."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from oracle import Oracle, Stream
+
+if TYPE_CHECKING:
+    from conftest import Trained
+
+ROOT = Path(__file__).parents[2]
+
+
+def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "jobs.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["run", "wine_qualty"], 2, "did you mean 'wine_quality'"),
+        (
+            ["run", "wine_quality", "--trigger", "continuous"],
+            2,
+            "continuous processing cannot write a table exactly once",
+        ),
+        (["run", "wine_quality", "--trigger", "soon"], 2, "wanted 0s, 500ms, '5 minutes' or available-now"),
+        (["run", "wine_quality", "--profile", "lokal"], 2, "did you mean 'local'"),
+        (["run", "wine_quality", "--landing", "/proc/nowhere"], 5, "--landing /proc/nowhere"),
+        (["promote", "wine_quality", "1"], 4, "streamscore train wine_quality --promote"),
+        (["models", "wine_quality"], 4, "models there: none"),
+        (["status", "wine_quality"], 0, "streamscore run wine_quality"),
+    ],
+)
+def test_errors_say_what_is_wrong_in_their_first_line(
+    tmp_path: Path, arguments: Sequence[str], code: int, said: str
+) -> None:
+    done = streamscore(*arguments, cwd=tmp_path)
+    assert (done.returncode, said in " ".join((done.stdout + done.stderr).split())) == (code, True), done
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    done = streamscore("status", "wine_quality", cwd=tmp_path, STREAMSCORE_STREAMING__MOD="driver")
+    assert done.returncode == 2
+    assert "did you mean STREAMSCORE_STREAMING__MODE" in done.stderr
+
+
+def test_a_run_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
+    done = streamscore("run", "wine_quality", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "next: streamscore train wine_quality --promote" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_batch_and_ends_with_0(stream: Stream, oracle: Oracle, number: signal.Signals) -> None:
+    port = free_port()
+    stream.land(files=2, rows=20, seed=1)
+    stream.start(f"--metrics-port={port}", max_files=1)
+    stream.until(lambda: len(stream.table("predictions")) > 0)
+    if number is signal.SIGTERM:
+        stream.until(lambda: 'streamscore_files_total{feed="wine_quality"} 2.0' in metrics(port))
+        assert f'streamscore_rows_total{{feed="wine_quality"}} {len(stream.table("predictions"))}.0' in metrics(port)
+        assert 'streamscore_model_info{feed="wine_quality",model="wine_quality",version="1"} 1.0' in metrics(port)
+    assert stream.process is not None
+    os.kill(stream.process.pid, number)
+    assert stream.wait(30) == 0
+    stream.run()
+    oracle.assert_exactly_once(stream)
+    status = streamscore(
+        "status", "wine_quality", f"--landing={stream.landing}", f"--tables={stream.root / 'tables'}",
+        f"--checkpoint={stream.checkpoint}", cwd=stream.root,
+    )  # fmt: skip
+    assert f"{len(stream.table('predictions')):,}" in status.stdout
+
+
+@pytest.mark.slow
+def test_spark_submit_passes_its_signal_on_and_ends_with_0(
+    stream: Stream, oracle: Oracle, trained: "Trained", tmp_path: Path
+) -> None:
+    with submitted(stream, trained, tmp_path, "--trigger", "0s") as process:
+        stream.land(files=2, rows=20, seed=1)
+        stream.until(lambda: len(stream.table("predictions")) > 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    with submitted(stream, trained, tmp_path, "--trigger", "available-now") as process:
+        assert process.wait(120) == 0
+    oracle.assert_exactly_once(stream)
+
+
+@pytest.mark.slow
+def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
+    stream: Stream, oracle: Oracle, trained: "Trained", tmp_path: Path
+) -> None:
+    stream.land(files=2, rows=20, seed=1)
+    flags = ["--trigger", "once", "--mode", "executors", "--", "--master", "local-cluster[2,1,1024]"]
+    with submitted(stream, trained, tmp_path, *flags) as process:
+        assert process.wait(240) == 0, stream.log()[-3000:]
+    oracle.assert_exactly_once(stream)
+    assert "once is deprecated in Spark" in stream.log()
+
+
+def submitted(stream: Stream, trained: "Trained", folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """spark-submit.sh, from an empty folder."""
+    empty = folder / "empty"
+    empty.mkdir(exist_ok=True)
+    folders = [f"--{name}={stream.root / name}" for name in ("landing", "tables", "checkpoint")]
+    environment = os.environ | {"STREAMSCORE_REGISTRY__TRACKING_URI": trained.uri}
+    with (stream.root / "run.log").open("ab") as log:
+        stream.process = subprocess.Popen(
+            [str(ROOT / "spark-submit.sh"), "wine_quality", *folders, *arguments],
+            cwd=empty,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return stream.process
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return re.sub(r"e\+0\d", "", answer.read().decode())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
