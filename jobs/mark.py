@@ -39,8 +39,10 @@ def mark(quarantine: Path, marks: Mapping[str, Sequence[Key]]) -> None:
     for app_id, ids in batches.items():
         ordered = sorted(ids)
         for i in range(0, len(ordered), BATCHES_AT_ONCE):
-            listed = ", ".join(map(str, ordered[i : i + BATCHES_AT_ONCE]))
-            _replace(quarantine, f"app_id = {quoted(app_id)} AND batch_id IN ({listed})", files)
+            some = ordered[i : i + BATCHES_AT_ONCE]
+            # the range says to `deltalake`, a long list does not, that what the stream appends meanwhile is no conflict
+            bounds = f"batch_id BETWEEN {some[0]} AND {some[-1]} AND batch_id IN ({', '.join(map(str, some))})"
+            _replace(quarantine, f"app_id = {quoted(app_id)} AND {bounds}", files)
 
 
 def _replace(quarantine: Path, predicate: str, files: Mapping[Key, str]) -> None:

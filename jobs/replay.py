@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.look import Places, open_table, query, quoted
+from jobs.look import Places, open_table, quoted, select
 from jobs.mark import Key, Marks, mark
 from jobs.original import Originals, was_landed
 from jobs.streaming.checkpoint import write_durably
@@ -145,7 +145,8 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     if selection.batch_id is not None:
         wanted.append(f"batch_id = {selection.batch_id}")
     quarantine, predictions = open_table(places.tables / QUARANTINE), open_table(places.tables / PREDICTIONS)
-    rows = query(quarantine, f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}") if quarantine else []
+    sql = f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}"
+    rows = select(quarantine, sql).to_pylist() if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()
     done = {app: predictions.transaction_version(app) for app in apps if app and predictions}
     ready = [row for row in rows if (newest := done.get(row["app_id"])) is not None and row["batch_id"] <= newest]

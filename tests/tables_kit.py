@@ -89,7 +89,7 @@ def parts_of(tables: Tables, batch: Batch, rows: int = 3, rejects: int = 0) -> P
 
 
 def rows_of(tables: Tables, table: str) -> pa.Table:
-    return tables.log(table).handle().to_pyarrow_table()
+    return tables.log(table).dataset().to_table()
 
 
 def keys(tables: Tables, table: str) -> list[tuple[str, int]]:

@@ -205,7 +205,7 @@ def _find(batch_id: int, app_id: str, tables: Tables) -> Record | None:
         return found
     if folded >= 0:
         own = (pc.field("app_id") == app_id) & (pc.field("batch_id") == batch_id)
-        if rows := tables.batches.handle().to_pyarrow_dataset().to_table(filter=own).to_pylist():
+        if rows := tables.batches.dataset().to_table(filter=own).to_pylist():
             return record_of_row(rows[-1])
         return _in_log(batch_id, app_id, tables, -1)
     return None
@@ -254,7 +254,7 @@ def _has_rows(log: DeltaLog, own: dict[str, str | int]) -> bool:
     wanted = pc.scalar(True)
     for column, value in own.items():
         wanted = wanted & (pc.field(column) == pa.scalar(value))
-    return log.handle().to_pyarrow_dataset().count_rows(filter=wanted) > 0
+    return log.dataset().count_rows(filter=wanted) > 0
 
 
 def _put_predictions(parts: Parts, record: Record, tables: Tables, writer: Writer) -> int:

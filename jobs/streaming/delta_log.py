@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -68,6 +69,13 @@ class DeltaLog:
             return DeltaTable(self.uri, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise unusable(self.uri, "open", error) from error
+
+    def dataset(self) -> pa_dataset.Dataset:
+        """The table's rows, at the newest version."""
+        # a local folder is read by Arrow itself: `deltalake`'s own file system calls Python from Arrow's threads, which
+        # now and then aborted the interpreter at its exit
+        local = None if self._fs else pa_fs.SubTreeFileSystem(self.uri, pa_fs.LocalFileSystem())
+        return self.handle().to_pyarrow_dataset(filesystem=local)
 
     def refresh(self) -> None:
         """Take in what was committed since; reads only the new entries: 0.03 ms if there are none."""
@@ -123,7 +131,7 @@ class DeltaLog:
             self._load()
             self._assert_newer(app_id, number)
         if self._table is not None:
-            return self._append_by_deltalake(self._table, parts, app_id, number, metadata)
+            return self._append_by_deltalake(parts, app_id, number, metadata)
         for _ in range(ATTEMPTS):
             version = self.version + 1
             if self._put(version, entry_text(parts, app_id, number, metadata, self.version)):
@@ -207,25 +215,30 @@ class DeltaLog:
             temporary.unlink(missing_ok=True)
         return True
 
-    def _append_by_deltalake(
-        self, table: DeltaTable, parts: Sequence[Part], app_id: str, number: int, metadata: str
-    ) -> int:
+    def _append_by_deltalake(self, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
         """From the snapshot whose transactions were looked at: a fresh one would accept the same number again."""
         adds: list[AddAction | RemoveAction] = [
             AddAction(part.path, part.size, {}, part.modified, True, part.stats) for part in parts
         ]
         transactions = [Transaction(app_id, number)] if app_id else None
-        properties = CommitProperties({"userMetadata": metadata}, app_transactions=transactions)
-        try:
-            table.create_write_transaction(
-                adds, "append", table.schema(), commit_properties=properties, post_commithook_properties=NO_HOOKS
-            )
-        except CommitFailedError as error:
-            self.refresh()
-            self._assert_newer(app_id, number)
-            raise unusable(self.uri, "commit to", error) from error
-        except (DeltaError, OSError) as error:
-            raise unusable(self.uri, "commit to", error) from error
+        options: dict[str, Any] = {
+            "commit_properties": CommitProperties({"userMetadata": metadata}, app_transactions=transactions),
+            "post_commithook_properties": NO_HOOKS,
+        }
+        for left in reversed(range(ATTEMPTS)):
+            table = self._table or self.handle()
+            try:
+                table.create_write_transaction(adds, "append", table.schema(), **options)
+                break
+            except (
+                CommitFailedError
+            ) as error:  # it is not in: somebody took the transaction, or deleted or compacted rows
+                self.refresh()
+                self._assert_newer(app_id, number)
+                if not left:
+                    raise unusable(self.uri, "commit to", error) from error
+            except (DeltaError, OSError) as error:
+                raise unusable(self.uri, "commit to", error) from error
         self._behind = True  # the handle is still at the version it committed from; the next batch refreshes it anyway
         version = self.version + 1
         while (text := self._read(version)) is not None and parse_entry(version, text).metadata != metadata:

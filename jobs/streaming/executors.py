@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from jobs.streaming.failpoints import arm, armed
 from jobs.streaming.manifest import LandedFile
 from jobs.streaming.model import Model, load_model
 from jobs.streaming.parts import Parts
@@ -23,9 +24,10 @@ _loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used 
 
 def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
     """Score the files of `frame` (one row each, the fields of `LandedFile`) on executors."""
-    shipped = ship(frame.sparkSession, model)
+    shipped, fail_point = ship(frame.sparkSession, model), armed()
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        arm(*(fail_point or ("",)))
         files = [LandedFile(**row) for batch in batches for row in batch.to_pylist()]
         if files:
             parts = score_to_parts(files, work, shipped.load(work.feed))

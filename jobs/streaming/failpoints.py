@@ -43,6 +43,13 @@ def arm(spec: str, driver_pid: int | None = None) -> None:
     _armed = _Armed(f"{point}:{when}", int(batch_id) if batch_id else None, driver_pid or os.getpid())
 
 
+def armed() -> tuple[str, int] | None:
+    """What to call `arm` with in another process of the same stream; None if nothing is armed."""
+    if _armed is None:
+        return None
+    return _armed.point + ("" if _armed.batch_id is None else f":{_armed.batch_id}"), _armed.driver_pid
+
+
 def fail_at(point: str, batch_id: int | None = None) -> None:
     """Kill -9 the driver and this process, if armed for this point (`predictions:before`) and batch."""
     if _armed and _armed.point == point and _armed.batch_id in (None, batch_id):

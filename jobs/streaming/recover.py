@@ -77,7 +77,7 @@ def _records(tables: Tables) -> Iterator[Record]:
     """Of every predictions commit, once: from `batches`, then from what the log still has."""
     seen: set[tuple[str, int]] = set()
     if tables.exists(BATCHES):
-        for rows in tables.batches.handle().to_pyarrow_dataset().to_batches(batch_size=BATCHES_AT_ONCE):
+        for rows in tables.batches.dataset().to_batches(batch_size=BATCHES_AT_ONCE):
             for row in rows.to_pylist():
                 seen.add((row["app_id"], row["batch_id"]))
                 yield record_of_row(row)
@@ -96,7 +96,7 @@ def _delete_orphans(tables: Tables, batches: set[tuple[str, int]]) -> int:
     if not tables.exists(QUARANTINE):
         return 0
     quarantine = tables.quarantine.handle()
-    there = quarantine.to_pyarrow_dataset().to_table(columns=["app_id", "batch_id"])
+    there = tables.quarantine.dataset().to_table(columns=["app_id", "batch_id"])
     orphans = []
     for pair in there.group_by(["app_id", "batch_id"]).aggregate([]).to_pylist():
         newest = tables.predictions.transaction(pair["app_id"]) if pair["app_id"] else None

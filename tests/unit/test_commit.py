@@ -296,6 +296,21 @@ def test_commits_of_others_in_between_do_no_harm(tables, reopen):
     assert len(keys(tables, "predictions")) == 9 and len(keys(tables, "quarantine")) == 3
 
 
+def test_rows_that_others_delete_at_the_same_time_do_no_harm(tables):
+    put(tables, a_batch(0))
+    put(tables, a_batch(1))
+    append, writer = tables.predictions.append, tables.writer()
+
+    def after_a_delete(*args):
+        if len(keys(tables, "predictions")) == 6:
+            tables.predictions.handle().delete("batch_id = 0")
+        return append(*args)
+
+    tables.predictions.append = after_a_delete
+    commit(parts_of(tables, a_batch(2)), a_batch(2), tables, writer)
+    assert len(keys(tables, "predictions")) == 6
+
+
 def test_columns_added_while_the_stream_runs_do_no_harm(tables):
     put(tables, a_batch(0))
     tables.predictions.handle().alter.add_columns(a_field("note", "string"))

@@ -289,14 +289,14 @@ def test_of_a_changed_file_the_content_that_was_scored_is_never_landed_again(str
     assert stream.text(done.files[0]) == b"c\n3\n4\n"
 
 
-def test_marking_does_not_stop_the_stream_and_is_not_stopped_by_it(stream, monkeypatch):
-    stream.quarantine(*({"source_line": line} for line in range(2, 2000)))
+def test_a_stream_that_always_appends_does_not_keep_rows_from_being_marked(stream, monkeypatch):
+    stream.done(batch_id=99)
+    stream.quarantine(*({"source_line": line, "batch_id": line % 50} for line in range(2, 2000)))
     real = jobs.mark.select
 
     def select(*arguments):  # another commit comes between reading the table and marking
-        monkeypatch.setattr(jobs.mark, "select", real)
         rows = real(*arguments)
-        stream.quarantine({"source_line": 5000, "batch_id": 10})
+        stream.quarantine({"source_line": 5000, "batch_id": 100})
         return rows
 
     monkeypatch.setattr(jobs.mark, "select", select)

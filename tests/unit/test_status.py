@@ -229,8 +229,11 @@ def test_a_damaged_table_is_a_storage_error_that_names_the_next_command(stream):
         stream.status()
 
 
-def test_status_imports_neither_spark_nor_mlflow_nor_datasets(stream):
+def test_status_imports_nothing_that_takes_long(stream):
     stream.predict(0, [stream.land("a.csv")])
+    stream.write("batches", BATCHES_SCHEMA, folded(0, 0))
+    stream.write("quarantine", QUARANTINE_SCHEMA, {"reason": "bad_type", "rows": 1, "quarantined_at": NOON})
+    stream.write("events", EVENTS_SCHEMA, {"at": NOON, "kind": "swapped", "model_version": "2"})
     arguments = [
         "--landing",
         str(stream.landing),
