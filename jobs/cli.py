@@ -130,7 +130,7 @@ def replay(
 
     settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
     done = replay_rows(load_feed(feed), settings, Selection(tuple(reason or ()), file, batch))
-    out.print(done.message)
+    out.print(done.message, markup=False, emoji=False, soft_wrap=True)
 
 
 @app.command()

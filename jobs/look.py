@@ -11,9 +11,9 @@ from urllib.parse import quote_from_bytes
 
 import pyarrow as pa
 
-from jobs.streaming.batch import Record
-from jobs.streaming.landing import ENDINGS, HIDDEN
-from jobs.streaming.manifest import LandedFile, Manifest
+from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.landing.watch import ENDINGS, HIDDEN
+from jobs.streaming.writing.batch import Record
 from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.tables import PREDICTIONS

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.look import Places, files_in_ledger, files_planned
-from jobs.streaming.archive import ARCHIVE, REFUSED
-from jobs.streaming.manifest import source_file
+from jobs.streaming.landing.archive import ARCHIVE, REFUSED
+from jobs.streaming.landing.manifest import source_file
 from schemas.reasons import Reason
 
 

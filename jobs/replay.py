@@ -19,7 +19,7 @@ from jobs.look import Places, open_table, quoted, select
 from jobs.mark import Key, Marks, mark
 from jobs.original import Originals, was_landed
 from jobs.streaming.checkpoint import write_durably
-from jobs.streaming.landed import is_utf8
+from jobs.streaming.reading.landed import is_utf8
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason

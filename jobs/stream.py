@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from jobs.streaming.archive import Archive
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
 from jobs.streaming.failpoints import arm
-from jobs.streaming.fold import Housekeeping
-from jobs.streaming.follow import Follower
-from jobs.streaming.ledger import Ledger
-from jobs.streaming.manifest import Manifest
+from jobs.streaming.landing.archive import Archive
+from jobs.streaming.landing.ledger import Ledger
+from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
-from jobs.streaming.recover import adopt, assert_known_checkpoint
+from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.session import ship_code, start_session
-from jobs.streaming.tables import Tables
 from jobs.streaming.trigger import parse_trigger
+from jobs.streaming.writing.fold import Housekeeping
+from jobs.streaming.writing.recover import adopt, assert_known_checkpoint
+from jobs.streaming.writing.tables import Tables
 from schemas.errors import FeedError, StorageError
 from schemas.feed import Feed
 from schemas.registry import open_registry
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import StreamingQuery
 
 log = structlog.get_logger()
@@ -72,10 +72,6 @@ class Run:
         """
         with ExitStack() as undo:
             undo.callback(self.display.close)
-            starting = undo.enter_context(ThreadPoolExecutor(1))
-            session = starting.submit(lambda: spark or start_session(self.settings, f"streamscore {self.feed.name}"))
-            if spark is None:
-                undo.callback(lambda: session.result().stop())
             # 1
             checkpoint = open_checkpoint(
                 self.folders.checkpoint, self.feed, self.folders.landing.as_uri(), recover=recover
@@ -89,6 +85,10 @@ class Run:
             )
             self.keeping = Housekeeping(self.tables, checkpoint.app_id)
             # 2
+            starting = undo.enter_context(ThreadPoolExecutor(1))
+            source = starting.submit(self._source, spark, checkpoint)
+            if spark is None:
+                undo.callback(lambda: source.exception() or source.result().sparkSession.stop())
             follower = self._follow(checkpoint)
             undo.callback(follower.stop)
             # 3
@@ -98,7 +98,7 @@ class Run:
             self.keeping.start()
             undo.callback(self.keeping.stop)
             # 4
-            batches, query = self._start(session.result(), checkpoint, follower)
+            batches, query = self._start(source.result(), checkpoint, follower)
             log.info("stream started", feed=self.feed.name, landing=str(self.folders.landing), trigger=self.trigger)
             # 5
             self._wait(query, batches, checkpoint)
@@ -116,19 +116,24 @@ class Run:
         self.tables.create(model.output)
         return follower
 
-    def _start(
-        self, spark: "SparkSession", checkpoint: Checkpoint, follower: Follower
-    ) -> "tuple[MicroBatches, StreamingQuery]":
-        from jobs.streaming.source import LandingSource
+    def _source(self, spark: "SparkSession | None", checkpoint: Checkpoint) -> "DataFrame":
+        from jobs.streaming.landing.source import LandingSource
 
+        spark = spark or start_session(self.settings, f"streamscore {self.feed.name}")
+        if not str(spark.sparkContext.master).startswith("local["):
+            ship_code(spark, checkpoint.folder)
+        spark.dataSource.register(LandingSource)
+        return spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
+
+    def _start(
+        self, source: "DataFrame", checkpoint: Checkpoint, follower: Follower
+    ) -> "tuple[MicroBatches, StreamingQuery]":
         def report(done: BatchDone) -> None:
             self.metrics.batch(done)
             self.display.batch(done)
             self.keeping.committed()
             log.info("batch", feed=self.feed.name, **done.to_log())
 
-        if not str(spark.sparkContext.master).startswith("local["):
-            ship_code(spark, checkpoint.folder)
         batches = MicroBatches(
             self.feed,
             self.settings.streaming,
@@ -136,13 +141,11 @@ class Run:
             app_id=checkpoint.app_id,
             landing=self.folders.landing.as_uri(),
             tables=self.tables,
-            writer=self.tables.writer(spark),
+            writer=self.tables.writer(source.sparkSession),
             follower=follower,
             archive=self.archive,
             report=report,
         )
-        spark.dataSource.register(LandingSource)
-        source = spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
         writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", str(checkpoint.folder))
         return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.streaming.batch import Batch
-from jobs.streaming.manifest import LandedFile, Manifest
-from jobs.streaming.parts import Parts, PartsWriter
-from jobs.streaming.tables import Tables
+from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.writing.batch import Batch
+from jobs.streaming.writing.parts import Parts, PartsWriter
+from jobs.streaming.writing.tables import Tables
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import REJECTS_SCHEMA, TIME

@@ -19,7 +19,7 @@ from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE
 
-APP_IDS = "streamscore.app_id"  # as in jobs.streaming.tables
+APP_IDS = "streamscore.app_id"  # as in jobs.streaming.writing.tables
 FREE_BYTES = 2**30
 AHEAD_SECONDS = 60
 INOTIFY = Path("/proc/sys/fs/inotify")

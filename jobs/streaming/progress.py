@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobs.streaming.landing import ENDINGS, HIDDEN
+from jobs.streaming.landing.watch import ENDINGS, HIDDEN
 from schemas.errors import SettingsError
 from schemas.feed import Feed
 from schemas.settings import Metrics

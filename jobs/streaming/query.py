@@ -7,18 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.streaming.archive import Archive
-from jobs.streaming.batch import Batch
-from jobs.streaming.commit import Writer, commit, committed
-from jobs.streaming.executors import score_on_executors
 from jobs.streaming.failpoints import fail_at
-from jobs.streaming.follow import Follower
-from jobs.streaming.manifest import LandedFile, Manifest
-from jobs.streaming.model import Model
-from jobs.streaming.parts import Parts
+from jobs.streaming.landing.archive import Archive
+from jobs.streaming.landing.manifest import LandedFile, Manifest
 from jobs.streaming.progress import BatchDone
-from jobs.streaming.tables import Tables
-from jobs.streaming.work import Work, score_to_parts
+from jobs.streaming.scoring.executors import score_on_executors
+from jobs.streaming.scoring.follow import Follower
+from jobs.streaming.scoring.model import Model
+from jobs.streaming.scoring.work import Work, score_to_parts
+from jobs.streaming.writing.batch import Batch
+from jobs.streaming.writing.commit import Writer, commit, committed
+from jobs.streaming.writing.parts import Parts
+from jobs.streaming.writing.tables import Tables
 from schemas.errors import StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Streaming

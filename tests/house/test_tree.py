@@ -88,8 +88,8 @@ def test_a_package_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def test_the_docstring_of_the_stream_lists_its_modules():
-    folder = ROOT / "jobs" / "streaming"
+@pytest.mark.parametrize("folder", [path.parent for path in INITS if "streaming" in path.parts], ids=relative)
+def test_the_docstring_of_a_package_of_the_stream_lists_its_modules(folder):
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     # One module a line, first word, after the first paragraph.
     described = {

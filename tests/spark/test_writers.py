@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
 
-from jobs.streaming import commit as commit_module
-from jobs.streaming.commit import commit, committed
-from jobs.streaming.fold import fold_batches
+from jobs.streaming.writing import commit as commit_module
+from jobs.streaming.writing.commit import commit, committed
+from jobs.streaming.writing.fold import fold_batches
 from schemas.errors import ConflictError
 from tests.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
 

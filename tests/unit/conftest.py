@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jobs.streaming.model import Model, load_model
+from jobs.streaming.scoring.model import Model, load_model
 from schemas.feed import Feed
 
 CODE = """

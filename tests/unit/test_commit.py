@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.streaming import commit as commit_module
-from jobs.streaming.commit import commit, committed
-from jobs.streaming.delta_log import DeltaLog
-from jobs.streaming.fold import fold_batches
-from jobs.streaming.tables import Tables
+from jobs.streaming.writing import commit as commit_module
+from jobs.streaming.writing.commit import commit, committed
+from jobs.streaming.writing.delta_log import DeltaLog
+from jobs.streaming.writing.fold import fold_batches
+from jobs.streaming.writing.tables import Tables
 from schemas.errors import ConflictError, ContractError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings

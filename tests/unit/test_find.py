@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.streaming.find import Finder
-from jobs.streaming.manifest import Manifest
+from jobs.streaming.landing.find import Finder
+from jobs.streaming.landing.manifest import Manifest
 from schemas.errors import RecoveryError
 
 START = Manifest(0)
@@ -172,7 +172,7 @@ def test_clean_modes_act_once_the_batch_is_done(
 
 
 def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
-    from jobs.streaming.archive import Archive
+    from jobs.streaming.landing.archive import Archive
 
     refused = land(landing, "refused.csv")
     found = finder(clean="delete")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from jobs.streaming import fold
-from jobs.streaming.commit import commit, committed
-from jobs.streaming.fold import Housekeeping, append_events, checkpoint_logs, compact, fold_batches
+from jobs.streaming.writing import fold
+from jobs.streaming.writing.commit import commit, committed
+from jobs.streaming.writing.fold import Housekeeping, append_events, checkpoint_logs, compact, fold_batches
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
 from tests.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
 

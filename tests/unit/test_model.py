@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jobs.streaming.model import Model, OutputCountError, load_model, null_or_nan
+from jobs.streaming.scoring.model import Model, OutputCountError, load_model, null_or_nan
 from schemas.errors import ContractError
 from schemas.feed import Feed
 

@@ -14,8 +14,8 @@ from deltalake.transaction import AddAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.streaming.batch import Counts
-from jobs.streaming.parts import Parts, write_part
+from jobs.streaming.writing.batch import Counts
+from jobs.streaming.writing.parts import Parts, write_part
 from schemas.errors import StorageError
 from schemas.tables import QUARANTINE_SCHEMA, REJECTS_SCHEMA, predictions_schema
 from tests.tables_kit import FEED, a_batch, open_tables, parts_of, parts_writer, scored

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs.streaming import blocks, landed, parse, read, records, split
-from jobs.streaming.manifest import LandedFile
-from jobs.streaming.read import FileRefusedError, Refusal, read_chunks
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading import blocks, landed, parse, read, records, split
+from jobs.streaming.reading.read import FileRefusedError, Refusal, read_chunks
 from schemas.errors import FeedError, StorageError
 from schemas.feed import Feed
 from schemas.reasons import Reason

@@ -13,10 +13,10 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs.streaming import blocks, header, parse, read, records, split
-from jobs.streaming.convert import convert
-from jobs.streaming.manifest import LandedFile
-from jobs.streaming.read import read_chunks
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading import blocks, header, parse, read, records, split
+from jobs.streaming.reading.convert import convert
+from jobs.streaming.reading.read import read_chunks
 from schemas.feed import TYPES, Feed
 
 HEADER = b"n,word\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.streaming import commit as commit_module
 from jobs.streaming import failpoints
-from jobs.streaming.commit import commit
-from jobs.streaming.fold import fold_batches
-from jobs.streaming.recover import adopt, assert_known_checkpoint
-from jobs.streaming.tables import Tables
+from jobs.streaming.writing import commit as commit_module
+from jobs.streaming.writing.commit import commit
+from jobs.streaming.writing.fold import fold_batches
+from jobs.streaming.writing.recover import adopt, assert_known_checkpoint
+from jobs.streaming.writing.tables import Tables
 from schemas.errors import RecoveryError, SettingsError
 from schemas.settings import Tables as TablesSettings
 from tests.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of

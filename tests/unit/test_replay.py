@@ -10,7 +10,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 import jobs.mark
 from jobs import replay
 from jobs.replay import Selection, replay_rows
-from jobs.streaming.manifest import LandedFile, Manifest
+from jobs.streaming.landing.manifest import LandedFile, Manifest
 from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import load_feed
 from schemas.settings import Settings

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.streaming.manifest import LandedFile
-from jobs.streaming.model import Model
-from jobs.streaming.score import score
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.scoring.model import Model
+from jobs.streaming.scoring.score import score
 from schemas.feed import Feed
 from schemas.tables import REJECTS_SCHEMA
 

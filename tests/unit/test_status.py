@@ -10,8 +10,8 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from rich.console import Console
 
 from jobs.status import read_status, show_status
-from jobs.streaming.batch import Batch, Counts, Record
-from jobs.streaming.manifest import LandedFile, Manifest
+from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.writing.batch import Batch, Counts, Record
 from schemas.errors import StorageError
 from schemas.feed import load_feed
 from schemas.settings import Settings

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.streaming.manifest import LandedFile
-from jobs.streaming.read import Rows, read_chunks
-from jobs.streaming.validate import validate
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading.read import Rows, read_chunks
+from jobs.streaming.reading.validate import validate
 from schemas.errors import FeedError
 from schemas.feed import Feed
 from schemas.tables import REJECTS_SCHEMA

@@ -1,0 +1,9 @@
+"""Which files are new, and which of them make a micro-batch.
+
+manifest   the files of a micro-batch: the source's offset
+watch      settled files of the landing folder, by inotify and by looking
+ledger     what was found, durably, beside the checkpoint
+archive    what becomes of a file after its batch
+find       from one manifest to the next
+source     the Spark data source over it
+"""

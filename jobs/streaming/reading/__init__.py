@@ -1,0 +1,14 @@
+"""CSV files in, typed rows and rejects out, by header name.
+
+landed     a landed file as UTF-8 bytes: gzip, encodings, changes while it is read
+header     where each of the feed's columns stands in a file
+records    where records begin and end
+blocks     files cut into blocks of whole records
+parse      many blocks to columns by Arrow
+split      what Arrow cannot map line by line, by the csv module
+convert    text to typed values, and which values fail
+rows       a chunk of rows, and the way back to each row's own text
+rejects    what is refused, and why
+read       the chunks
+validate   nulls, ranges, allowed values
+"""

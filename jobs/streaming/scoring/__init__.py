@@ -1,0 +1,10 @@
+"""Rows in, predictions out, by the model that the registry names.
+
+follow      the registry's word: swaps between micro-batches, refusals
+model       a version, ready to predict
+predict     one call a chunk, and a search for the rows that break it
+score       read → validate → predict: pure
+work        the files of a batch into parts, wherever that happens
+executors   the same on Spark's executors
+udf         the same model for anyone's DataFrame
+"""

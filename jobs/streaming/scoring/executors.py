@@ -1,0 +1,63 @@
+"""Scoring on executors: Spark carries references to files there and the parts' descriptions back, never rows."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.streaming.failpoints import arm, armed
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.scoring.model import Model, load_model
+from jobs.streaming.scoring.work import Work, score_to_parts
+from jobs.streaming.writing.parts import Parts
+from schemas.feed import Feed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_shipped: dict[str, str] = {}  # in the driver: model folder → the name under which executors find it
+_loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used again for the next micro-batch
+
+
+def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
+    """Score the files of `frame` (one row each, the fields of `LandedFile`) on executors."""
+    shipped, fail_point = ship(frame.sparkSession, model), armed()
+
+    def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        arm(*(fail_point or ("",)))
+        files = [LandedFile(**row) for batch in batches for row in batch.to_pylist()]
+        if files:
+            parts = score_to_parts(files, work, shipped.load(work.feed))
+            yield pa.RecordBatch.from_pylist([{"parts": parts.to_json()}])
+
+    rows = frame.mapInArrow(score_partition, "parts string").collect()
+    return Parts.merge([Parts.from_json(row["parts"]) for row in rows])
+
+
+class Shipped:
+    """A model version on its way to the executors, and there."""
+
+    def __init__(self, archive: str, model: Model) -> None:
+        self._archive, self._name, self._version, self._run_id = archive, model.name, model.version, model.run_id
+
+    def load(self, feed: Feed) -> Model:
+        """The model, loaded once in a worker's life."""
+        from pyspark import SparkFiles
+
+        if self._archive not in _loaded:
+            folder = Path(SparkFiles.get(self._archive))
+            _loaded[self._archive] = load_model(folder, feed, self._name, self._version, self._run_id)
+        return _loaded[self._archive]
+
+
+def ship(spark: "SparkSession", model: Model) -> Shipped:
+    """Send the verified files of a model version to every executor, once a version."""
+    if model.path not in _shipped:
+        name = f"model-{len(_shipped)}-{os.getpid()}"
+        archive = shutil.make_archive(model.path, "zip", model.path)  # stays: executors fetch it when they need it
+        spark.sparkContext.addArchive(f"{archive}#{name}")
+        _shipped[model.path] = name
+    return Shipped(_shipped[model.path], model)

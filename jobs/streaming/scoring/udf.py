@@ -1,0 +1,63 @@
+"""A feed's model as a Spark UDF, for anyone's DataFrame or SQL: the predictions that the stream would make."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.streaming.scoring.executors import ship
+from jobs.streaming.scoring.model import TEXT, Model, load_model
+from jobs.streaming.scoring.predict import predict_or_null
+from schemas.feed import Feed, load_feed
+from schemas.registry import open_registry
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.udf import UserDefinedFunctionLike
+
+
+def predict_udf(
+    spark: "SparkSession", feed: Feed | str, *, model_uri: str = "", settings: Settings | None = None
+) -> "UserDefinedFunctionLike":
+    """A UDF from a struct of the feed's features to the prediction.
+
+    Call it with `struct(...)` of columns named as in the feed or as in its tables; the order does not matter:
+    `frame.withColumn("prediction", predict(struct("*")))`. A row on which the model raises, or gives null or NaN, has a
+    null prediction. The version is resolved once, here; its files are kept in `var/models`.
+
+    Args:
+        feed: or its name.
+        model_uri: instead of the feed's.
+        settings: say where the registry is.
+
+    Raises:
+        ContractError: model and feed do not fit.
+        RegistryError: no such model.
+    """
+    from pyspark.sql.functions import ArrowUDFType, arrow_udf
+    from pyspark.sql.pandas.types import from_arrow_type
+
+    feed = load_feed(feed) if isinstance(feed, str) else feed
+    registry = open_registry(settings or load_settings())
+    ref = registry.resolve(model_uri or feed.model_uri, feed.name)
+    model = load_model(registry.download(ref, Path("var/models").absolute()), feed, ref.name, ref.version, ref.run_id)
+    shipped = ship(spark, model)
+
+    def predict(rows: pa.Array) -> pa.Array:
+        loaded = shipped.load(feed)
+        return predict_or_null(features(rows, feed, loaded), loaded)
+
+    return arrow_udf(predict, from_arrow_type(model.output), ArrowUDFType.SCALAR)
+
+
+def features(rows: pa.StructArray, feed: Feed, model: Model) -> pa.Table:
+    """The feed's features in a struct, by original or table name, in the feed's types."""
+    given = {rows.type.field(i).name: rows.field(i) for i in range(rows.type.num_fields)}
+    columns: dict[str, pa.Array] = {}
+    for column in feed.features:
+        values = given[column.name] if column.name in given else given[column.table_name]
+        columns[column.table_name] = values.cast(column.arrow_type)
+        if column.name in model.text_columns:
+            columns[TEXT + column.name] = values.cast(pa.string())
+    return pa.table(columns)

@@ -1,0 +1,236 @@
+"""The tables of a feed: made, opened, and held against the schemas that this version writes."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
+from deltalake.schema import ArrayType, DataType, StructType
+
+from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
+from jobs.streaming.writing.log_entry import unusable
+from schemas.errors import ContractError, SettingsError
+from schemas.feed import Feed
+from schemas.settings import Tables as TablesSettings
+from schemas.tables import (
+    BATCHES,
+    BATCHES_SCHEMA,
+    EVENTS,
+    EVENTS_SCHEMA,
+    PREDICTIONS,
+    QUARANTINE,
+    QUARANTINE_SCHEMA,
+    predictions_schema,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from jobs.streaming.writing.commit import Writer
+
+APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
+STAGING = "_staging"
+
+# A wide feed must not push `batch_id` and `source_file` out of the statistics, which end at column 32 by default.
+PROPERTIES = {"delta.dataSkippingNumIndexedCols": "-1"}
+SIDE_TABLES = {BATCHES: BATCHES_SCHEMA, EVENTS: EVENTS_SCHEMA}
+
+
+class Tables:
+    """The tables of one feed in one folder; predictions and quarantine are there once `create` was called.
+
+    For one thread: `again` gives another thread its own.
+
+    Attributes:
+        path: the folder.
+        storage_options: how `deltalake` reaches an object store; None for a local folder.
+        folders: where parts of predictions and rejects are written before they are committed.
+    """
+
+    def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings) -> None:
+        self.path, self.feed, self.settings = str(path), feed, settings
+        self.storage_options: dict[str, str] | None = None
+        self._logs: dict[str, DeltaLog] = {}
+
+    def again(self) -> "Tables":
+        """The same tables, to be opened anew."""
+        return type(self)(self.path, self.feed, self.settings)
+
+    def uri(self, table: str) -> str:
+        """Where a table is."""
+        return f"{self.path.rstrip('/')}/{table}"
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        if self.settings.writer == "delta-rs":
+            return self.uri(PREDICTIONS), self.uri(QUARANTINE)
+        return self.uri(f"{STAGING}/{PREDICTIONS}"), self.uri(f"{STAGING}/{QUARANTINE}")
+
+    @property
+    def predictions(self) -> DeltaLog:
+        """The table of predictions.
+
+        Raises:
+            StorageError: there is none.
+        """
+        return self.log(PREDICTIONS)
+
+    @property
+    def quarantine(self) -> DeltaLog:
+        """The table of rejects.
+
+        Raises:
+            StorageError: there is none.
+        """
+        return self.log(QUARANTINE)
+
+    @property
+    def batches(self) -> DeltaLog:
+        """The table of committed batches, made when it is first asked for."""
+        return self._side_table(BATCHES)
+
+    @property
+    def events(self) -> DeltaLog:
+        """The table of events, made when it is first asked for."""
+        return self._side_table(EVENTS)
+
+    def exists(self, table: str) -> bool:
+        """Whether a table is there."""
+        try:
+            return table in self._logs or DeltaTable.is_deltatable(self.uri(table), self.storage_options)
+        except (DeltaError, OSError) as error:
+            raise unusable(self.uri(table), "use", error) from error
+
+    @property
+    def prediction_type(self) -> pa.DataType | None:
+        """The type of the predictions so far; None where there is no table yet."""
+        if not self.exists(PREDICTIONS):
+            return None
+        self._assert_ours()
+        return self.predictions.schema.field("prediction").type
+
+    def create(self, prediction: pa.DataType) -> None:
+        """Make what is missing: folders, tables, and columns that the feed has got since.
+
+        Raises:
+            ContractError: the table there is another feed's, or has another type in a column or in the prediction.
+            StorageError: the tables cannot be made.
+        """
+        schema = predictions_schema(self.feed, prediction)
+        for table, wanted in ((PREDICTIONS, schema), (QUARANTINE, QUARANTINE_SCHEMA)):
+            if self.exists(table):
+                self._fit(table, wanted)
+            else:
+                self._make(table, wanted)
+        for folder in self.folders:
+            if "://" not in folder:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def app_ids(self) -> list[str]:
+        """The checkpoints that the tables know."""
+        return [app for app in self.predictions.properties.get(APP_IDS, "").split(",") if app]
+
+    def know(self, app_id: str) -> None:
+        """Note in the properties of predictions that this checkpoint writes it.
+
+        Raises:
+            StorageError: the property cannot be set.
+        """
+        log = self.predictions
+        log.refresh()
+        if app_id in self.app_ids:
+            return
+        try:
+            known = {APP_IDS: ",".join([*self.app_ids, app_id])}
+            log.handle().alter.set_table_properties(known, False, post_commithook_properties=NO_HOOKS)
+        except (DeltaError, OSError) as error:
+            raise unusable(log.uri, "change", error) from error
+        log.refresh()
+
+    def writer(self, spark: "SparkSession | None" = None) -> "Writer":
+        """Who commits, by `tables.writer`; left-overs of a crash are cleared away.
+
+        Raises:
+            SettingsError: delta-spark is asked for without a session.
+        """
+        if self.settings.writer == "delta-rs":
+            from jobs.streaming.writing.commit import DeltaRsWriter
+
+            return DeltaRsWriter()
+        if spark is None:
+            raise SettingsError("tables.writer is delta-spark and there is no Spark session; set it to delta-rs")
+        from jobs.streaming.writing.spark_writer import DeltaSparkWriter
+
+        if "://" not in self.path:
+            for folder in self.folders:
+                shutil.rmtree(folder, ignore_errors=True)
+                Path(folder).mkdir(parents=True, exist_ok=True)
+        return DeltaSparkWriter(spark)
+
+    def log(self, table: str) -> DeltaLog:
+        """The log of a table that is there."""
+        if table not in self._logs:
+            self._logs[table] = DeltaLog(self.uri(table), self.storage_options)
+        return self._logs[table]
+
+    def _side_table(self, table: str) -> DeltaLog:
+        if not self.exists(table):
+            self._make(table, SIDE_TABLES[table])
+        return self.log(table)
+
+    def _make(self, table: str, schema: pa.Schema) -> None:
+        try:
+            if "://" not in self.path:
+                Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(
+                self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self.storage_options
+            )
+        except (DeltaError, OSError) as error:
+            raise unusable(self.uri(table), "use", error) from error
+
+    def _assert_ours(self) -> None:
+        if "prediction" not in self.predictions.schema.names:
+            raise ContractError(
+                f"{self.predictions.uri} has no column 'prediction', so it is not a table of "
+                f"predictions; choose another folder: --tables DIR"
+            )
+
+    def _fit(self, table: str, wanted: pa.Schema) -> None:
+        """Hold a table against the wanted columns; add those of the feed that it lacks."""
+        log = self.log(table)
+        if table == PREDICTIONS:
+            self._assert_ours()
+        there = {field.name: field.type for field in Schema.from_arrow(log.schema).fields}
+        missing = []
+        for field in Schema.from_arrow(wanted).fields:
+            if field.name not in there:
+                missing.append(field)
+            elif there[field.name] != field.type:
+                raise ContractError(
+                    f"{log.uri}: column '{field.name}' is {_named(there[field.name])}, feed {self.feed.name} "
+                    f"and its model give {_named(field.type)}; change them back, or choose another folder: --tables DIR"
+                )
+        foreign = {field.name for field in missing} - set(self.feed.arrow_schema.names)
+        if foreign:
+            raise ContractError(
+                f"{log.uri} lacks the columns {', '.join(sorted(foreign))}, so it is not a table of "
+                f"streamscore; choose another folder: --tables DIR"
+            )
+        if missing:
+            try:
+                log.handle().alter.add_columns(missing, post_commithook_properties=NO_HOOKS)
+            except (DeltaError, OSError) as error:
+                raise unusable(log.uri, "change", error) from error
+            log.refresh()
+
+
+def _named(kind: DataType) -> str:
+    """A type as SQL writes it."""
+    if isinstance(kind, ArrayType):
+        return f"array<{_named(kind.element_type)}>"
+    if isinstance(kind, StructType):
+        return f"struct<{', '.join(f'{field.name}: {_named(field.type)}' for field in kind.fields)}>"
+    return str(kind.type)
