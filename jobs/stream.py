@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Run:
             starting = undo.enter_context(ThreadPoolExecutor(1))
             source = starting.submit(self._source, spark, checkpoint)
             if spark is None:
-                undo.callback(lambda: source.exception() or source.result().sparkSession.stop())
+                undo.callback(_stop_session, source)
             follower = self._follow(checkpoint)
             undo.callback(follower.stop)
             # 3
@@ -184,6 +184,11 @@ class Run:
             ) from error
         if batches.last:
             self.archive.sweep(batches.last[1].files)
+
+
+def _stop_session(source: "Future[DataFrame]") -> None:
+    if not source.exception():
+        source.result().sparkSession.stop()
 
 
 def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress: bool = False) -> None:
