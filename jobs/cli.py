@@ -26,7 +26,7 @@ app = typer.Typer(
 out = Console(highlight=False)
 
 FeedName = Annotated[str, typer.Argument(metavar="FEED", help="A feed: the name of a file in schemas/.")]
-Profile = Annotated[str | None, typer.Option(help="A file in conf/ [default: local].")]
+Profile = Annotated[str | None, typer.Option(help="A file in conf/ (default: local).")]
 Folder = Annotated[str | None, typer.Option(metavar="DIR")]
 
 
@@ -55,18 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(
     feed: FeedName,
     trigger: Annotated[
-        str | None, typer.Option(help="0s, '5 minutes' or available-now (once is the same) [default: 0s].")
+        str | None, typer.Option(help="0s, '5 minutes' or available-now (once is the same) (default: 0s).")
     ] = None,
     landing: Folder = None,
     tables: Folder = None,
     checkpoint: Folder = None,
     model_uri: Annotated[str | None, typer.Option(help="Instead of the feed's: models:/…, runs:/….")] = None,
-    max_files: Annotated[int | None, typer.Option(help="In one micro-batch [default: 1000].")] = None,
+    max_files: Annotated[int | None, typer.Option(help="In one micro-batch (default: 1000).")] = None,
     clean: Annotated[
-        Literal["off", "archive", "delete"] | None, typer.Option(help="Processed files [default: off].")
+        Literal["off", "archive", "delete"] | None, typer.Option(help="Processed files (default: off).")
     ] = None,
     mode: Annotated[
-        Literal["auto", "driver", "executors"] | None, typer.Option(help="Where to score [default: auto].")
+        Literal["auto", "driver", "executors"] | None, typer.Option(help="Where to score (default: auto).")
     ] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
     recover: Annotated[
@@ -137,7 +137,7 @@ def replay(
 def train(
     feed: FeedName,
     data: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="[default: var/data/FEED.csv, else a sample].")
+        Path | None, typer.Option(metavar="CSV", help="(default: var/data/FEED.csv, else a sample).")
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put the version into Production.")] = False,
     profile: Profile = None,
@@ -164,7 +164,7 @@ def promote(
     name: Annotated[str, typer.Argument(help="A registered model.")],
     version: Annotated[str, typer.Argument(help="Its version.")],
     feed: Annotated[
-        str | None, typer.Option(help="The feed it must fit [default: the feed of the model's name].")
+        str | None, typer.Option(help="The feed it must fit (default: the feed of the model's name).")
     ] = None,
     profile: Profile = None,
 ) -> None:
@@ -183,14 +183,13 @@ def models(name: Annotated[str, typer.Argument(help="A registered model.")], pro
     from schemas.registry import PROMOTED_AT, PROMOTED_BY, open_registry
 
     found = open_registry(load_settings(profile)).versions(name)
-    table = Table("version", "stage", "aliases", "created (UTC)", "rmse", "promoted by", "promoted at", "run")
+    table = Table("version", "stage", "aliases", "created (UTC)", "rmse", "promoted (UTC)")
     for v in found:
         rmse = f"{v.metrics['rmse']:.4f}" if "rmse" in v.metrics else ""
         stage = "" if v.stage == "None" else v.stage
-        who, when = v.tags.get(PROMOTED_BY, ""), v.tags.get(PROMOTED_AT, "")
-        table.add_row(
-            v.version, stage, ", ".join(v.aliases), f"{v.created:%Y-%m-%d %H:%M}", rmse, who, when, v.run_id[:8]
-        )
+        promoted = f"{v.tags[PROMOTED_AT][:16]} {v.tags.get(PROMOTED_BY, '')}" if PROMOTED_AT in v.tags else ""
+        created = f"{v.created:%Y-%m-%d %H:%M}"
+        table.add_row(v.version, stage, ", ".join(v.aliases), created, rmse, promoted.replace("T", " "))
     out.print(table)
 
 
@@ -199,7 +198,7 @@ def sample(
     feed: FeedName,
     rows: Annotated[int, typer.Option(help="In all files together.")] = 1000,
     files: Annotated[int, typer.Option()] = 10,
-    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="[default: the landing folder].")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="(default: the landing folder).")] = None,
     bad: Annotated[float, typer.Option(help="The ratio of rows that are spoiled, 0 to 1.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Equal arguments give equal bytes.")] = 0,
     profile: Profile = None,
@@ -227,7 +226,7 @@ def fetch(
 @app.command()
 def schema(
     from_model: Annotated[str, typer.Option(help="A model URI.")],
-    name: Annotated[str | None, typer.Option(help="The feed's name [default: the model's].")] = None,
+    name: Annotated[str | None, typer.Option(help="The feed's name (default: the model's).")] = None,
     profile: Profile = None,
 ) -> None:
     """Write a feed from a model's signature: streamscore schema --from-model models:/N/1 > schemas/N.yaml."""
@@ -238,7 +237,9 @@ def schema(
     registry = open_registry(load_settings(profile))
     ref = registry.resolve(from_model)
     path = registry.download(ref, Path("var/models"))
-    print(feed_from_signature(name or registered_name(from_model) or ref.name, signature(path), from_model), end="")
+    registered = registered_name(from_model)
+    follows = f"models:/{registered}@production" if registered else from_model
+    print(feed_from_signature(name or registered or ref.name, signature(path), follows), end="")
 
 
 @app.command()

@@ -101,10 +101,11 @@ def _land(out: Console, environment: dict[str, str], base: Path, stream: subproc
 
 
 def _show(out: Console, base: Path, waited: list[float]) -> None:
-    from deltalake import DeltaTable
+    from jobs.streaming.writing.delta_log import DeltaLog
 
-    predictions = DeltaTable(base / "tables" / "predictions").to_pyarrow_table()
-    rejects = DeltaTable(base / "tables" / "quarantine").to_pyarrow_table()
+    predictions, rejects = (
+        DeltaLog(str(base / "tables" / name)).dataset().to_table() for name in ("predictions", "quarantine")
+    )
     out.print(_table("predictions", predictions.select(SHOWN).slice(0, 6).to_pylist()))
     shown = ["reason", "column", "detail", "source_file", "source_line"]
     out.print(_table("quarantine", rejects.select(shown).slice(0, 6).to_pylist()))

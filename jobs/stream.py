@@ -23,9 +23,9 @@ from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.session import ship_code, start_session
 from jobs.streaming.trigger import parse_trigger
 from jobs.streaming.writing.fold import Housekeeping
-from jobs.streaming.writing.recover import adopt, assert_known_checkpoint
+from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
-from schemas.errors import FeedError, StorageError
+from schemas.errors import ConflictError, FeedError, SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.registry import open_registry
 from schemas.settings import Settings
@@ -53,7 +53,9 @@ class Run:
 
     def __init__(self, feed: Feed, settings: Settings, *, show_progress: bool) -> None:
         if feed.kind != "rows":
-            raise FeedError(f"feed {feed.name} is of kind '{feed.kind}', this version streams 'rows'; see README.md")
+            raise FeedError(
+                f"feed {feed.name} is of kind '{feed.kind}', wanted 'rows'; change schemas/{feed.name}.yaml"
+            )
         self.feed, self.settings = feed, settings
         self.trigger = parse_trigger(settings.streaming.trigger)
         self.folders = make_folders(feed, settings)
@@ -76,6 +78,7 @@ class Run:
             checkpoint = open_checkpoint(
                 self.folders.checkpoint, self.feed, self.folders.landing.as_uri(), recover=recover
             )
+            undo.callback(checkpoint.release)
             assert_known_checkpoint(
                 self.tables,
                 checkpoint.app_id,
@@ -94,6 +97,7 @@ class Run:
             # 3
             if recover:
                 seen = adopt(self.tables, checkpoint.app_id)
+                self.archive.note_refused((self.folders.landing / name).as_uri() for name in refused_files(self.tables))
                 Ledger(checkpoint.folder / "ledger.jsonl").append(Manifest(0, tuple(seen)))
             self.keeping.start()
             undo.callback(self.keeping.stop)
@@ -105,23 +109,26 @@ class Run:
             log.info("stream stopped", feed=self.feed.name)
 
     def _follow(self, checkpoint: Checkpoint) -> Follower:
-        def tell(kind: str, name: str, version: str, detail: str) -> None:
-            self.keeping.event(kind, name, version, detail)
-            self.metrics.event(kind)
-
         uri = self.settings.model_uri or self.feed.model_uri
-        follower = Follower(uri, self.feed, open_registry(self.settings), checkpoint.folder, tell)
+        follower = Follower(uri, self.feed, open_registry(self.settings), checkpoint.folder, self._tell)
         poll_seconds = self.settings.registry.poll_seconds
         model = follower.start(self.tables.prediction_type, checkpoint.last_offset, poll_seconds)
         self.tables.create(model.output)
         return follower
 
+    def _tell(
+        self, kind: str, name: str = "", version: str = "", detail: str = "", batch_id: int | None = None
+    ) -> None:
+        self.keeping.event(kind, name, version, detail, batch_id)
+        self.metrics.event(kind)
+        say = log.info if kind == "swapped" else log.warning
+        say(kind, feed=self.feed.name, model_name=name, model_version=version, detail=detail)
+
     def _source(self, spark: "SparkSession | None", checkpoint: Checkpoint) -> "DataFrame":
         from jobs.streaming.landing.source import LandingSource
 
         spark = spark or start_session(self.settings, f"streamscore {self.feed.name}")
-        if not str(spark.sparkContext.master).startswith("local["):
-            ship_code(spark, checkpoint.folder)
+        ship_code(spark, checkpoint.folder)
         spark.dataSource.register(LandingSource)
         return spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
 
@@ -179,6 +186,8 @@ class Run:
                 time.sleep(0.01)
             query.stop()
         elif error := query.exception():
+            if isinstance(batches.error, ConflictError):
+                self._tell("conflict", detail=str(batches.error))
             raise batches.error or StorageError(
                 f"Spark ended the query: {str(error).strip().splitlines()[0]}; the whole story: --debug"
             ) from error
@@ -219,6 +228,8 @@ def make_folders(feed: Feed, settings: Settings) -> Folders:
         ("tables", settings.tables.path),
         ("checkpoint", settings.checkpoint),
     ):
+        if "://" in given:
+            raise SettingsError(f"--{name} {given}: this version reads and writes local folders only, wanted a path")
         path = Path(given.format(feed=feed.name)).absolute()
         try:
             path.mkdir(parents=True, exist_ok=True)

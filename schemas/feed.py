@@ -1,5 +1,6 @@
 """A feed: what its CSV files look like and which model scores them. One YAML file each, no code."""
 
+import codecs
 import difflib
 import functools
 import re
@@ -62,9 +63,15 @@ class Column(BaseModel):
         return TYPES[self.type]
 
     @model_validator(mode="after")
-    def _bounds_need_numbers(self) -> Self:
+    def _bounds_and_allowed_fit_the_type(self) -> Self:
         if (self.min is not None or self.max is not None) and self.type not in ("int", "long", "float", "double"):
             raise ValueError(f"column '{self.name}' is {self.type}; min and max are for numbers")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"column '{self.name}': min {self.min} is more than max {self.max}")
+        try:
+            pa.array(self.allowed or ()).cast(self.arrow_type) if self.allowed else None
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise ValueError(f"column '{self.name}': allowed {list(self.allowed or ())} are not {self.type}") from error
         return self
 
 
@@ -79,6 +86,18 @@ class Dialect(BaseModel):
     null_values: tuple[str, ...] = ("",)
     header: Literal["exact", "ignore_case"] = "exact"
     extra_columns: Literal["refuse", "ignore"] = "refuse"
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        if self.delimiter == self.quote:
+            raise ValueError(f"delimiter and quote are both {self.quote!r}")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError as error:
+            raise ValueError(
+                f"no encoding {self.encoding!r}, wanted one that Python knows, as utf-8 or cp1252"
+            ) from error
+        return self
 
 
 class Feed(BaseModel):
@@ -152,7 +171,10 @@ def load_feed(name: str) -> Feed:
     for folder in feed_folders():
         path = folder / f"{name}.yaml"
         if path.is_file():
-            return read_feed(path)
+            feed = read_feed(path)
+            if feed.name != name:
+                raise FeedError(f"{path}: 'name' is '{feed.name}', wanted '{name}' as the file is called; rename one")
+            return feed
     near = difflib.get_close_matches(name, feed_names(), 1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise FeedError(
@@ -177,7 +199,8 @@ def read_feed(path: Path) -> Feed:
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first finding of pydantic in one line: the key, what was found and wanted, the nearest known key."""
-    problem = error.errors()[0]
+    # an unknown key first: it often is the misspelt one that is then missing
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in problem["loc"]) or model.__name__.lower()
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(model, problem["loc"])

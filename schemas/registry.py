@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from schemas.errors import RegistryError
+from schemas.errors import ContractError, RegistryError
 from schemas.feed import Feed
 from schemas.mlflow_server import assert_usable, import_mlflow, root_cause, sqlite_path, sqlite_uri, without_password
 from schemas.model_uri import (
@@ -139,7 +139,11 @@ class Registry:
         with self.active() as mlflow:
             asked = mlflow.models.get_model_info(f"models:/{name}/{version}").signature
         assert_contract(feed, asked, f"{name} v{version}")
-        output_type(asked)
+        if output_type(asked) is None:
+            raise ContractError(
+                f"model {name} v{version} says nothing of its output, wanted a signature with outputs; "
+                f"log it with infer_signature(inputs, predictions)"
+            )
         with self._reaching() as client:
             # 2
             client.set_model_version_tag(name, version, PROMOTED_BY, by)

@@ -77,7 +77,7 @@ def assert_contract(feed: Feed, signature: "ModelSignature | None", model: str) 
         raise ContractError(
             f"model {model} does not fit feed {feed.name}: '{first.column}' is {first.feed or 'missing'} in the feed "
             f"and {first.model or 'missing'} in the model ({first.why}); {len(found)} in all; "
-            f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {feed.name}\n"
+            f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}\n"
             + "\n".join(f"{d.column:<28} feed {d.feed or '-':<10} model {d.model or '-':<10} {d.why}" for d in found)
         )
 

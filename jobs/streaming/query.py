@@ -124,7 +124,7 @@ def _done(
         batch_id=batch_id,
         files=len(manifest.files),
         rows=sum(c.predictions for c in parts.counts.values()) if parts else 0,
-        rejects=sum(c.rejects or 0 for c in parts.counts.values()) if parts else 0,
+        rejects=sum(parts.reasons.values()) if parts else 0,
         reasons=parts.reasons if parts else {},
         model_name=model.name if model else "",
         model_version=model.version if model else "",

@@ -79,7 +79,10 @@ def project_jars() -> list[Path]:
 
 
 def ship_code(spark: "SparkSession", folder: Path) -> None:
-    """Send our packages to executors on other machines, as they are imported here."""
+    """Send our packages, as they are imported here, to executors in other processes than the driver's."""
+    if str(spark.sparkContext.master).startswith("local["):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "streamscore.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as code:
         for package in (jobs, schemas):

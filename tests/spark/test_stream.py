@@ -106,7 +106,7 @@ def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
     import mlflow
     from pyspark.sql.functions import col, struct
 
-    from jobs.streaming.scoring.udf import predict_udf
+    from jobs.udf import predict_udf
 
     stream.land(files=2, rows=40, seed=5)
     run_of().stream(spark)

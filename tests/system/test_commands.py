@@ -38,6 +38,7 @@ def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.C
         (["run", "wine_quality", "--profile", "lokal"], 2, "did you mean 'local'"),
         (["run", "wine_quality", "--landing", "/proc/nowhere"], 5, "--landing /proc/nowhere"),
         (["promote", "wine_quality", "1"], 4, "streamscore train wine_quality --promote"),
+        (["run", "wine_quality", "--landing", "s3://bucket/in"], 2, "local folders only"),
         (["models", "wine_quality"], 4, "models there: none"),
         (["status", "wine_quality"], 0, "streamscore run wine_quality"),
     ],
@@ -83,6 +84,20 @@ def test_a_signal_finishes_the_batch_and_ends_with_0(stream: Stream, oracle: Ora
         f"--checkpoint={stream.checkpoint}", cwd=stream.root,
     )  # fmt: skip
     assert f"{len(stream.table('predictions')):,}" in status.stdout
+
+
+@pytest.mark.slow
+def test_a_second_run_on_a_checkpoint_is_turned_away_naming_the_first(stream: Stream, trained: "Trained") -> None:
+    stream.land(files=1, rows=20, seed=1)
+    stream.start()
+    stream.until(lambda: len(stream.table("predictions")) > 0)
+    folders = [f"--{name}={stream.root / name}" for name in ("landing", "tables", "checkpoint")]
+    registry = {"STREAMSCORE_REGISTRY__TRACKING_URI": trained.uri}
+    for more in ([], ["--recover"]):
+        done = streamscore("run", "wine_quality", *folders, *more, cwd=stream.root, **registry)
+        assert done.returncode == 75
+        assert stream.process is not None
+        assert f"in use by process {stream.process.pid} on" in done.stderr
 
 
 @pytest.mark.slow

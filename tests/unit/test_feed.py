@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import FeedError
-from schemas.feed import RESERVED, Column, Feed, feed_names, load_feed, read_feed, snake_case
+from schemas.feed import RESERVED, Column, Dialect, Feed, feed_names, load_feed, read_feed, snake_case
 
 TWO_TARGETS = {"b": "target", "c": "target"}
 
@@ -67,6 +67,9 @@ def test_a_column_that_the_stream_adds_is_refused(name):
         ([{"name": "k", "type": "string", "role": "key"}], "no column has the role 'feature'"),
         ([{"name": "***", "type": "double"}], "no letter or digit"),
         ([{"name": "a", "type": "string", "min": 1}], "min and max are for numbers"),
+        ([{"name": "a", "type": "double", "min": 2, "max": 1}], "min 2.0 is more than max 1.0"),
+        ([{"name": "a", "type": "int", "allowed": [1, 1.5]}], "are not int"),
+        ([{"name": "a", "type": "int", "allowed": ["x"]}], "are not int"),
         (
             [{"name": name, "type": "double", "role": role} for name, role in {"a": "feature", **TWO_TARGETS}.items()],
             "more than one column has the role 'target'",
@@ -76,6 +79,29 @@ def test_a_column_that_the_stream_adds_is_refused(name):
 def test_a_feed_that_makes_no_sense_is_refused(columns, message):
     with pytest.raises(ValidationError, match=message):
         feed_of(*columns)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message"), [({"encoding": "klingon"}, "klingon"), ({"quote": ","}, "delimiter and quote are both ','")]
+)
+def test_a_dialect_that_nothing_can_be_read_with_is_refused(dialect, message):
+    with pytest.raises(ValidationError, match=message):
+        Dialect(**dialect)
+
+
+def test_a_feed_is_called_as_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "foo.yaml").write_text("{name: bar, columns: [{name: a, type: double}]}")
+    with pytest.raises(FeedError, match="'name' is 'bar', wanted 'foo'"):
+        load_feed("foo")
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text("{name: f, columns: [{name: a, typ: double}]}")
+    with pytest.raises(FeedError, match="did you mean 'type'"):
+        read_feed(path)
 
 
 def test_the_arrow_schema_keeps_the_original_names():

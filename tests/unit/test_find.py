@@ -183,6 +183,18 @@ def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder],
     assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
 
 
+def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
+    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+) -> None:
+    from jobs.streaming.landing.archive import Archive
+
+    refused = land(landing, "refused.csv")
+    first = finder(clean="off").after(START, 100)
+    Archive(landing, "off", tmp_path / "checkpoint").note_refused([refused.as_uri()])
+    finder(clean="delete").after(first, 100)
+    assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
+
+
 def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., Finder], landing: Path) -> None:
     land(landing, "a.csv", "one")
     found = finder(clean="archive")

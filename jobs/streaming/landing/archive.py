@@ -25,8 +25,11 @@ class Archive:
         self._refusals = checkpoint / "refused.jsonl"
 
     def note_refused(self, paths: Iterable[str]) -> None:
-        """Make durable which files were refused as a whole; before their batch is committed."""
-        if self._mode == "delete" and (lines := "".join(json.dumps(path) + "\n" for path in paths)):
+        """Make durable which files were refused as a whole; before their batch is committed.
+
+        In every mode: a later start may delete.
+        """
+        if lines := "".join(json.dumps(path) + "\n" for path in paths):
             with self._refusals.open("a", encoding="utf-8") as notes:
                 notes.write(lines)
                 notes.flush()

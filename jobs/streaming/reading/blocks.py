@@ -76,7 +76,11 @@ class _Reader:
         """
         with LandedText(file, self._feed.csv.encoding) as text:
             # a small plain file is one read; a packed one may be of any size
-            size = min(file.size + 1, BLOCK_BYTES) if self._is_utf8 and not file.path.endswith(".gz") else BLOCK_BYTES
+            size = (
+                min(file.size + 1, BLOCK_BYTES)
+                if self._is_utf8 and not file.path.lower().endswith(".gz")
+                else BLOCK_BYTES
+            )
             data = text.read(size)
             is_whole = len(data) < size
             header, end, line = self._header(data, is_whole)

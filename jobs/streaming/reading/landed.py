@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.rejects import Refusal, RefusedError
-from schemas.errors import FeedError, StorageError
+from schemas.errors import StorageError
 from schemas.reasons import Reason
 
 _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
@@ -88,7 +88,7 @@ class LandedText:
             self._source.close()
             raise
         self._read: Callable[[int], bytes] = self._source.read
-        if file.path.endswith(".gz"):
+        if file.path.lower().endswith(".gz"):
             # type ignored: read() is all that it calls
             self._read = gzip.GzipFile(fileobj=_Readable(self._source), mode="rb").read  # type: ignore[call-overload]
         if not is_utf8(encoding):
@@ -126,19 +126,8 @@ class LandedText:
 
 
 def is_utf8(encoding: str) -> bool:
-    """Whether the dialect's encoding needs no transcoding.
-
-    Raises:
-        FeedError: no such encoding.
-    """
-    if encoding == "utf-8":
-        return True
-    try:
-        return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-    except LookupError as error:
-        raise FeedError(
-            f"the feed's csv.encoding '{encoding}' is unknown; wanted a name that Python knows, as utf-8 or cp1252"
-        ) from error
+    """Whether the dialect's encoding needs no transcoding."""
+    return encoding == "utf-8" or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
 def _refused(error: OSError, file: LandedFile) -> Exception:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from jobs.streaming.reading.convert import as_type
 from jobs.streaming.reading.rejects import NO_REJECTS, shorten
 from jobs.streaming.reading.rows import Rows
-from schemas.errors import FeedError
 from schemas.feed import Column, Feed
 from schemas.reasons import Reason
 
@@ -93,21 +92,11 @@ def _not_allowed(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | Non
 
 @functools.lru_cache(maxsize=256)
 def _allowed(column: Column) -> pa.Array:
-    """The values that a column may have, as its type.
-
-    Raises:
-        FeedError: one of them is not of that type.
-    """
-    assert column.allowed is not None
-    try:
-        if all(isinstance(value, str) for value in column.allowed):
-            return as_type(pa.array(column.allowed, pa.string()), column.arrow_type)
-        return pa.array(column.allowed, column.arrow_type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FeedError(
-            f"the feed's column '{column.name}' is {column.type}, and of its allowed values {list(column.allowed)} "
-            f"not all are; fix 'allowed' in the feed's file"
-        ) from error
+    """The values that a column may have, as its type."""
+    values = column.allowed or ()
+    if all(isinstance(value, str) for value in values):
+        return as_type(pa.array(values, pa.string()), column.arrow_type)
+    return pa.array(values, column.arrow_type)
 
 
 def _filled(values: pa.ChunkedArray, default: int) -> npt.NDArray[Any]:

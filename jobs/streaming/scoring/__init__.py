@@ -6,5 +6,4 @@ predict     one call a chunk, and a search for the rows that break it
 score       read → validate → predict: pure
 work        the files of a batch into parts, wherever that happens
 executors   the same on Spark's executors
-udf         the same model for anyone's DataFrame
 """

@@ -3,9 +3,9 @@
 import json
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import structlog
@@ -20,8 +20,11 @@ from schemas.requirements import requirements_differences
 
 log = structlog.get_logger()
 
-# kind (swapped, refused, requirements), model name, model version, detail
-Tell = Callable[[str, str, str, str], None]
+
+class Tell(Protocol):
+    """Who wants to know: kind is `swapped`, `refused` or `requirements`."""
+
+    def __call__(self, kind: str, name: str, version: str, detail: str, batch_id: int | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Follower:
         self._folder = checkpoint / "models"
         self._loaded: dict[str, Model] = {}
         self._refused: set[tuple[str, str, str]] = set()
+        self._told: tuple[str, str, str] | None = None
         self._lock = threading.Lock()
         self._next: Model | None = None
         self._stop = threading.Event()
@@ -121,7 +125,7 @@ class Follower:
         if swapped:
             self.current = swapped
             self._loaded = {swapped.path: swapped}
-            self._tell("swapped", swapped.name, swapped.version, f"from batch {batch_id} on")
+            self._tell("swapped", swapped.name, swapped.version, f"from batch {batch_id} on", batch_id)
         model = self.current
         if model is None:
             raise RuntimeError("for_batch before start")
@@ -153,7 +157,7 @@ class Follower:
             return
         try:
             model = self._ready(ref)
-        except ContractError as error:
+        except StreamscoreError as error:
             self._refuse(ref, error)
             return
         with self._lock:
@@ -191,8 +195,12 @@ class Follower:
         return self._load(Path(record.path), record.name, record.version, record.run_id)
 
     def _refuse(self, ref: ModelRef, error: StreamscoreError) -> None:
-        self._refused.add(_key(ref))
-        log.warning("model refused, the old one goes on", model=ref.name, version=ref.version, error=str(error))
+        """Once a version; one that only could not be fetched is tried again."""
+        if isinstance(error, ContractError):
+            self._refused.add(_key(ref))
+        if self._told == _key(ref):
+            return
+        self._told = _key(ref)
         self._tell("refused", ref.name, ref.version, str(error))
 
 

@@ -51,7 +51,7 @@ class Parts:
 
     Attributes:
         counts: by file URI, for every file that gave rows or rejects.
-        reasons: rejects by reason code, rows; a file that cannot be counted is 1.
+        reasons: rejects by reason code, rows; a file without any, or that cannot be counted, is 1.
         refused: URIs of the files that were refused as a whole.
     """
 
@@ -186,7 +186,7 @@ class PartsWriter:
         columns = [rejects[name].to_pylist() for name in ("source_file", "source_line", "rows", "reason")]
         for name, line, rows, reason in zip(*columns, strict=True):
             self._count(name, 0, rows)
-            self._reasons[reason] = self._reasons.get(reason, 0) + (1 if rows is None else rows)
+            self._reasons[reason] = self._reasons.get(reason, 0) + (rows or 1)
             if line is None:
                 self._refused.add(self._names[name])
 

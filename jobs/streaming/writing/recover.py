@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pyarrow.compute as pc
 from deltalake import write_deltalake
 
 from jobs.streaming.landing.manifest import LandedFile
@@ -60,6 +61,14 @@ def adopt(tables: Tables, app_id: str) -> list[LandedFile]:
     detail = f"{len(files)} files in {len(batches)} batches are done; rejects of {deleted} unfinished batches deleted"
     append_events(tables, [{"kind": "recovered", "app_id": app_id, "detail": detail}])
     return list(files.values())
+
+
+def refused_files(tables: Tables) -> list[str]:
+    """The names (`source_file`) of the files that were refused as a whole, by quarantine."""
+    if not tables.exists(QUARANTINE):
+        return []
+    refused = tables.quarantine.dataset().to_table(["source_file"], filter=pc.field("source_line").is_null())
+    return sorted(set(refused["source_file"].to_pylist()))
 
 
 def _knows(tables: Tables, app_id: str) -> bool:

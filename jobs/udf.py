@@ -8,6 +8,7 @@ import pyarrow as pa
 from jobs.streaming.scoring.executors import ship
 from jobs.streaming.scoring.model import TEXT, Model, load_model
 from jobs.streaming.scoring.predict import predict_or_null
+from jobs.streaming.session import ship_code
 from schemas.feed import Feed, load_feed
 from schemas.registry import open_registry
 from schemas.settings import Settings, load_settings
@@ -41,7 +42,9 @@ def predict_udf(
     feed = load_feed(feed) if isinstance(feed, str) else feed
     registry = open_registry(settings or load_settings())
     ref = registry.resolve(model_uri or feed.model_uri, feed.name)
-    model = load_model(registry.download(ref, Path("var/models").absolute()), feed, ref.name, ref.version, ref.run_id)
+    folder = Path("var/models").absolute()
+    ship_code(spark, folder)
+    model = load_model(registry.download(ref, folder), feed, ref.name, ref.version, ref.run_id)
     shipped = ship(spark, model)
 
     def predict(rows: pa.Array) -> pa.Array:
