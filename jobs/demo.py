@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,8 @@ from schemas.errors import StorageError
 
 FEED = "wine_quality"
 FILES, ROWS = 40, 4_000
-SHOWN = ("alcohol", "volatile_acidity", "ph", "quality", "prediction", "model_version", "source_file", "source_line")
+PREDICTED = ("alcohol", "ph", "quality", "prediction", "model_version")
+REJECTED = ("reason", "column", "detail")
 START_SECONDS = 120
 
 
@@ -106,9 +108,8 @@ def _show(out: Console, base: Path, waited: list[float]) -> None:
     predictions, rejects = (
         DeltaLog(str(base / "tables" / name)).dataset().to_table() for name in ("predictions", "quarantine")
     )
-    out.print(_table("predictions", predictions.select(SHOWN).slice(0, 6).to_pylist()))
-    shown = ["reason", "column", "detail", "source_file", "source_line"]
-    out.print(_table("quarantine", rejects.select(shown).slice(0, 6).to_pylist()))
+    out.print(_table("predictions", PREDICTED, predictions.slice(0, 6).to_pylist()))
+    out.print(_table("quarantine", REJECTED, rejects.slice(0, 6).to_pylist()))
     steady = [1000 * seconds for seconds in waited[len(waited) // 4 :]]
     out.print(
         f"\n{ROWS:,} rows landed = [bold]{predictions.num_rows:,} predictions + {rejects.num_rows} rejects[/bold]; "
@@ -139,8 +140,10 @@ def _versions(log: Path) -> int:
     return len(list(log.glob("*.json")))
 
 
-def _table(title: str, rows: list[dict[str, object]]) -> Table:
-    table = Table(*(rows[0] if rows else ()), title=title, title_justify="left", header_style="bold")
+def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Table:
+    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    table.add_column("where", no_wrap=True)
     for row in rows:
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()))
+        values = [f"{v:.2f}" if isinstance(v, float) else str(v or "") for v in (row[name] for name in columns)]
+        table.add_row(*values, f"{row['source_file']}:{row['source_line']}")
     return table
