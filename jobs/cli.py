@@ -108,7 +108,7 @@ def status(
     profile: Profile = None,
 ) -> None:
     """What a feed's stream has done, from its tables and ledger alone; starts no Spark."""
-    from jobs.status import read_status, show_status
+    from jobs.operations.status import read_status, show_status
 
     settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
     show_status(read_status(load_feed(feed), settings), out, as_json=as_json)
@@ -126,7 +126,7 @@ def replay(
     profile: Profile = None,
 ) -> None:
     """Land quarantined rows again, under their own header; the same selection twice lands nothing new."""
-    from jobs.replay import Selection, replay_rows
+    from jobs.operations.replay import Selection, replay_rows
 
     settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
     done = replay_rows(load_feed(feed), settings, Selection(tuple(reason or ()), file, batch))
@@ -251,7 +251,7 @@ def doctor(
     profile: Profile = None,
 ) -> None:
     """Check Java, versions, registry, landing, tables and checkpoint; one fix for each failure."""
-    from jobs.doctor import examine, show
+    from jobs.operations.doctor import examine, show
 
     settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
     sys.exit(show(examine(load_feed(feed), settings), out))

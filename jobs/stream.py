@@ -25,6 +25,7 @@ from jobs.streaming.trigger import parse_trigger
 from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
+from jobs.streaming.writing.writers import writer_of
 from schemas.errors import ConflictError, FeedError, SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.registry import open_registry
@@ -148,7 +149,7 @@ class Run:
             app_id=checkpoint.app_id,
             landing=self.folders.landing.as_uri(),
             tables=self.tables,
-            writer=self.tables.writer(source.sparkSession),
+            writer=writer_of(self.tables, source.sparkSession),
             follower=follower,
             archive=self.archive,
             report=report,

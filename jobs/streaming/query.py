@@ -14,8 +14,8 @@ from jobs.streaming.progress import BatchDone
 from jobs.streaming.scoring.executors import score_on_executors
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.scoring.model import Model
-from jobs.streaming.scoring.work import Work, score_to_parts
-from jobs.streaming.writing.batch import Batch
+from jobs.streaming.scoring.work import score_to_parts
+from jobs.streaming.writing.batch import Batch, Work
 from jobs.streaming.writing.commit import Writer, commit, committed
 from jobs.streaming.writing.parts import Parts
 from jobs.streaming.writing.tables import Tables

@@ -9,6 +9,7 @@ from chispa import assert_df_equality
 from jobs.streaming.writing import commit as commit_module
 from jobs.streaming.writing.commit import commit, committed
 from jobs.streaming.writing.fold import fold_batches
+from jobs.streaming.writing.writers import writer_of
 from schemas.errors import ConflictError
 from tests.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
 
@@ -25,7 +26,7 @@ def reopen(request, spark, tmp_path):
 
 class Driver:
     def __init__(self, spark, tables):
-        self.tables, self.writer = tables, tables.writer(spark)
+        self.tables, self.writer = tables, writer_of(tables, spark)
 
     def put(self, batch, rows=3, rejects=0):
         return commit(parts_of(self.tables, batch, rows, rejects), batch, self.tables, self.writer)
@@ -103,7 +104,7 @@ def test_a_driver_that_comes_second_commits_nothing(reopen):
 
         def append(self, log, *rest):
             fast = open_tables(slow.tables.path)
-            commit(parts_of(fast, a_batch(0)), a_batch(0), fast, fast.writer())
+            commit(parts_of(fast, a_batch(0)), a_batch(0), fast, writer_of(fast))
             return writer.append(log, *rest)
 
     with pytest.raises(ConflictError, match=r"micro-batch 0 of app was committed to .* by another driver"):
@@ -176,7 +177,7 @@ def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark, tmp_
     for number, values in enumerate([[-1.0, float("nan")], [5.0, 6.0], [None, None]]):
         writer = parts_writer(tables, a_batch(number, f"{number}.csv"))
         writer.add(scored(f"{number}.csv", 2, first_value=values))
-        commit(writer.finish(), a_batch(number, f"{number}.csv"), tables, tables.writer())
+        commit(writer.finish(), a_batch(number, f"{number}.csv"), tables, writer_of(tables))
     frame = spark.read.format("delta").load(tables.uri("predictions"))
     assert frame.where("first_value > 5.5").count() == 2  # to Spark NaN is the largest number
     assert frame.where("isnan(first_value)").count() == 1

@@ -13,6 +13,7 @@ from jobs.streaming.writing.commit import commit, committed
 from jobs.streaming.writing.delta_log import DeltaLog
 from jobs.streaming.writing.fold import fold_batches
 from jobs.streaming.writing.tables import Tables
+from jobs.streaming.writing.writers import writer_of
 from schemas.errors import ConflictError, ContractError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
@@ -39,7 +40,7 @@ def tables(reopen):
 
 
 def put(tables, batch, rows=3, rejects=0):
-    return commit(parts_of(tables, batch, rows, rejects), batch, tables, tables.writer())
+    return commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
 
 
 class Crash(BaseException):
@@ -202,7 +203,7 @@ def test_rejects_of_others_stay_in_files_that_hold_both(tables, reopen, monkeypa
 
 
 def test_parts_may_be_committed_again_after_a_storage_failure(tables, monkeypatch):
-    batch, writer = a_batch(0), tables.writer()
+    batch, writer = a_batch(0), writer_of(tables)
     parts = parts_of(tables, batch, 3, 2)
     append = writer.append
     calls = []
@@ -222,7 +223,7 @@ def test_parts_may_be_committed_again_after_a_storage_failure(tables, monkeypatc
 
 
 def test_a_commit_whose_answer_was_lost_is_known_again(tables, monkeypatch):
-    writer = tables.writer()
+    writer = writer_of(tables)
     append = writer.append
 
     def answer_lost(log, parts, app_id, number, metadata):
@@ -238,7 +239,7 @@ def test_a_driver_that_comes_second_is_told_who_it_is(tables, reopen):
     slow = reopen()
     parts = parts_of(slow, a_batch(0), 3, 1)
     slow.predictions.refresh()
-    writer = slow.writer()
+    writer = writer_of(slow)
 
     class Overtaken:
         def append(self, log, *rest):
@@ -261,7 +262,7 @@ def test_of_drivers_that_race_for_each_batch_one_wins_and_nothing_is_doubled(tab
 
     def drive():
         mine = reopen()
-        writer = mine.writer()
+        writer = writer_of(mine)
         for number in range(batches):
             parts = parts_of(mine, a_batch(number), 3, rejects)
             barrier.wait()
@@ -299,7 +300,7 @@ def test_commits_of_others_in_between_do_no_harm(tables, reopen):
 def test_rows_that_others_delete_at_the_same_time_do_no_harm(tables):
     put(tables, a_batch(0))
     put(tables, a_batch(1))
-    append, writer = tables.predictions.append, tables.writer()
+    append, writer = tables.predictions.append, writer_of(tables)
 
     def after_a_delete(*args):
         if len(keys(tables, "predictions")) == 6:
@@ -375,7 +376,7 @@ def test_an_entry_put_where_the_log_was_cleaned_is_an_error_and_not_a_lost_batch
 def test_parts_that_do_not_add_up_are_not_committed(tables):
     parts = parts_of(tables, a_batch(0, "a.csv"))
     with pytest.raises(StorageError, match=r"nothing was committed"):
-        commit(parts, a_batch(0, "b.csv"), tables, tables.writer())
+        commit(parts, a_batch(0, "b.csv"), tables, writer_of(tables))
     assert entries(tables, "predictions") == 0
 
 

@@ -9,12 +9,12 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from rich.console import Console
 
-from jobs.checks import machine, model, storage
-from jobs.checks.machine import check_jars, check_java, check_packages, check_python
-from jobs.checks.model import check_model
-from jobs.checks.storage import check_storage
-from jobs.doctor import Check, examine, show
-from jobs.look import Places
+from jobs.operations.checks import machine, model, storage
+from jobs.operations.checks.machine import check_jars, check_java, check_packages, check_python
+from jobs.operations.checks.model import check_model
+from jobs.operations.checks.storage import check_storage
+from jobs.operations.doctor import Check, examine, show
+from jobs.operations.look import Places
 from schemas.feed import load_feed
 from schemas.settings import Settings
 

@@ -11,6 +11,7 @@ import structlog
 from jobs.streaming.writing import fold
 from jobs.streaming.writing.commit import commit, committed
 from jobs.streaming.writing.fold import Housekeeping, append_events, checkpoint_logs, compact, fold_batches
+from jobs.streaming.writing.writers import writer_of
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
 from tests.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
 
@@ -22,7 +23,7 @@ def tables(tmp_path):
 
 def put(tables, *batches, rejects=0):
     for batch in batches:
-        commit(parts_of(tables, batch, 3, rejects), batch, tables, tables.writer())
+        commit(parts_of(tables, batch, 3, rejects), batch, tables, writer_of(tables))
 
 
 def folded(tables):

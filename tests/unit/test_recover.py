@@ -13,6 +13,7 @@ from jobs.streaming.writing.commit import commit
 from jobs.streaming.writing.fold import fold_batches
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint
 from jobs.streaming.writing.tables import Tables
+from jobs.streaming.writing.writers import writer_of
 from schemas.errors import RecoveryError, SettingsError
 from schemas.settings import Tables as TablesSettings
 from tests.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
@@ -25,7 +26,7 @@ def tables(tmp_path):
 
 def put(tables, *batches, rows=3, rejects=0):
     for batch in batches:
-        commit(parts_of(tables, batch, rows, rejects), batch, tables, tables.writer())
+        commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
 
 
 class Crash(BaseException):

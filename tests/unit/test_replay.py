@@ -7,9 +7,9 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-import jobs.mark
-from jobs import replay
-from jobs.replay import Selection, replay_rows
+import jobs.operations.mark
+from jobs.operations import replay
+from jobs.operations.replay import Selection, replay_rows
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import load_feed
@@ -292,14 +292,14 @@ def test_of_a_changed_file_the_content_that_was_scored_is_never_landed_again(str
 def test_a_stream_that_always_appends_does_not_keep_rows_from_being_marked(stream, monkeypatch):
     stream.done(batch_id=99)
     stream.quarantine(*({"source_line": line, "batch_id": line % 50} for line in range(2, 2000)))
-    real = jobs.mark.select
+    real = jobs.operations.mark.select
 
     def select(*arguments):  # another commit comes between reading the table and marking
         rows = real(*arguments)
         stream.quarantine({"source_line": 5000, "batch_id": 100})
         return rows
 
-    monkeypatch.setattr(jobs.mark, "select", select)
+    monkeypatch.setattr(jobs.operations.mark, "select", select)
     done = stream.replay()
     marks = stream.marks()
     assert done.rows == 1998 and len(marks) == 1999
@@ -308,15 +308,15 @@ def test_a_stream_that_always_appends_does_not_keep_rows_from_being_marked(strea
 
 def test_rows_that_somebody_else_rewrites_meanwhile_are_read_again(stream, monkeypatch):
     stream.quarantine({}, {"source_line": 3})
-    real = jobs.mark.select
+    real = jobs.operations.mark.select
 
     def select(*arguments):
-        monkeypatch.setattr(jobs.mark, "select", real)
+        monkeypatch.setattr(jobs.operations.mark, "select", real)
         rows = real(*arguments)
         DeltaTable(stream.tables / "quarantine").update({"replayed_as": "'theirs'"}, predicate="source_line = 3")
         return rows
 
-    monkeypatch.setattr(jobs.mark, "select", select)
+    monkeypatch.setattr(jobs.operations.mark, "select", select)
     done = stream.replay()
     assert stream.marks() == {("a.csv", 2): done.files[0], ("a.csv", 3): "theirs"}
 

@@ -9,7 +9,7 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 from rich.console import Console
 
-from jobs.status import read_status, show_status
+from jobs.operations.status import read_status, show_status
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from jobs.streaming.writing.batch import Batch, Counts, Record
 from schemas.errors import StorageError
@@ -187,7 +187,7 @@ def test_rejects_are_told_by_reason_the_most_frequent_first(stream):
 
 
 def test_of_very_many_parts_of_quarantine_the_newest_are_read(stream, monkeypatch):
-    monkeypatch.setattr("jobs.status.REASON_PARTS", 2)
+    monkeypatch.setattr("jobs.operations.status.REASON_PARTS", 2)
     for minute, reason in enumerate(["unreadable", "bad_type", "not_finite"]):
         at = NOON + timedelta(minutes=minute)
         stream.write("quarantine", QUARANTINE_SCHEMA, {"reason": reason, "rows": 1, "quarantined_at": at})

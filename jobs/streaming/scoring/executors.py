@@ -11,7 +11,8 @@ import pyarrow as pa
 from jobs.streaming.failpoints import arm, armed
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.scoring.model import Model, load_model
-from jobs.streaming.scoring.work import Work, score_to_parts
+from jobs.streaming.scoring.work import score_to_parts
+from jobs.streaming.writing.batch import Work
 from jobs.streaming.writing.parts import Parts
 from schemas.feed import Feed
 

@@ -1,31 +1,13 @@
 """Scoring the files of a micro-batch into Parquet parts: what driver and executors both do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.read import FileRefusedError, Refusal
 from jobs.streaming.scoring.model import Model
 from jobs.streaming.scoring.score import score
-from jobs.streaming.writing.batch import Batch
+from jobs.streaming.writing.batch import Work
 from jobs.streaming.writing.parts import Parts, PartsWriter
-from schemas.feed import Feed
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is the same for all files of a micro-batch; picklable.
-
-    Attributes:
-        folders: where the parts of predictions and rejects are written.
-        landing: absolute URI of the landing folder.
-    """
-
-    feed: Feed
-    batch: Batch
-    folders: tuple[str, str]
-    landing: str
-    chunk_rows: int
 
 
 def score_to_parts(files: Sequence[LandedFile], work: Work, model: Model) -> Parts:

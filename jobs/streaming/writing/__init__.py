@@ -8,6 +8,7 @@ delta_log          a table's log: its transactions, and putting the next commit
 tables             the tables of a feed
 commit             rejects, then predictions, which decide the batch
 spark_writer       the same through Spark's own Delta
+writers            which of the two
 fold               beside the stream: batches, events, log checkpoints
 recover            what is done, by the tables alone
 """

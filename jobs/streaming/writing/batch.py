@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from jobs.streaming.landing.manifest import LandedFile, Manifest
+from schemas.feed import Feed
 
 KEY = "streamscore"
 
@@ -42,6 +43,22 @@ class Batch:
     model_name: str
     model_version: str
     model_run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What scoring the files of a micro-batch needs beside them and the model; picklable.
+
+    Attributes:
+        folders: where the parts of predictions and rejects are written.
+        landing: absolute URI of the landing folder.
+    """
+
+    feed: Feed
+    batch: Batch
+    folders: tuple[str, str]
+    landing: str
+    chunk_rows: int
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
 
 if TYPE_CHECKING:
     from jobs.streaming.scoring.score import Scored
-    from jobs.streaming.scoring.work import Work
+    from jobs.streaming.writing.batch import Work
 
 PART_BYTES = 64 * 2**20  # of Arrow memory in one part: bounds what a writer holds; about 15-40 MB of Parquet
 

@@ -1,6 +1,5 @@
 """The tables of a feed: made, opened, and held against the schemas that this version writes."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from deltalake.schema import ArrayType, DataType, StructType
 
 from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
 from jobs.streaming.writing.log_entry import unusable
-from schemas.errors import ContractError, SettingsError
+from schemas.errors import ContractError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import (
@@ -26,9 +25,7 @@ from schemas.tables import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from jobs.streaming.writing.commit import Writer
+    pass
 
 APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
 STAGING = "_staging"
@@ -149,26 +146,6 @@ class Tables:
         except (DeltaError, OSError) as error:
             raise unusable(log.uri, "change", error) from error
         log.refresh()
-
-    def writer(self, spark: "SparkSession | None" = None) -> "Writer":
-        """Who commits, by `tables.writer`; left-overs of a crash are cleared away.
-
-        Raises:
-            SettingsError: delta-spark is asked for without a session.
-        """
-        if self.settings.writer == "delta-rs":
-            from jobs.streaming.writing.commit import DeltaRsWriter
-
-            return DeltaRsWriter()
-        if spark is None:
-            raise SettingsError("tables.writer is delta-spark and there is no Spark session; set it to delta-rs")
-        from jobs.streaming.writing.spark_writer import DeltaSparkWriter
-
-        if "://" not in self.path:
-            for folder in self.folders:
-                shutil.rmtree(folder, ignore_errors=True)
-                Path(folder).mkdir(parents=True, exist_ok=True)
-        return DeltaSparkWriter(spark)
 
     def log(self, table: str) -> DeltaLog:
         """The log of a table that is there."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.look import Places, open_table, quoted, select
-from jobs.mark import Key, Marks, mark
-from jobs.original import Originals, was_landed
+from jobs.operations.look import Places, open_table, quoted, select
+from jobs.operations.mark import Key, Marks, mark
+from jobs.operations.original import Originals, was_landed
 from jobs.streaming.checkpoint import write_durably
 from jobs.streaming.reading.landed import is_utf8
 from schemas.errors import SettingsError, StorageError, TryAgainError

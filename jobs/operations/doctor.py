@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from jobs.checks.check import Check
-from jobs.checks.machine import check_machine
-from jobs.checks.model import check_model
-from jobs.checks.storage import check_storage
-from jobs.look import Places
+from jobs.operations.checks.check import Check
+from jobs.operations.checks.machine import check_machine
+from jobs.operations.checks.model import check_model
+from jobs.operations.checks.storage import check_storage
+from jobs.operations.look import Places
 from schemas.feed import Feed
 from schemas.settings import Settings
 

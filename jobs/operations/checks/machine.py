@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from jobs.checks.check import Check
+from jobs.operations.checks.check import Check
 from jobs.streaming.session import ROOT, project_jars
 from schemas.errors import SettingsError
 from schemas.settings import PACKAGED

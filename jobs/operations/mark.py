@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.look import open_table, quoted, select
+from jobs.operations.look import open_table, quoted, select
 from schemas.errors import TryAgainError
 
 ATTEMPTS = 10

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jobs.checks.check import Check
+from jobs.operations.checks.check import Check
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import Feed
 from schemas.mlflow_server import without_password

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.look import Places, files_in_ledger, files_planned
+from jobs.operations.look import Places, files_in_ledger, files_planned
 from jobs.streaming.landing.archive import ARCHIVE, REFUSED
 from jobs.streaming.landing.manifest import source_file
 from schemas.reasons import Reason

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.look import Places, files_in_ledger, landed_files, open_table, query, records_after
+from jobs.operations.look import Places, files_in_ledger, landed_files, open_table, query, records_after
 from jobs.streaming.writing.batch import Record
 from schemas.errors import StorageError
 from schemas.feed import Feed

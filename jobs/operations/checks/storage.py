@@ -12,8 +12,8 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from jobs.checks.check import Check
-from jobs.look import Places, landed_files, open_table
+from jobs.operations.checks.check import Check
+from jobs.operations.look import Places, landed_files, open_table
 from jobs.streaming.checkpoint import IDENTITY
 from schemas.errors import StorageError
 from schemas.feed import Feed

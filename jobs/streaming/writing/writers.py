@@ -1,0 +1,30 @@
+"""Who commits: delta-rs, or Spark for catalogs that need it."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.streaming.writing.commit import DeltaRsWriter, Writer
+from jobs.streaming.writing.spark_writer import DeltaSparkWriter
+from jobs.streaming.writing.tables import Tables
+from schemas.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def writer_of(tables: Tables, spark: "SparkSession | None" = None) -> Writer:
+    """The writer of the setting `tables.writer`; left-overs of a crash are cleared away.
+
+    Raises:
+        SettingsError: delta-spark is asked for without a session.
+    """
+    if tables.settings.writer == "delta-rs":
+        return DeltaRsWriter()
+    if spark is None:
+        raise SettingsError("tables.writer is delta-spark and there is no Spark session; set it to delta-rs")
+    if "://" not in tables.path:
+        for folder in tables.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    return DeltaSparkWriter(spark)
