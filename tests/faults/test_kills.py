@@ -32,8 +32,8 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
     on_executors: list[tuple[str, str]],
 ) -> None:
     """Both modes at once: a start is 9 s of processor time and 14 s of waiting."""
-    (tmp_path / "other").mkdir()
     other = Stream(tmp_path / "other", stream.feed, stream.registry_uri)
+    other.landing.mkdir(parents=True)
     stream.mode, stream.clean = "driver", "archive"
     other.mode, other.clean = "executors", "delete"
     one_at_a_time = threading.Lock()
