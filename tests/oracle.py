@@ -38,11 +38,12 @@ class Stream:
     process: "subprocess.Popen[bytes] | None" = None
 
     def land(self, files: int, rows: int, seed: int) -> None:
-        """Files with some spoiled rows, and now and then one that is refused as a whole."""
+        """Files with some spoiled rows each; the second one is refused as a whole."""
         from training.sample import sample
 
-        made = sample(self.feed, rows * files, files, self.root / f"made-{seed}", bad=0.1, seed=seed)
-        for number, path in enumerate(made.paths):
+        for number in range(files):
+            own_seed = 100 * seed + number
+            (path,) = sample(self.feed, rows, 1, self.root / f"made-{own_seed}", bad=0.1, seed=own_seed).paths
             content = path.read_bytes()
             if number == 1:
                 content = content.replace(b"alcohol", b"spirit", 1)

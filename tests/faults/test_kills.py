@@ -22,13 +22,19 @@ WRITING = list(itertools.product(["parts", "quarantine", "predictions"], SIDES))
 
 
 @pytest.mark.parametrize(
-    "on_executors", [WRITING, pytest.param(ALL, marks=pytest.mark.faults_long)], ids=["short", "all"]
+    ("writer", "on_executors"),
+    [
+        pytest.param("delta-rs", WRITING, id="short"),
+        pytest.param("delta-rs", ALL, id="delta-rs", marks=pytest.mark.faults_long),
+        pytest.param("delta-spark", ALL, id="delta-spark", marks=pytest.mark.faults_long),
+    ],
 )
 def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
     tmp_path: Path,
     stream: Stream,
     oracle: Oracle,
     promote: Callable[[str], None],
+    writer: str,
     on_executors: list[tuple[str, str]],
 ) -> None:
     """Both modes at once: a start is 9 s of processor time and 14 s of waiting."""
@@ -36,6 +42,7 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
     other.landing.mkdir(parents=True)
     stream.mode, stream.clean = "driver", "archive"
     other.mode, other.clean = "executors", "delete"
+    stream.writer = other.writer = writer
     one_at_a_time = threading.Lock()
 
     def kill_at(place: Stream, points: list[tuple[str, str]]) -> None:

@@ -197,7 +197,7 @@ def test_the_offset_log_holds_the_manifest_in_its_third_line(
     version, metadata, offset = (stream.checkpoint / "offsets" / "0").read_text().splitlines()
     assert version == "v1"
     assert "batchTimestampMs" in json.loads(metadata)
-    assert [Path(f["path"]).name for f in json.loads(offset)["files"]] == ["sample-1-00001.csv"]
+    assert [Path(f["path"]).name for f in json.loads(offset)["files"]] == ["sample-100-00001.csv"]
 
 
 def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(

@@ -19,7 +19,7 @@ from schemas.feed import Feed
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_shipped: dict[str, str] = {}  # in the driver: model folder → the name under which executors find it
+_shipped: dict[tuple[str, str], str] = {}  # in the driver: application, model folder → its name on executors
 _loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used again for the next micro-batch
 
 
@@ -56,9 +56,10 @@ class Shipped:
 
 def ship(spark: "SparkSession", model: Model) -> Shipped:
     """Send the verified files of a model version to every executor, once a version."""
-    if model.path not in _shipped:
+    key = str(spark.sparkContext.applicationId), model.path
+    if key not in _shipped:
         name = f"model-{len(_shipped)}-{os.getpid()}"
         archive = shutil.make_archive(model.path, "zip", model.path)  # stays: executors fetch it when they need it
         spark.sparkContext.addArchive(f"{archive}#{name}")
-        _shipped[model.path] = name
-    return Shipped(_shipped[model.path], model)
+        _shipped[key] = name
+    return Shipped(_shipped[key], model)
