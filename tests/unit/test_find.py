@@ -213,3 +213,20 @@ def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., Fin
     first = found.after(START, 100)
     assert names(first) == ["a.csv"]
     assert found.after(first, 100) == first
+
+
+def test_where_leases_are_refused_two_looks_settle_a_file(
+    finder: Callable[..., Finder], landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems that grant no lease to anybody."""
+    from jobs.streaming.landing import watch
+
+    monkeypatch.setattr(watch, "_lease", lambda path: False)
+    land(landing, "a.csv")
+    assert names(finder().after(START, 100)) == ["a.csv"]
+    with (landing / "slow.csv").open("w") as slow:
+        watcher = watch.LocalLanding(landing, 60)
+        found = list(watcher._look())
+        slow.write("more")
+        slow.flush()
+        assert [Path(f.local_path).name for f in [*found, *watcher._look()]] == ["a.csv"]

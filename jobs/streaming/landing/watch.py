@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ class LocalLanding:
         self._unsettled: dict[str, tuple[int, int]] = {}
         self._looking: Iterator[LandedFile] | None = None
         self._inotify = _inotify()
+        self._leases = _leases_work(folder)
         self._full_look_seconds = full_look_seconds if self._inotify else AGAIN_SECONDS
         self._next_look = 0.0
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a writer that opens a file while we hold its lease sends it
@@ -125,7 +127,7 @@ class LocalLanding:
                             yield _landed(entry.path, status)
 
     def _is_settled(self, path: str, content: tuple[int, int]) -> bool:
-        leased = _lease(path)
+        leased = _lease(path) if self._leases else None
         if leased is None:
             settled = self._unsettled.get(path) == content
             self._unsettled[path] = content
@@ -142,6 +144,19 @@ def _inotify() -> INotify | None:
         return INotify()
     except (AttributeError, OSError):  # not Linux, or no instance left: full looks alone
         return None
+
+
+def _leases_work(folder: Path) -> bool:
+    """Whether a lease is granted on a file that surely nobody writes: some file systems always say no."""
+    try:
+        handle, path = tempfile.mkstemp(dir=folder, prefix=HIDDEN[0])
+    except OSError:  # a landing folder that we may only read
+        return False
+    os.close(handle)
+    try:
+        return bool(_lease(path))
+    finally:
+        os.unlink(path)
 
 
 def _lease(path: str) -> bool | None:
