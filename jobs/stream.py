@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from jobs.operations.look import landed_files
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
 from jobs.streaming.failpoints import arm
 from jobs.streaming.landing.archive import Archive
@@ -62,7 +63,8 @@ class Run:
         self.folders = make_folders(feed, settings)
         self.metrics = RunMetrics(feed)
         self.metrics.serve(settings.metrics)
-        self.display = Display(self.folders.landing, show_progress and "availableNow" in self.trigger)
+        counted = show_progress and "availableNow" in self.trigger
+        self.display = Display(sum(1 for _ in landed_files(self.folders.landing)) if counted else None)
         self.tables = Tables(self.folders.tables, feed, settings.tables)
         self.archive = Archive(self.folders.landing, settings.streaming.clean, self.folders.checkpoint)
         self.stop = threading.Event()

@@ -90,9 +90,8 @@ def files_planned(checkpoint: Path) -> Iterator[LandedFile]:
     folder = checkpoint / "offsets"
     numbers = sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else ()
     for number in numbers:
-        # a version, a line of metadata, and a line for the source
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-            yield from Manifest.from_offset(json.loads((folder / str(number)).read_text("utf-8").splitlines()[2])).files
+            yield from Manifest.from_log(folder / str(number)).files
 
 
 def landed_files(landing: Path) -> Iterator[LandedFile]:

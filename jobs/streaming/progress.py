@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobs.streaming.landing.watch import ENDINGS, HIDDEN
 from schemas.errors import SettingsError
 from schemas.feed import Feed
 from schemas.settings import Metrics
@@ -109,16 +107,16 @@ class RunMetrics:
 
 
 class Display:
-    """A progress bar on a terminal, for runs that end: files, rows, rows/s, rejects."""
+    """A progress bar over a number of files, none without: files, rows, rows/s, rejects."""
 
-    def __init__(self, landing: Path, show: bool) -> None:
+    def __init__(self, files: int | None) -> None:
         self._rows = self._rejects = 0
         self._begun = time.monotonic()
         self._bar: Progress | None = None
-        if show:
+        if files is not None:
             numbers = MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
             self._bar = Progress("[bold]files", BarColumn(), *numbers, console=Console(stderr=True))
-            self._task = self._bar.add_task("starting", total=count_files(landing))
+            self._task = self._bar.add_task("starting", total=files)
             self._bar.start()
 
     def batch(self, done: BatchDone) -> None:
@@ -137,16 +135,6 @@ class Display:
         """Leave the last state standing."""
         if self._bar:
             self._bar.stop()
-
-
-def count_files(landing: Path) -> int:
-    """Files in a landing folder, processed or not."""
-    return sum(
-        1
-        for path in landing.rglob("*")
-        if path.name.lower().endswith(ENDINGS)
-        and not any(part.startswith(HIDDEN) for part in path.relative_to(landing).parts)
-    )
 
 
 def configure_logging(*, debug: bool) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
@@ -50,6 +51,11 @@ class Manifest:
     def from_offset(cls, offset: Mapping[str, Any]) -> Self:
         """The manifest in a source offset, as `to_offset` made it."""
         return cls(offset["seq"], tuple(LandedFile(**entry) for entry in offset["files"]))
+
+    @classmethod
+    def from_log(cls, path: Path) -> Self:
+        """The manifest in a file of Spark's offset log: a version, a line of metadata, and a line for the source."""
+        return cls.from_offset(json.loads(path.read_text("utf-8").splitlines()[2]))
 
     def to_offset(self) -> dict[str, Any]:
         """The JSON value that Spark keeps in its offset log."""
