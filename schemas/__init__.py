@@ -6,5 +6,6 @@ feed        what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings    flag > environment > profile > default
 signature   the contract between a feed and a model's signature
 tables      the columns of predictions, quarantine, batches and events
+object_store  one settings block for boto3, Arrow, delta-rs, MLflow and Spark
 registry    model versions in MLflow: resolve, promote, list
 """

@@ -32,6 +32,19 @@ class Registry(_Block):
     tracking_uri: str = ""
     registry_uri: str = ""
     poll_seconds: float = Field(2.0, gt=0)
+    start_without: bool = False  # registry down at the start: go on with the version that the checkpoint accepted last
+
+
+class Models(_Block):
+    """Which model versions may be loaded at all; judged by their files, before anything of them is imported."""
+
+    manifest: Literal["required", "warn"] = (
+        "required"  # of SHA-256, in the registry; warn: score without it, and say so
+    )
+    flavors: tuple[str, ...] = ("python_function", "sklearn")
+    loader_modules: tuple[str, ...] = ("mlflow.sklearn", "mlflow.pyfunc.model")
+    formats: tuple[str, ...] = ("skops", "code")  # how the model itself is stored; pickle and cloudpickle run anything
+    skops_types: tuple[str, ...] = ("numpy.dtype", "sklearn.tree._tree.Tree")
 
 
 class Tables(_Block):
@@ -40,6 +53,16 @@ class Tables(_Block):
     path: str = "var/tables/{feed}"
     writer: Literal["delta-rs", "delta-spark"] = "delta-rs"
     checkpoint_every: int = Field(100, gt=0)  # commits between two checkpoints of a table's log
+
+
+class Storage(_Block):
+    """How the object store behind every `s3://` is reached; credentials come from AWS's own variables or chain."""
+
+    endpoint: str = ""  # a URL; empty: AWS
+    region: str = ""  # empty: AWS's variables and files, then us-east-1
+    path_style: bool = False  # http://host/bucket/key instead of http://bucket.host/key
+    ca_bundle: str = ""  # a PEM file of authorities to trust, instead of the system's
+    retry_seconds: float = Field(300.0, ge=0)  # a micro-batch that storage fails is tried again for so long
 
 
 class Streaming(_Block):
@@ -54,6 +77,8 @@ class Streaming(_Block):
     driver_bytes: int = Field(64 * 2**20, ge=0)
     chunk_rows: int = Field(65_536, gt=0)  # rows in one predict call
     full_look_seconds: float = Field(60.0, gt=0)  # between two listings of the landing folder
+    list_seconds: float = Field(0.05, gt=0)  # between two LIST requests to an object store
+    lease: bool = True  # one driver a checkpoint; off only for tests: two drivers then end in a conflict
 
 
 class Spark(_Block):
@@ -86,7 +111,9 @@ class Settings(BaseSettings):
     landing: str = "var/landing/{feed}"
     checkpoint: str = "var/checkpoints/{feed}"
     model_uri: str = ""
+    storage: Storage = Storage()
     registry: Registry = Registry()
+    models: Models = Models()
     tables: Tables = Tables()
     streaming: Streaming = Streaming()
     spark: Spark = Spark()
