@@ -39,7 +39,7 @@ class Models(_Block):
     """Which model versions may be loaded at all; judged by their files, before anything of them is imported."""
 
     manifest: Literal["required", "warn"] = (
-        "required"  # of SHA-256, in the registry; warn: score without it, and say so
+        "required"  # of SHA-256; warn: score without one, and say so
     )
     flavors: tuple[str, ...] = ("python_function", "sklearn")
     loader_modules: tuple[str, ...] = ("mlflow.sklearn", "mlflow.pyfunc.model")
