@@ -11,7 +11,7 @@ while [ $# -gt 0 ]; do
 done
 case " ${spark[*]-} " in *" --master "* | *" --master="*) ;; *) spark=(--master 'local[*]' "${spark[@]}") ;; esac
 
-jars=$(printf '%s:' "$home"/.jars/*.jar)
+jars=$("$home/.venv/bin/streamscore" run "${run[@]}" --class-path)
 pid_file=$(mktemp); trap 'rm -f "$pid_file"' EXIT
 export PYSPARK_PYTHON="$home/.venv/bin/python" PYSPARK_DRIVER_PYTHON="$home/.venv/bin/python" STREAMSCORE_PID_FILE="$pid_file"
 export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$home/conf}"  # log4j2.properties
@@ -19,7 +19,7 @@ export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$home/conf}"  # log4j2.properties
 # In a session of its own: Ctrl-C reaches this script alone, which passes it on to the Python of the driver. The JVM is
 # that Python's parent; a signal to the JVM would end it in the middle of a micro-batch.
 setsid "$home/.venv/bin/spark-submit" --properties-file "$home/conf/spark.conf" \
-  --conf spark.driver.extraClassPath="${jars%:}" --conf spark.executor.extraClassPath="${jars%:}" \
+  --conf spark.driver.extraClassPath="$jars" --conf spark.executor.extraClassPath="$jars" \
   "${spark[@]}" "$home/jobs/predict_stream.py" "${run[@]}" &
 submitted=$!
 forward() { if [ -s "$pid_file" ]; then kill -TERM "$(cat "$pid_file")" 2>/dev/null || true; else kill -TERM "$submitted"; fi; }

@@ -60,23 +60,29 @@ install_python() {
   printf '%s\n' "$python_wanted" >.venv/.setup
 }
 
+# The jars of a file in conf/jars, into a folder below .jars.
+retrieve() {
+  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -Divy.cache="$root/.jars/.ivy" -jar "$ivy" -warn -settings conf/jars/ivysettings.xml \
+    -ivy "conf/jars/$1" -retrieve "$root/.jars/$2[artifact]-[revision].[ext]" >.jars/.ivy/log 2>&1 ||
+    { rm -f .jars/*.jar; tail -n 20 .jars/.ivy/log >&2; fail "could not fetch the jars (Ivy's last lines are above); check the network and run make setup again"; }
+}
+
 install_jars() {
   local ivy expected jar
   say "fetching the jars that Spark does not ship into .jars"
   ivy=$(echo .venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar)
-  rm -f .jars/.setup .jars/*.jar
+  rm -rf .jars/.setup .jars/*.jar .jars/s3a
   mkdir -p .jars/.ivy
-  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -Divy.cache="$root/.jars/.ivy" -jar "$ivy" -warn \
-    -settings conf/jars/ivysettings.xml -ivy conf/jars/ivy.xml -retrieve "$root/.jars/[artifact]-[revision].[ext]" >.jars/.ivy/log 2>&1 ||
-    { rm -f .jars/*.jar; tail -n 20 .jars/.ivy/log >&2; fail "could not fetch the jars (Ivy's last lines are above); check the network and run make setup again"; }
+  retrieve ivy.xml ""
+  retrieve s3a.xml s3a/
   while read -r expected jar; do
-    [ -f ".jars/$jar" ] || fail "found no .jars/$jar, wanted it from conf/jars/ivy.xml; is conf/jars/SHA256SUMS up to date?"
+    [ -f ".jars/$jar" ] || fail "found no .jars/$jar, wanted it from conf/jars; is conf/jars/SHA256SUMS up to date?"
     if [ "$(digest ".jars/$jar")" != "$expected" ]; then
       rm -rf .jars
       fail "found another $jar than conf/jars/SHA256SUMS names (wanted sha256 $expected); .jars is removed, run make setup again"
     fi
   done <conf/jars/SHA256SUMS
-  for jar in .jars/*.jar; do
+  for jar in .jars/*.jar .jars/s3a/*.jar; do
     grep -q "  ${jar#.jars/}$" conf/jars/SHA256SUMS || fail "found $jar, wanted only jars named in conf/jars/SHA256SUMS"
   done
   printf '%s\n' "$jars_wanted" >.jars/.setup
@@ -90,7 +96,7 @@ jars_present() {
 
 check_java
 python_wanted="$root $(digest pyproject.toml requirements.lock)"
-jars_wanted=$(digest conf/jars/ivy.xml conf/jars/ivysettings.xml conf/jars/SHA256SUMS)
+jars_wanted=$(digest conf/jars/ivy.xml conf/jars/s3a.xml conf/jars/ivysettings.xml conf/jars/SHA256SUMS)
 done_before=yes
 if [ "$(cat .venv/.setup 2>/dev/null)" != "$python_wanted" ] || ! .venv/bin/python -c '' 2>/dev/null; then
   install_python

@@ -1,6 +1,7 @@
 """A run of the stream: everything set up, the query started, and a clean stop."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -9,26 +10,32 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import structlog
 
 from jobs.operations.look import landed_files
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
 from jobs.streaming.failpoints import arm
-from jobs.streaming.landing.archive import Archive
+from jobs.streaming.landing.archive import REFUSALS, Archive
+from jobs.streaming.landing.ledger import NAME as LEDGER
 from jobs.streaming.landing.ledger import Ledger
 from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.session import ship_code, start_session
+from jobs.streaming.storage.folder import Folder
+from jobs.streaming.storage.journal import open_journal
+from jobs.streaming.storage.places import as_uri, hadoop_uri, open_folder, place
 from jobs.streaming.trigger import parse_trigger
 from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
 from jobs.streaming.writing.writers import writer_of
-from schemas.errors import ConflictError, FeedError, SettingsError, StorageError
+from schemas.errors import ConflictError, FeedError, RecoveryError, StorageError, StreamscoreError
 from schemas.feed import Feed
+from schemas.object_store import assert_reachable, is_object_uri
 from schemas.registry import open_registry
 from schemas.settings import Settings
 
@@ -38,16 +45,22 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+LOOK_SECONDS = 0.02
 STOP_SECONDS = 10  # for Spark to write the commit of the last micro-batch
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a stream reads and writes; absolute, and there."""
+    """Where a stream reads and writes; they are there.
 
-    landing: Path
-    tables: Path
-    checkpoint: Path
+    Attributes:
+        scratch: a folder of this machine, for model versions and for the code that executors get.
+    """
+
+    landing: Folder
+    tables: str
+    checkpoint: Folder
+    scratch: Path
 
 
 class Run:
@@ -65,9 +78,11 @@ class Run:
         self.metrics.serve(settings.metrics)
         counted = show_progress and "availableNow" in self.trigger
         self.display = Display(sum(1 for _ in landed_files(self.folders.landing)) if counted else None)
-        self.tables = Tables(self.folders.tables, feed, settings.tables)
-        self.archive = Archive(self.folders.landing, settings.streaming.clean, self.folders.checkpoint)
+        self.tables = Tables(self.folders.tables, feed, settings.tables, settings.storage)
+        refusals = open_journal(self.folders.checkpoint, REFUSALS)
+        self.archive = Archive(self.folders.landing, settings.streaming.clean, refusals)
         self.stop = threading.Event()
+        self.lost = ""  # who took the checkpoint away
 
     def stream(self, spark: "SparkSession | None" = None, *, recover: bool = False) -> None:
         """Until it is stopped, or caught up; in a session of its own, which it ends, or in the given one.
@@ -79,7 +94,12 @@ class Run:
             undo.callback(self.display.close)
             # 1
             checkpoint = open_checkpoint(
-                self.folders.checkpoint, self.feed, self.folders.landing.as_uri(), recover=recover
+                self.folders.checkpoint,
+                self.feed,
+                as_uri(self.folders.landing.uri),
+                recover=recover,
+                leased=self.settings.streaming.lease,
+                lost=self._give_up,
             )
             undo.callback(checkpoint.release)
             assert_known_checkpoint(
@@ -89,6 +109,7 @@ class Run:
                 recover=recover,
                 last_commit=checkpoint.last_commit,
             )
+            checkpoint.assert_whole(self.tables)
             self.keeping = Housekeeping(self.tables, checkpoint.app_id)
             # 2
             starting = undo.enter_context(ThreadPoolExecutor(1))
@@ -100,20 +121,25 @@ class Run:
             # 3
             if recover:
                 seen = adopt(self.tables, checkpoint.app_id)
-                self.archive.note_refused((self.folders.landing / name).as_uri() for name in refused_files(self.tables))
-                Ledger(checkpoint.folder / "ledger.jsonl").append(Manifest(0, tuple(seen)))
+                landing = as_uri(self.folders.landing.uri)
+                self.archive.note_refused(f"{landing}/{quote(name)}" for name in refused_files(self.tables))
+                Ledger(open_journal(checkpoint.folder, LEDGER)).append(Manifest(0, tuple(seen)))
             self.keeping.start()
             undo.callback(self.keeping.stop)
             # 4
             batches, query = self._start(source.result(), checkpoint, follower)
-            log.info("stream started", feed=self.feed.name, landing=str(self.folders.landing), trigger=self.trigger)
+            log.info("stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger)
             # 5
             self._wait(query, batches, checkpoint)
             log.info("stream stopped", feed=self.feed.name)
 
+    def _give_up(self, holder: str) -> None:
+        self.lost = holder
+        self.stop.set()
+
     def _follow(self, checkpoint: Checkpoint) -> Follower:
         uri = self.settings.model_uri or self.feed.model_uri
-        follower = Follower(uri, self.feed, open_registry(self.settings), checkpoint.folder, self._tell)
+        follower = Follower(uri, self.feed, open_registry(self.settings), self.folders.scratch, self._tell)
         poll_seconds = self.settings.registry.poll_seconds
         model = follower.start(self.tables.prediction_type, checkpoint.last_offset, poll_seconds)
         self.tables.create(model.output)
@@ -131,7 +157,7 @@ class Run:
         from jobs.streaming.landing.source import LandingSource
 
         spark = spark or start_session(self.settings, f"streamscore {self.feed.name}")
-        ship_code(spark, checkpoint.folder)
+        ship_code(spark, self.folders.scratch)
         spark.dataSource.register(LandingSource)
         return spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
 
@@ -147,27 +173,29 @@ class Run:
         batches = MicroBatches(
             self.feed,
             self.settings.streaming,
-            checkpoint=checkpoint.folder,
-            app_id=checkpoint.app_id,
-            landing=self.folders.landing.as_uri(),
+            checkpoint=checkpoint,
+            landing=as_uri(self.folders.landing.uri),
             tables=self.tables,
             writer=writer_of(self.tables, source.sparkSession),
             follower=follower,
             archive=self.archive,
             report=report,
         )
-        writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", str(checkpoint.folder))
+        location = hadoop_uri(checkpoint.folder.uri)
+        writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", location)
         return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
 
     def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
         streaming = self.settings.streaming
         options = {
-            "path": str(self.folders.landing),
-            "checkpoint": str(checkpoint.folder),
+            "path": self.folders.landing.uri,
+            "checkpoint": checkpoint.folder.uri,
             "maxFiles": streaming.max_files,
             "maxBytes": streaming.max_bytes,
             "clean": streaming.clean,
             "fullLookSeconds": streaming.full_look_seconds,
+            "listSeconds": streaming.list_seconds,
+            "storage": self.settings.storage.model_dump_json(),
         }
         if self.settings.testing.fail_points and (spec := os.environ.get("STREAMSCORE_FAIL_AT")):
             arm(spec, os.getpid())
@@ -186,14 +214,17 @@ class Run:
             batches.finish()
             until = time.monotonic() + STOP_SECONDS
             while batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
-                time.sleep(0.01)
+                time.sleep(LOOK_SECONDS)
             query.stop()
+            if self.lost:
+                raise ConflictError(
+                    f"checkpoint {checkpoint.folder.uri} was taken over by {self.lost} while the object store did not "
+                    f"answer this process; stop one of them"
+                )
         elif error := query.exception():
             if isinstance(batches.error, ConflictError):
                 self._tell("conflict", detail=str(batches.error))
-            raise batches.error or StorageError(
-                f"Spark ended the query: {str(error).strip().splitlines()[0]}; the whole story: --debug"
-            ) from error
+            raise batches.error or _ended(error) from error
         if batches.last:
             self.archive.sweep(batches.last[1].files)
 
@@ -220,25 +251,46 @@ def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress:
 
 
 def make_folders(feed: Feed, settings: Settings) -> Folders:
-    """The folders of the settings, made if they are missing.
+    """The folders of the settings, made if they are missing; buckets are not made.
 
     Raises:
-        StorageError: one cannot be made or written.
+        SettingsError: one is neither a path nor `s3://…`.
+        StorageError: one cannot be made, reached or written.
     """
-    made = []
+    uris = []
     for name, given in (
         ("landing", settings.landing),
         ("tables", settings.tables.path),
         ("checkpoint", settings.checkpoint),
     ):
-        if "://" in given:
-            raise SettingsError(f"--{name} {given}: this version reads and writes local folders only, wanted a path")
-        path = Path(given.format(feed=feed.name)).absolute()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"--{name} {path}: {error.strerror}, wanted a folder; choose another") from error
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise StorageError(f"--{name} {path} cannot be written by this user, wanted a folder that can; chown it")
-        made.append(path)
-    return Folders(*made)
+        uris.append(uri := place(given, feed.name))
+        if is_object_uri(uri):
+            assert_reachable(settings.storage, uri, f"--{name} {uri}")
+        else:
+            _make(Path(uri), name)
+    landing, tables, checkpoint = uris
+    if is_object_uri(checkpoint):
+        scratch = Path(settings.scratch.format(feed=feed.name)).absolute()
+        _make(scratch, "scratch")
+    else:
+        scratch = Path(checkpoint)
+    storage = settings.storage
+    return Folders(open_folder(landing, storage), tables, open_folder(checkpoint, storage), scratch)
+
+
+def _make(path: Path, name: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"--{name} {path}: {error.strerror}, wanted a folder; choose another") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StorageError(f"--{name} {path} cannot be written by this user, wanted a folder that can; chown it")
+
+
+def _ended(error: Exception) -> StreamscoreError:
+    """What ended the query, in one line: our own error if the source raised one, else Spark's."""
+    said = str(error).strip()
+    for kind in (RecoveryError, ConflictError, StorageError):
+        if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
+            return kind(found[1])
+    return StorageError(f"Spark ended the query: {said.splitlines()[0]}; the whole story: --debug")

@@ -145,6 +145,21 @@ def reaching(storage: Storage, what: str) -> Iterator[Any]:
         raise store_error(storage, what, error) from error
 
 
+def assert_reachable(storage: Storage, uri: str, what: str) -> None:
+    """Ask the store for the bucket of a URI, once: a wrong setting is told in seconds.
+
+    Args:
+        what: names the setting in the message.
+
+    Raises:
+        StorageError: the store does not answer, or says no.
+    """
+    bucket, key = bucket_and_key(uri)
+    with reaching(storage, what) as client:
+        # a LIST, because the answer to a HEAD has no body that says why
+        client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
+
+
 def code_of(error: Exception) -> str:
     """The code of an answer: `NoSuchKey`, `PreconditionFailed`, `404`; empty where there was no answer."""
     response = getattr(error, "response", None) or {}

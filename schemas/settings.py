@@ -38,13 +38,15 @@ class Registry(_Block):
 class Models(_Block):
     """Which model versions may be loaded at all; judged by their files, before anything of them is imported."""
 
-    manifest: Literal["required", "warn"] = (
-        "required"  # of SHA-256; warn: score without one, and say so
-    )
+    manifest: Literal["required", "warn"] = "required"  # of SHA-256; warn: score without one, and say so
     flavors: tuple[str, ...] = ("python_function", "sklearn")
-    loader_modules: tuple[str, ...] = ("mlflow.sklearn", "mlflow.pyfunc.model")
+    loader_modules: tuple[str, ...] = ("mlflow.sklearn", "mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model")
     formats: tuple[str, ...] = ("skops", "code")  # how the model itself is stored; pickle and cloudpickle run anything
-    skops_types: tuple[str, ...] = ("numpy.dtype", "sklearn.tree._tree.Tree")
+    skops_types: tuple[str, ...] = (  # beyond those that skops itself trusts
+        "numpy.dtype",
+        "sklearn.tree._tree.Tree",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    )
 
 
 class Tables(_Block):
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
     profile: str = "local"
     landing: str = "var/landing/{feed}"
     checkpoint: str = "var/checkpoints/{feed}"
+    scratch: str = "var/scratch/{feed}"  # model versions, where the checkpoint is in an object store
     model_uri: str = ""
     storage: Storage = Storage()
     registry: Registry = Registry()

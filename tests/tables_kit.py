@@ -14,6 +14,7 @@ from jobs.streaming.writing.batch import Batch
 from jobs.streaming.writing.parts import Parts, PartsWriter
 from jobs.streaming.writing.tables import Tables
 from schemas.feed import Feed
+from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import REJECTS_SCHEMA, TIME
 
@@ -76,7 +77,7 @@ def scored(
 
 
 def parts_writer(tables: Tables, batch: Batch, **options: Any) -> PartsWriter:
-    work: Any = SimpleNamespace(feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING)
+    work: Any = SimpleNamespace(feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING, storage=Storage())
     return PartsWriter(work, **options)
 
 

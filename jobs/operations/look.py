@@ -12,7 +12,10 @@ from urllib.parse import quote_from_bytes
 import pyarrow as pa
 
 from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.landing.objects import BucketLanding
 from jobs.streaming.landing.watch import ENDINGS, HIDDEN
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.folder import Folder
 from jobs.streaming.writing.batch import Record
 from schemas.feed import Feed
 from schemas.settings import Settings
@@ -91,12 +94,14 @@ def files_planned(checkpoint: Path) -> Iterator[LandedFile]:
     numbers = sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else ()
     for number in numbers:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-            yield from Manifest.from_log(folder / str(number)).files
+            yield from Manifest.from_log((folder / str(number)).read_bytes()).files
 
 
-def landed_files(landing: Path) -> Iterator[LandedFile]:
+def landed_files(landing: Folder) -> Iterator[LandedFile]:
     """The files in a landing folder, by their names; nothing tells whether they are settled."""
-    return _landed(os.fsencode(landing))
+    if isinstance(landing, BucketFolder):
+        return iter(BucketLanding(landing, 60.0, 0.0).look())
+    return _landed(os.fsencode(landing.uri))
 
 
 def _landed(folder: bytes) -> Iterator[LandedFile]:

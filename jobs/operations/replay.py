@@ -18,8 +18,8 @@ from typing import IO, Any
 from jobs.operations.look import Places, open_table, quoted, select
 from jobs.operations.mark import Key, Marks, mark
 from jobs.operations.original import Originals, was_landed
-from jobs.streaming.checkpoint import write_durably
 from jobs.streaming.reading.landed import is_utf8
+from jobs.streaming.storage.folder import LocalFolder
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason
@@ -200,7 +200,7 @@ def _copy_file(row: dict[str, Any], plan: _Plan, places: Places, originals: Orig
 
 def _land(plan: _Plan, places: Places) -> list[str]:
     """Move the files into sight and mark their rows; the names of those that were not landed before."""
-    write_durably(places.landing / PENDING, json.dumps(plan.marks))
+    LocalFolder(places.landing).write(PENDING, json.dumps(plan.marks).encode(), durable=True)
     landed = [name for name in plan.hidden if not was_landed(name, places)]
     for name, hidden in plan.hidden.items():
         if name in landed:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.operations.look import Places, files_in_ledger, landed_files, open_table, query, records_after
+from jobs.streaming.storage.folder import LocalFolder
 from jobs.streaming.writing.batch import Record
 from schemas.errors import StorageError
 from schemas.feed import Feed
@@ -216,7 +217,7 @@ def _count_waiting(places: Places, newest: dict[str, Content]) -> int | None:
     if not places.landing.is_dir():
         return None
     done = {file.path: file.content for file in files_in_ledger(places.checkpoint)} | newest
-    return sum(done.get(file.path) != file.content for file in landed_files(places.landing))
+    return sum(done.get(file.path) != file.content for file in landed_files(LocalFolder(places.landing)))
 
 
 def _lines(status: Status) -> Iterator[tuple[str, str]]:

@@ -1,26 +1,31 @@
 """The checkpoint folder: Spark's own files, and ours beside them.
 
 streamscore.json   who this stream is: app id, feed, landing folder
-lock               held by the process that streams with it
-ledger.jsonl       the files seen so far
-models.jsonl       from which micro-batch on which model version scores
-models/            the files of accepted versions
+lock, lease        held by the process that streams with it; the one in a local folder, the other in an object store
+ledger             the files seen so far
+models             from which micro-batch on which model version scores
+refused            files that were refused as a whole
 """
 
-import fcntl
 import json
-import os
-import socket
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from schemas.errors import RecoveryError, TryAgainError
+from jobs.streaming.landing.ledger import NAME as LEDGER
+from jobs.streaming.landing.manifest import Manifest
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.folder import Folder, LocalFolder
+from jobs.streaming.storage.journal import open_journal
+from jobs.streaming.writing.commit import committed
+from jobs.streaming.writing.tables import Tables
+from schemas.errors import RecoveryError
 from schemas.feed import Feed
 
 IDENTITY = "streamscore.json"
-LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,89 +37,149 @@ class Checkpoint:
         is_new: made by this start.
     """
 
-    folder: Path
+    folder: Folder
     app_id: str
     is_new: bool
-    _lock: int
+    lease: lease.Lease
 
     def release(self) -> None:
         """Let another process have it."""
-        os.close(self._lock)
+        self.lease.release()
 
     @property
     def last_offset(self) -> int:
         """The newest micro-batch in Spark's offset log, -1 if none."""
-        return _newest(self.folder / "offsets")
+        return self._newest("offsets")
 
     @property
     def last_commit(self) -> int:
         """The newest micro-batch in Spark's commit log, -1 if none."""
-        return _newest(self.folder / "commits")
+        return self._newest("commits")
+
+    def manifest(self, batch_id: int) -> Manifest:
+        """What a micro-batch is made of, as Spark's offset log has it.
+
+        Raises:
+            RecoveryError: it does not.
+        """
+        text = self.folder.read(f"offsets/{batch_id}")
+        try:
+            return Manifest.from_log(text or b"")
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
+
+    def assert_whole(self, tables: Tables) -> None:
+        """Refuse a checkpoint that lost files, or that two drivers wrote: rows would be lost or scored twice.
+
+        1. Spark's logs belong together.  2. The ledger reaches up to them.  3. What Spark holds for done is in the
+        tables, with the same files.
+
+        Raises:
+            RecoveryError: it is not; says what is missing and how to go on.
+            ConflictError: another driver committed the newest micro-batch.
+        """
+        offset, commit = self.last_offset, self.last_commit
+        if max(offset, commit) < 0:
+            return
+        # 1
+        if self.folder.read("metadata") is None:
+            raise self._broken("metadata is missing")
+        if commit > offset or commit < offset - 1:
+            raise self._broken(f"the newest of offsets/ is {offset}, the newest of commits/ is {commit}")
+        # 2
+        newest = deque(open_journal(self.folder, LEDGER).lines(), maxlen=1)
+        last = json.loads(newest[0])["seq"] if newest else -1
+        begun = self.manifest(commit) if commit >= 0 else Manifest(0)
+        if last < begun.seq - 1:
+            raise self._broken(f"the newest manifest of its ledger is {last}, wanted {begun.seq - 1} at least")
+        # 3
+        if commit >= 0 and not committed(commit, self.app_id, begun.digest, tables):
+            raise self._broken(f"commits/{commit} says that micro-batch {commit} is done, the tables do not have it")
+
+    def _broken(self, found: str) -> RecoveryError:
+        return RecoveryError(
+            f"checkpoint {self.folder.uri} is not whole: {found}; "
+            f"start over from the tables: streamscore run FEED --recover"
+        )
+
+    def _newest(self, log: str) -> int:
+        return max((int(name) for name in self.folder.names(log) if name.isdigit()), default=-1)
 
 
-def open_checkpoint(folder: Path, feed: Feed, landing: str, *, recover: bool) -> Checkpoint:
+def open_checkpoint(
+    folder: Folder,
+    feed: Feed,
+    landing: str,
+    *,
+    recover: bool,
+    leased: bool = True,
+    lost: Callable[[str], None] = lambda _: None,
+) -> Checkpoint:
     """The checkpoint in a folder, made with a new app id if there is none.
 
     With `recover` an existing one is set aside as `<folder>.<time>` first: the tables alone then say what is done.
     The checkpoint is this process's until it ends.
 
+    Args:
+        lost: called with the holder if another driver took the checkpoint away.
+
     Raises:
         TryAgainError: another process streams with it.
         RecoveryError: it is another feed's or landing folder's, or has lost its identity.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = _lock(folder, feed)
-    if recover and len(os.listdir(folder)) > 1:
-        folder.rename(folder.with_name(f"{folder.name}.{time.strftime('%Y%m%dT%H%M%S')}"))
-        folder.mkdir()
-        os.close(lock)
-        lock = _lock(folder, feed)
-    identity = folder / IDENTITY
+    if isinstance(folder, LocalFolder):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    held = _take(folder, feed, leased, lost)
+    try:
+        if recover and _set_aside(folder):
+            held.release()
+            held = _take(folder, feed, leased, lost)
+        app_id, is_new = _identity(folder, feed, landing)
+    except BaseException:
+        held.release()
+        raise
+    return Checkpoint(folder, app_id, is_new, held)
+
+
+def _take(folder: Folder, feed: Feed, leased: bool, lost: Callable[[str], None]) -> lease.Lease:
+    return lease.take(folder, feed.name, lost) if leased else lease.NoLease()
+
+
+def _set_aside(folder: Folder) -> bool:
+    """Move a checkpoint away; whether the lease has to be taken anew."""
+    aside = f"{folder.uri}.{time.strftime('%Y%m%dT%H%M%S')}"
+    if isinstance(folder, BucketFolder):
+        target = BucketFolder(aside, folder.storage)
+        for name in sorted(folder.all_names(), key=lambda name: name != IDENTITY):  # without it the rest is none
+            if name != lease.NAME:
+                folder.move(name, target.key(name))
+        return False
+    assert isinstance(folder, LocalFolder)
+    if len(list(folder.path.iterdir())) > 1:
+        folder.path.rename(aside)
+        folder.path.mkdir()
+        return True
+    return False
+
+
+def _identity(folder: Folder, feed: Feed, landing: str) -> tuple[str, bool]:
+    """The app id, and whether it was made now."""
     wanted = {"feed": feed.name, "landing": landing}
-    if identity.exists():
-        found = json.loads(identity.read_text("utf-8"))
+    known = folder.read(IDENTITY)
+    if known is not None:
+        found = json.loads(known)
         for key, value in wanted.items():
             if found[key] != value:
                 raise RecoveryError(
-                    f"checkpoint {folder} belongs to {key} {found[key]}, wanted {value}; "
+                    f"checkpoint {folder.uri} belongs to {key} {found[key]}, wanted {value}; "
                     f"give each its own: --checkpoint DIR"
                 )
-        return Checkpoint(folder, found["app_id"], False, lock)
-    if (folder / "offsets").exists():
+        return found["app_id"], False
+    if folder.names("offsets"):
         raise RecoveryError(
-            f"checkpoint {folder} has micro-batches but no {IDENTITY}; "
+            f"checkpoint {folder.uri} has micro-batches but no {IDENTITY}; "
             f"start over from the tables: streamscore run {feed.name} --recover"
         )
     app_id = str(uuid.uuid4())
-    write_durably(identity, json.dumps({"app_id": app_id, **wanted}))
-    return Checkpoint(folder, app_id, True, lock)
-
-
-def _lock(folder: Path, feed: Feed) -> int:
-    """An open file that the system unlocks when its process ends, however it does."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(handle, 100).decode() or "another process"
-        os.close(handle)
-        raise TryAgainError(
-            f"checkpoint {folder} is in use by {holder}; stop it, look: streamscore status {feed.name}"
-        ) from error
-    os.truncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    return handle
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a file whole or not at all, safe from a crash once this returns."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _newest(log: Path) -> int:
-    return max((int(name) for name in os.listdir(log) if name.isdigit()), default=-1) if log.is_dir() else -1
+    folder.write(IDENTITY, json.dumps({"app_id": app_id, **wanted}).encode(), durable=True)
+    return app_id, True

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.streaming.checkpoint import Checkpoint
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.landing.archive import Archive
 from jobs.streaming.landing.manifest import LandedFile, Manifest
@@ -14,11 +14,12 @@ from jobs.streaming.scoring.executors import score_on_executors
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.scoring.model import Model
 from jobs.streaming.scoring.work import score_to_parts
+from jobs.streaming.storage.insist import insist
 from jobs.streaming.writing.batch import Batch, Work
 from jobs.streaming.writing.commit import Writer, commit, committed
 from jobs.streaming.writing.parts import Parts
 from jobs.streaming.writing.tables import Tables
-from schemas.errors import StreamscoreError
+from schemas.errors import RecoveryError, StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Streaming
 
@@ -41,8 +42,7 @@ class MicroBatches:
         feed: Feed,
         streaming: Streaming,
         *,
-        checkpoint: Path,
-        app_id: str,
+        checkpoint: Checkpoint,
         landing: str,
         tables: Tables,
         writer: Writer,
@@ -51,10 +51,11 @@ class MicroBatches:
         report: Report,
     ) -> None:
         self._feed, self._streaming = feed, streaming
-        self._offsets, self._app_id, self._landing = checkpoint / "offsets", app_id, landing
+        self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
         self._tables, self._writer, self._follower = tables, writer, follower
         self._archive, self._report = archive, report
         self._running = threading.Lock()
+        self._stopping = threading.Event()
         self.error: Exception | None = None
         self.last: tuple[int, Manifest] | None = None
 
@@ -62,18 +63,15 @@ class MicroBatches:
         """One micro-batch, exactly once.
 
         1. What it is made of.  2. Nothing to do if it is in.  3. Score it with the model recorded for it.
-        4. Commit it.  A crash anywhere is repaired by the same call again.
+        4. Commit it.  A crash anywhere is repaired by the same call again, which is also what is done for
+        `storage.retry_seconds` where storage fails.
         """
         with self._running:
             begun = time.time()
             try:
                 fail_at("offset:after", batch_id)
-                manifest = self._manifest(frame, batch_id)  # 1
-                if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
-                    self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
-                else:
-                    self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
-                self.last = batch_id, manifest
+                seconds = self._tables.storage.retry_seconds
+                insist(seconds, lambda: self._run(frame, batch_id, begun), stop=self._stopping)
                 fail_at("spark_commit:before", batch_id)
             except StreamscoreError as error:
                 self.error = error
@@ -81,12 +79,22 @@ class MicroBatches:
 
     def finish(self) -> None:
         """Wait for the micro-batch that is running, and begin no other."""
+        self._stopping.set()
         self._running.acquire()
+
+    def _run(self, frame: "DataFrame", batch_id: int, begun: float) -> None:
+        manifest = self._manifest(frame, batch_id)  # 1
+        if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
+            self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
+        else:
+            self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
+        self.last = batch_id, manifest
 
     def _score_and_commit(self, frame: "DataFrame", batch_id: int, manifest: Manifest, begun: float) -> None:
         model = self._follower.for_batch(batch_id)
         batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
-        work = Work(self._feed, batch, self._tables.folders, self._landing, self._streaming.chunk_rows)
+        rows, storage = self._streaming.chunk_rows, self._tables.storage
+        work = Work(self._feed, batch, self._tables.folders, self._landing, rows, storage)
         here = self._in_driver(manifest)
         parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
         fail_at("parts:after", batch_id)
@@ -106,8 +114,8 @@ class MicroBatches:
         Where the file reads otherwise, the DataFrame says the same for 30-45 ms.
         """
         try:
-            return Manifest.from_log(self._offsets / str(batch_id))
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            return self._checkpoint.manifest(batch_id)
+        except RecoveryError:
             files = tuple(LandedFile(**row.asDict()) for row in frame.collect())
             return Manifest(batch_id + 1, files)
 

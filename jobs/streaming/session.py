@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 import jobs
 import schemas
 from schemas.errors import SettingsError
+from schemas.object_store import hadoop_conf, is_object_uri
 from schemas.settings import PACKAGED, Settings
 
 if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamscore status`
     from pyspark.sql import SparkSession
 
 ROOT = Path(schemas.__file__).parent.parent
+# An object appears with one PUT when its stream is closed; renaming, as in a folder, would be a copy and a DELETE.
+OBJECT_CHECKPOINT = {
+    "spark.sql.streaming.checkpointFileManagerClass": "org.apache.spark.internal.io.cloud."
+    "AbortableStreamBasedCheckpointFileManager"
+}
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -45,7 +51,7 @@ def session_conf(settings: Settings) -> dict[str, str]:
     Raises:
         SettingsError: the project's jars are not there.
     """
-    jars = ":".join(str(jar) for jar in project_jars())
+    jars = ":".join(map(str, project_jars(with_store=spark_needs_store(settings))))
     given = dict(settings.spark.conf)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit decided these before Python ran
         given = {
@@ -56,7 +62,17 @@ def session_conf(settings: Settings) -> dict[str, str]:
             **packaged_conf(),
             **given,
         }
-    return (DELTA if settings.tables.writer == "delta-spark" else {}) | given
+    more = dict(DELTA) if settings.tables.writer == "delta-spark" else {}
+    if spark_needs_store(settings):
+        more |= hadoop_conf(settings.storage)
+    of_checkpoint = OBJECT_CHECKPOINT if is_object_uri(settings.checkpoint) else {}
+    return more | given | of_checkpoint
+
+
+def spark_needs_store(settings: Settings) -> bool:
+    """Whether Spark itself touches the object store; else no jar of Hadoop's for it is on the class path."""
+    by_spark = settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
+    return by_spark or is_object_uri(settings.checkpoint)
 
 
 def packaged_conf() -> dict[str, str]:
@@ -66,15 +82,18 @@ def packaged_conf() -> dict[str, str]:
     return {key: value.strip() for key, value in pairs}
 
 
-def project_jars() -> list[Path]:
+def project_jars(*, with_store: bool = False) -> list[Path]:
     """The jars that `make setup` resolved into `.jars`, of the project or of the working folder.
+
+    Args:
+        with_store: those for the object store as well.
 
     Raises:
         SettingsError: there are none.
     """
     for folder in (ROOT / ".jars", Path.cwd() / ".jars"):
         if jars := sorted(folder.glob("*.jar")):
-            return jars
+            return jars + (sorted(folder.glob("s3a/*.jar")) if with_store else [])
     raise SettingsError(f"no jars in {ROOT / '.jars'}, wanted those of conf/jars/ivy.xml; get them: make setup")
 
 

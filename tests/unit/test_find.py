@@ -1,14 +1,18 @@
 """From one manifest to the next: each settled file once, oldest first, whatever crashed in between."""
 
 import gzip
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jobs.streaming.landing.find import Finder
+from jobs.streaming.landing.archive import REFUSALS, Archive
+from jobs.streaming.landing.find import Finder, Finding
 from jobs.streaming.landing.manifest import Manifest
+from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.storage.journal import open_journal
 from schemas.errors import RecoveryError
 
 START = Manifest(0)
@@ -28,9 +32,13 @@ def finder(tmp_path: Path, landing: Path) -> Callable[..., Finder]:
     checkpoint.mkdir()
 
     def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> Finder:
-        return Finder(landing, checkpoint, max_files, max_bytes, clean, full_look_seconds=60)
+        return Finder(Finding(str(landing), str(checkpoint), max_files, max_bytes, clean))
 
     return make
+
+
+def archive(landing: Path, mode: str, checkpoint: Path) -> Archive:
+    return Archive(LocalFolder(landing), mode, open_journal(LocalFolder(checkpoint), REFUSALS))
 
 
 def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
@@ -126,8 +134,11 @@ def test_a_torn_line_of_the_ledger_is_cut_off(finder: Callable[..., Finder], lan
     finder().after(first, 100)
     ledger = tmp_path / "checkpoint" / "ledger.jsonl"
     ledger.write_bytes(ledger.read_bytes() + b'{"seq":2,"fil')
-    assert finder().after(first, 100) == first
-    assert ledger.read_bytes().endswith(b"\n")
+    land(landing, "b.csv")
+    again = finder()
+    second = again.after(first, 100)
+    again.after(second, 100)
+    assert [json.loads(line)["seq"] for line in ledger.read_text().splitlines()] == [0, 1, 2]
 
 
 def test_a_damaged_ledger_is_refused_with_the_way_out(
@@ -172,12 +183,10 @@ def test_clean_modes_act_once_the_batch_is_done(
 
 
 def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
-    from jobs.streaming.landing.archive import Archive
-
     refused = land(landing, "refused.csv")
     found = finder(clean="delete")
     first = found.after(START, 100)
-    Archive(landing, "delete", tmp_path / "checkpoint").note_refused([refused.as_uri()])
+    archive(landing, "delete", tmp_path / "checkpoint").note_refused([refused.as_uri()])
     second = found.after(first, 100)
     assert second == first
     assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
@@ -186,11 +195,9 @@ def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder],
 def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
     finder: Callable[..., Finder], landing: Path, tmp_path: Path
 ) -> None:
-    from jobs.streaming.landing.archive import Archive
-
     refused = land(landing, "refused.csv")
     first = finder(clean="off").after(START, 100)
-    Archive(landing, "off", tmp_path / "checkpoint").note_refused([refused.as_uri()])
+    archive(landing, "off", tmp_path / "checkpoint").note_refused([refused.as_uri()])
     finder(clean="delete").after(first, 100)
     assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
 

@@ -14,6 +14,7 @@ from deltalake.transaction import AddAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.streaming.storage.folder import LocalFolder
 from jobs.streaming.writing.batch import Counts
 from jobs.streaming.writing.parts import Parts, write_part
 from schemas.errors import StorageError
@@ -23,13 +24,13 @@ from tests.tables_kit import FEED, a_batch, open_tables, parts_of, parts_writer,
 
 def stats_of(tmp_path: Path, **columns) -> dict:
     table = pa.table(columns)
-    return json.loads(write_part(table, str(tmp_path)).stats)
+    return json.loads(write_part(table, LocalFolder(tmp_path)).stats)
 
 
 def table_with(path: Path, *tables: pa.Table) -> DeltaTable:
     """A Delta table with one part for each of the tables."""
     table = DeltaTable.create(path, tables[0].schema)
-    parts = [write_part(rows, str(path)) for rows in tables]
+    parts = [write_part(rows, LocalFolder(path)) for rows in tables]
     actions = [AddAction(p.path, p.size, {}, p.modified, True, p.stats) for p in parts]
     table.create_write_transaction(actions, "append", table.schema())
     table.update_incremental()
@@ -110,7 +111,7 @@ def test_parts_of_several_executors_add_up(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error_with_the_way_out(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*gone/part-.*streamscore doctor"):
-        write_part(pa.table({"a": [1]}), str(tmp_path / "gone"))
+        write_part(pa.table({"a": [1]}), LocalFolder(tmp_path / "gone"))
 
 
 def test_statistics_have_numbers_strings_dates_and_times(tmp_path):
@@ -143,7 +144,7 @@ def test_a_column_with_a_nan_spans_all_numbers_and_an_infinite_one_goes_to_the_l
 
 def test_parquet_keeps_no_bounds_of_a_column_with_a_nan(tmp_path):
     nan = [{"a": math.nan, "b": 1.0}]
-    part = write_part(pa.table({"x": [math.nan], "y": [1.0], "s": nan, "xs": [[1.0]]}), str(tmp_path))
+    part = write_part(pa.table({"x": [math.nan], "y": [1.0], "s": nan, "xs": [[1.0]]}), LocalFolder(tmp_path))
     group = pq.read_metadata(tmp_path / part.path).row_group(0)
     columns = [group.column(i) for i in range(group.num_columns)]
     assert [c.path_in_schema for c in columns if c.is_stats_set and c.statistics.has_min_max] == ["y", "s.b"]

@@ -15,6 +15,7 @@ from inotify_simple import INotify, flags
 from jobs.operations.checks.check import Check
 from jobs.operations.look import Places, landed_files, open_table
 from jobs.streaming.checkpoint import IDENTITY
+from jobs.streaming.storage.folder import LocalFolder
 from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE
@@ -44,7 +45,7 @@ def check_landing(landing: Path) -> Check:
             "landing", False, f"{landing} is a file, wanted a folder", _shell("mv", landing, f"{landing}.old"), BAD
         )
     try:
-        names = sum(1 for _ in landed_files(landing)) if landing.exists() else None
+        names = sum(1 for _ in landed_files(LocalFolder(landing))) if landing.exists() else None
         _write_probe(_existing(landing))
     except OSError as error:
         return Check("landing", False, f"{error.filename or landing}: {error.strerror}", _grant(landing), BAD)
@@ -152,7 +153,9 @@ def check_clock(places: Places) -> Check:
     """Whether files that landed, and commits, are of the past; those of the future are still scored."""
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
     ahead = (
-        [f.local_path for f in landed_files(places.landing) if f.modified > latest] if places.landing.is_dir() else []
+        [f.local_path for f in landed_files(LocalFolder(places.landing)) if f.modified > latest]
+        if places.landing.is_dir()
+        else []
     )
     log = places.tables / PREDICTIONS / "_delta_log"
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []

@@ -1,33 +1,59 @@
 """From one manifest to the next: new, settled files, oldest first, each exactly once."""
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from jobs.streaming.failpoints import fail_at
-from jobs.streaming.landing.archive import Archive
+from jobs.streaming.landing.archive import REFUSALS, Archive
+from jobs.streaming.landing.ledger import NAME as LEDGER
 from jobs.streaming.landing.ledger import Ledger
 from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.landing.objects import BucketLanding
 from jobs.streaming.landing.watch import LocalLanding
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.folder import Folder, LocalFolder
+from jobs.streaming.storage.insist import insist
+from jobs.streaming.storage.journal import open_journal
+from jobs.streaming.storage.places import open_folder
+from schemas.settings import Storage
 
 # An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02.
 WAIT_SECONDS = 0.1
+NO_STORE = Storage()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a finder works with.
+
+    Attributes:
+        landing, checkpoint: absolute paths or `s3://…`.
+        max_files, max_bytes: of one manifest, which has at least one file.
+        clean: `off`, `archive` or `delete`.
+        full_look_seconds: between two listings of all files.
+        list_seconds: between two LIST requests to an object store.
+    """
+
+    landing: str
+    checkpoint: str
+    max_files: int
+    max_bytes: int
+    clean: str
+    full_look_seconds: float = 60.0
+    list_seconds: float = 0.05
+    storage: Storage = NO_STORE
 
 
 class Finder:
-    """What the source knows: the landing folder, the ledger of what was seen, and the files that wait their turn.
+    """What the source knows: the landing folder, the ledger of what was seen, and the files that wait their turn."""
 
-    Args:
-        max_files, max_bytes: of one manifest, which has at least one file.
-        clean: `off`, `archive` or `delete`.
-    """
-
-    def __init__(
-        self, landing: Path, checkpoint: Path, max_files: int, max_bytes: int, clean: str, full_look_seconds: float
-    ) -> None:
-        self.max_files, self._max_bytes = max_files, max_bytes
-        self._landing = LocalLanding(landing, full_look_seconds)
-        self._ledger = Ledger(checkpoint / "ledger.jsonl")
-        self._archive = Archive(landing, clean, checkpoint)
+    def __init__(self, finding: Finding) -> None:
+        self.max_files, self._max_bytes = finding.max_files, finding.max_bytes
+        self._retry_seconds = finding.storage.retry_seconds
+        landing = open_folder(finding.landing, finding.storage)
+        checkpoint = open_folder(finding.checkpoint, finding.storage)
+        self._landing = open_landing(landing, finding.full_look_seconds, finding.list_seconds)
+        self._ledger = Ledger(open_journal(checkpoint, LEDGER))
+        self._archive = Archive(landing, finding.clean, open_journal(checkpoint, REFUSALS))
         self._waiting: dict[str, LandedFile] = {}
         self._given: Manifest | None = None
         self._drained: list[LandedFile] | None = None
@@ -35,16 +61,25 @@ class Finder:
 
     def drain(self) -> None:
         """Take what is there now, and nothing that comes later."""
-        self._drained = self._landing.look()
+        self._drained = insist(self._retry_seconds, self._landing.look)
 
     def after(self, begun: Manifest, max_files: int) -> Manifest:
         """The manifest after `begun`, or `begun` if no file settles within `WAIT_SECONDS`.
 
-        Everything up to `begun` is processed: Spark asks for the next batch only then.
+        Everything up to `begun` is processed: Spark asks for the next batch only then. Storage that fails is tried
+        again for `storage.retry_seconds`.
         1. Make `begun` durable in the ledger.  2. Clean up its files.  3. Look for new ones.  4. Hand out a manifest.
         """
         if self._given and self._given.seq > begun.seq:
             return self._given  # asked again: Spark did not take it yet
+        insist(self._retry_seconds, lambda: self._go_on(begun))
+        return self._hand_out(begun, max_files)  # 4
+
+    def close(self) -> None:
+        """Stop watching the folder."""
+        self._landing.close()
+
+    def _go_on(self, begun: Manifest) -> None:
         if not self._restored:
             self._restore(begun)
         if begun.seq > self._ledger.last:
@@ -52,21 +87,16 @@ class Finder:
             self._archive.sweep(begun.files)  # 2
         if self._drained is None:
             self._expect(self._landing.poll(0 if self._waiting else WAIT_SECONDS))  # 3
-        return self._hand_out(begun, max_files)  # 4
-
-    def close(self) -> None:
-        """Stop watching the folder."""
-        self._landing.close()
 
     def _restore(self, begun: Manifest) -> None:
         """What was found before, from the ledger; what lies in the folder now, from a full look."""
         processed = {f.path: f for manifest in self._ledger.restore(begun.seq) for f in manifest.files}
         processed |= {f.path: f for f in begun.files}
         self._ledger.append(begun)
-        self._restored = True
         there = self._landing.look() if self._drained is None else self._drained
         self._archive.sweep([processed[f.path] for f in there if f.path in processed])
         self._expect(there)
+        self._restored = True
 
     def _expect(self, found: list[LandedFile]) -> None:
         """Line up what is new; a known path with other content is handed on as changed."""
@@ -89,3 +119,11 @@ class Finder:
         self._given = Manifest(begun.seq + 1, tuple(files))
         fail_at("offset:before", self._given.seq - 1)
         return self._given
+
+
+def open_landing(folder: Folder, full_look_seconds: float, list_seconds: float) -> LocalLanding | BucketLanding:
+    """What finds the files of a landing folder."""
+    if isinstance(folder, BucketFolder):
+        return BucketLanding(folder, full_look_seconds, list_seconds)
+    assert isinstance(folder, LocalFolder)
+    return LocalLanding(folder.path, full_look_seconds)

@@ -4,13 +4,14 @@ Spark keeps the manifests of the last batches only, so that the ledger is what t
 """
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.storage.journal import Journal
 from schemas.errors import RecoveryError
+
+NAME = "ledger"
 
 
 class Ledger:
@@ -19,40 +20,36 @@ class Ledger:
     `seen` is path → content of every file of them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self.seen: dict[str, tuple[int, int, str]] = {}
         self.last = -1
 
     def restore(self, seq: int) -> Iterator[Manifest]:
-        """Read the manifests up to `seq` into `seen` and yield them.
-
-        Later ones, and a line that a crash tore, are cut off: their batches never were.
+        """Read the manifests up to `seq` into `seen` and yield them; later ones are cut off: their batches never were.
 
         Raises:
-            RecoveryError: a line before the last is torn.
+            RecoveryError: a manifest is damaged, or missing: files would be scored twice.
         """
-        self._path.touch()
-        end = 0
-        with self._path.open("rb") as lines:
-            for line in lines:
-                manifest = self._parse(line, is_last=end + len(line) == self._path.stat().st_size)
-                if manifest is None or manifest.seq > seq:
-                    break
-                end += len(line)
-                self._remember(manifest)
-                yield manifest
-        os.truncate(self._path, end)
+        self.seen, self.last = {}, -1
+        for number, line in enumerate(self._journal.lines()):
+            manifest = self._parse(line)
+            if manifest.seq > seq:
+                self._journal.cut(number)
+                break
+            if self.last >= 0 and manifest.seq not in (self.last, self.last + 1):
+                raise self._damaged(f"manifest {manifest.seq} follows")
+            self._remember(manifest)
+            yield manifest
+        if self.last < seq - 1:
+            raise self._damaged(f"manifest {seq} is the stream's")
 
     def append(self, manifest: Manifest) -> None:
         """Make a manifest durable; one that is in already is left alone."""
         if manifest.seq <= self.last:
             return
         fail_at("ledger:before", manifest.seq - 1)
-        with self._path.open("ab") as ledger:
-            ledger.write(json.dumps(manifest.to_offset(), separators=(",", ":")).encode() + b"\n")
-            ledger.flush()
-            os.fsync(ledger.fileno())
+        self._journal.append(json.dumps(manifest.to_offset(), separators=(",", ":")).encode())
         self._remember(manifest)
         fail_at("ledger:after", manifest.seq - 1)
 
@@ -65,15 +62,14 @@ class Ledger:
         for file in manifest.files:
             self.seen[file.path] = file.content
 
-    def _parse(self, line: bytes, is_last: bool) -> Manifest | None:
+    def _parse(self, line: bytes) -> Manifest:
         try:
-            if not line.endswith(b"\n"):
-                raise ValueError("no line end")
             return Manifest.from_offset(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
-            if is_last:
-                return None
-            raise RecoveryError(
-                f"{self._path} is damaged after manifest {self.last} ({error}), wanted one JSON manifest a line; "
-                f"start over from the tables: streamscore run FEED --recover"
-            ) from error
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, found: str) -> RecoveryError:
+        return RecoveryError(
+            f"the checkpoint's ledger is damaged after manifest {self.last} ({found}), wanted one manifest a line; "
+            f"start over from the tables: streamscore run FEED --recover"
+        )

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
@@ -35,9 +34,14 @@ class LandedFile:
         return unquote(urlsplit(self.path).path, errors="surrogateescape")
 
     @property
+    def key(self) -> str:
+        """The key in its bucket."""
+        return unquote(self.path.removeprefix("s3://").partition("/")[2])
+
+    @property
     def content(self) -> tuple[int, int, str]:
-        """What tells this content of the path from another."""
-        return self.size, self.modified, self.etag
+        """What tells this content of the path from another; an object that was put again unchanged is the same."""
+        return (self.size, 0, self.etag) if self.etag else (self.size, self.modified, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ class Manifest:
         return cls(offset["seq"], tuple(LandedFile(**entry) for entry in offset["files"]))
 
     @classmethod
-    def from_log(cls, path: Path) -> Self:
+    def from_log(cls, text: bytes) -> Self:
         """The manifest in a file of Spark's offset log: a version, a line of metadata, and a line for the source."""
-        return cls.from_offset(json.loads(path.read_text("utf-8").splitlines()[2]))
+        return cls.from_offset(json.loads(text.splitlines()[2]))
 
     def to_offset(self) -> dict[str, Any]:
         """The JSON value that Spark keeps in its offset log."""

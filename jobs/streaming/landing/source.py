@@ -6,7 +6,6 @@ replayed after any crash. The source carries manifests, never rows.
 
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
@@ -14,8 +13,9 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTr
 from pyspark.sql.types import StructType
 
 from jobs.streaming.failpoints import arm
-from jobs.streaming.landing.find import Finder
+from jobs.streaming.landing.find import Finder, Finding
 from jobs.streaming.landing.manifest import LandedFile, Manifest, by_bytes
+from schemas.settings import Storage
 
 PARTITION_BYTES = 16 * 2**20
 
@@ -24,7 +24,7 @@ class LandingSource(DataSource):
     """Rows: one a landed file, the fields of `LandedFile`.
 
     Options: `path` (landing folder), `checkpoint` (folder of the ledger), `maxFiles`, `maxBytes`, `clean`,
-    `fullLookSeconds`; for tests `failAt`, `driverPid`.
+    `fullLookSeconds`, `listSeconds`, `storage` (the settings' block as JSON); for tests `failAt`, `driverPid`.
     """
 
     @classmethod
@@ -58,12 +58,16 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         if options.get("failat"):
             arm(options["failat"], int(options["driverpid"]))
         return Finder(
-            Path(options["path"]),
-            Path(options["checkpoint"]),
-            int(options["maxfiles"]),
-            int(options["maxbytes"]),
-            options["clean"],
-            float(options["fulllookseconds"]),
+            Finding(
+                landing=options["path"],
+                checkpoint=options["checkpoint"],
+                max_files=int(options["maxfiles"]),
+                max_bytes=int(options["maxbytes"]),
+                clean=options["clean"],
+                full_look_seconds=float(options["fulllookseconds"]),
+                list_seconds=float(options["listseconds"]),
+                storage=Storage.model_validate_json(options["storage"]),
+            )
         )
 
     def initialOffset(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """CSV files in, typed rows and rejects out, by header name.
 
 landed     a landed file as UTF-8 bytes: gzip, encodings, changes while it is read
+fetch      files of an object store, requested ahead
 header     where each of the feed's columns stands in a file
 records    where records begin and end
 blocks     files cut into blocks of whole records

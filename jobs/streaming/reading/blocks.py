@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.streaming.landing.manifest import LandedFile, source_file
 from jobs.streaming.reading.header import BINARY_LOOK, Header, find_header, map_header
-from jobs.streaming.reading.landed import LandedText, is_utf8
+from jobs.streaming.reading.landed import LandedText, Open, is_utf8, open_local
 from jobs.streaming.reading.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
 from jobs.streaming.reading.rejects import FileRefusedError, Refusal, RefusedError, Reject
 from jobs.streaming.reading.rows import Block, Origin, SplitText
@@ -22,13 +22,19 @@ _SPLIT_BYTES = 1 << 20  # split by hand: Python's strings take twenty times as m
 Part = Block | SplitText | Reject
 
 
-def read_parts(files: Sequence[LandedFile], feed: Feed, landing: str, refused: Mapping[str, Refusal]) -> Iterator[Part]:
+def read_parts(
+    files: Sequence[LandedFile],
+    feed: Feed,
+    landing: str,
+    refused: Mapping[str, Refusal],
+    open_landed: Open = open_local,
+) -> Iterator[Part]:
     """Every file, in order, as blocks, as records split by hand, or as one reject.
 
     Raises:
         FileRefusedError: a file turned out bad after parts of it were handed out.
     """
-    reader = _Reader(feed)
+    reader = _Reader(feed, open_landed)
     for file in files:
         name, landed_at = source_file(file, landing), file.modified // 1000
         refusal = refused.get(file.path)
@@ -62,8 +68,8 @@ def read_parts(files: Sequence[LandedFile], feed: Feed, landing: str, refused: M
 class _Reader:
     """Reads files of one feed; remembers what header lines mean."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, feed: Feed, open_landed: Open) -> None:
+        self._feed, self._open = feed, open_landed
         self._is_utf8 = is_utf8(feed.csv.encoding)
         self._headers: dict[str, Header] = {}
         self._first_lines: dict[bytes, Header] = {}
@@ -74,7 +80,7 @@ class _Reader:
         Raises:
             RefusedError: the file is bad as a whole, which may turn out at its end.
         """
-        with LandedText(file, self._feed.csv.encoding) as text:
+        with LandedText(file, self._feed.csv.encoding, self._open) as text:
             # a small plain file is one read; a packed one may be of any size
             size = (
                 min(file.size + 1, BLOCK_BYTES)

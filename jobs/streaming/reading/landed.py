@@ -17,7 +17,13 @@ _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
 
 class Source(Protocol):
-    """The bytes of one landed file; closed by whoever opened it."""
+    """The bytes of one landed file; closed by whoever opened it.
+
+    Raises:
+        RefusedError: the file is gone, is another now, or cannot be read.
+        OSError: the same, of a local file.
+        StorageError: the storage failed; trying again can help.
+    """
 
     def content(self) -> tuple[int, int]:
         """Size in bytes and time in nanoseconds, now."""
@@ -55,12 +61,11 @@ class LocalSource:
         os.close(self._descriptor)
 
 
-def open_landed(file: LandedFile) -> Source:
-    """The bytes of a landed file.
+Open = Callable[[LandedFile], Source]
 
-    Raises:
-        OSError: there is no such file, or it may not be read.
-    """
+
+def open_local(file: LandedFile) -> Source:
+    """The bytes of a file in a folder."""
     return LocalSource(file.local_path)
 
 
@@ -76,7 +81,7 @@ class LandedText:
 
     __slots__ = ("_file", "_read", "_source")
 
-    def __init__(self, file: LandedFile, encoding: str) -> None:
+    def __init__(self, file: LandedFile, encoding: str, open_landed: Open = open_local) -> None:
         self._file = file
         try:
             self._source = open_landed(file)

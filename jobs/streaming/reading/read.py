@@ -13,6 +13,7 @@ import pyarrow as pa
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.blocks import BLOCK_BYTES, Part, read_parts
 from jobs.streaming.reading.convert import convert
+from jobs.streaming.reading.landed import Open, open_local
 from jobs.streaming.reading.parse import Parsed, Parser
 from jobs.streaming.reading.rejects import FileRefusedError, Refusal, Reject, rejects_table, shorten
 from jobs.streaming.reading.rows import Block, Rows, SplitText, Text
@@ -31,6 +32,7 @@ def read_chunks(
     text_columns: frozenset[str] = frozenset(),
     chunk_rows: int = 65_536,
     refused: Mapping[str, Refusal] = MappingProxyType({}),
+    open_landed: Open = open_local,
 ) -> Iterator[tuple[Rows, pa.Table]]:
     """The rows of the files, and the rejects as REJECTS_SCHEMA, in chunks that span small files and split large ones.
 
@@ -43,13 +45,14 @@ def read_chunks(
         text_columns: columns, by original name, whose text is wanted too, as `text:<original name>`.
         chunk_rows: the most rows in a chunk.
         refused: files known to be bad as a whole, by path; they are not opened.
+        open_landed: gives the bytes of a file.
 
     Raises:
         FileRefusedError: a file turned out bad after rows of it were handed out; all chunks are void.
         StorageError: a file could not be read this time.
     """
     parser = Parser(feed, text_columns)
-    for window in _windows(read_parts(files, feed, landing, refused), chunk_rows):
+    for window in _windows(read_parts(files, feed, landing, refused, open_landed), chunk_rows):
         rows, rejects = _read_window(window, feed, parser, text_columns)
         count = rows.table.num_rows
         size = -(-count // max(1, -(-count // chunk_rows))) or 1  # even chunks, not a rest of a few rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading.landed import Open, open_local
 from jobs.streaming.reading.read import Refusal, read_chunks
 from jobs.streaming.reading.validate import validate
 from jobs.streaming.scoring.model import Model
@@ -34,6 +35,7 @@ def score(
     *,
     chunk_rows: int,
     refused: Mapping[str, Refusal] | None = None,
+    open_landed: Open = open_local,
 ) -> Iterator[Scored]:
     """CSV files in, their predictions and rejects out, in bounded chunks; writes nothing.
 
@@ -43,13 +45,20 @@ def score(
         landing: absolute URI of the landing folder; file names in the tables are relative to it.
         chunk_rows: rows in one predict call.
         refused: files known to be bad as a whole, by path.
+        open_landed: gives the bytes of a file.
 
     Raises:
         FileRefusedError: a file turned out bad after rows of it were handed out; drop all chunks, and score again
             with its refusal in `refused`.
     """
     chunks = read_chunks(
-        files, feed, landing, text_columns=model.text_columns, chunk_rows=chunk_rows, refused=refused or {}
+        files,
+        feed,
+        landing,
+        text_columns=model.text_columns,
+        chunk_rows=chunk_rows,
+        refused=refused or {},
+        open_landed=open_landed,
     )
     for rows, rejects in chunks:
         rows, invalid = validate(rows, feed)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading.fetch import opener
 from jobs.streaming.reading.read import FileRefusedError, Refusal
 from jobs.streaming.scoring.model import Model
 from jobs.streaming.scoring.score import score
@@ -15,10 +16,18 @@ def score_to_parts(files: Sequence[LandedFile], work: Work, model: Model) -> Par
     refused: dict[str, Refusal] = {}
     while True:
         writer = PartsWriter(work)
-        chunks = score(files, work.feed, model, work.landing, chunk_rows=work.chunk_rows, refused=refused)
         try:
-            for scored in chunks:
-                writer.add(scored)
+            with opener(files, work.storage) as open_landed:
+                for scored in score(
+                    files,
+                    work.feed,
+                    model,
+                    work.landing,
+                    chunk_rows=work.chunk_rows,
+                    refused=refused,
+                    open_landed=open_landed,
+                ):
+                    writer.add(scored)
             return writer.finish()
         except FileRefusedError as error:  # found bad in its middle: begin again without it
             writer.discard()

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from schemas.feed import Feed
+from schemas.settings import Storage
 
 KEY = "streamscore"
 
@@ -52,6 +53,7 @@ class Work:
     Attributes:
         folders: where the parts of predictions and rejects are written.
         landing: absolute URI of the landing folder.
+        storage: how the object store is reached, where one of them is there.
     """
 
     feed: Feed
@@ -59,6 +61,7 @@ class Work:
     folders: tuple[str, str]
     landing: str
     chunk_rows: int
+    storage: Storage
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pa_dataset
 from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
@@ -142,8 +140,7 @@ class DeltaRsWriter:
         }
         try:
             # never `delete`: it writes string_view, after which no pyarrow filter on a string column works any more
-            files = pa_dataset.dataset([str(Path(log.uri, p.path)) for p in parts], QUARANTINE_SCHEMA, "parquet")
-            rows = files.scanner().to_reader()
+            rows = log.rows_of(parts, QUARANTINE_SCHEMA)
             write_deltalake(table, rows, mode="overwrite", predicate=predicate(own), **options)
         except (DeltaError, OSError) as error:
             if "oncurrent" in str(error):

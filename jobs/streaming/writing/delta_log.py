@@ -3,16 +3,14 @@
 `deltalake` 1.6.6 lists all active files anew at every refresh and again at every commit: 4 ms at 10 files, 12 ms
 at 1,000, 73 ms at 10,000, even right after a checkpoint of the log, and 340 ms after 1,000 commits without one. A blind
 append needs none of them, so in a local folder the next entry of the log is put here, whole or not at all, in 0.2 ms
-whatever the table holds. Where that is not safe (an object store, a table with features beyond Delta's writer version
-2) `deltalake` commits.
+whatever the table holds; in an object store by a conditional PUT. Where that is not safe (no put-if-absent, a table
+with features beyond Delta's writer version 2) `deltalake` commits.
 """
 
+import functools
 import json
-import os
 import time
-import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,21 +18,15 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
-from jobs.streaming.writing.log_entry import (
-    ENTRY,
-    Entry,
-    actions,
-    can_link,
-    entry_text,
-    last_checkpoint,
-    parse_entry,
-    unusable,
-)
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.places import open_folder
+from jobs.streaming.writing.log_entry import ENTRY, Entry, actions, entry_text, parse_entry, puts_if_absent, unusable
 from jobs.streaming.writing.parts import Part
 from schemas.errors import ConflictError, StorageError
+from schemas.object_store import arrow_file_system, delta_options
+from schemas.settings import Storage
 
 ATTEMPTS = 20  # puts of one commit while others keep taking the next version
 RELOAD = 50  # commits after which a kept handle is opened anew: at each refresh it reads all entries since its opening
@@ -52,17 +44,18 @@ class DeltaLog:
         StorageError: from every method, when the table cannot be read or written; names it.
     """
 
-    def __init__(self, uri: str, storage_options: dict[str, str] | None = None, *, own_puts: bool = True) -> None:
+    def __init__(self, uri: str, storage: Storage | None = None, *, own_puts: bool = True) -> None:
         """Open the table.
 
         Args:
-            uri: a local path or a URI.
-            storage_options: how `deltalake` reaches an object store.
+            uri: a local path or `s3://…`.
+            storage: how the object store is reached.
             own_puts: put log entries here where that is safe; otherwise `deltalake` always commits.
         """
-        self.uri, self.storage_options, self._own_puts = uri, storage_options, own_puts
-        self._fs = _file_system(uri, storage_options)
-        self._folder = Path(uri, "_delta_log")
+        self.uri, self.storage, self._own_puts = uri, storage or Storage(), own_puts
+        self.folder = open_folder(uri, self.storage)
+        self._log = self.folder.at("_delta_log")
+        self.storage_options = delta_options(self.storage) if isinstance(self.folder, BucketFolder) else None
         self._fields: dict[str, Any] = {}
         self._transactions: dict[str, int | None] = {}
         self.version = -1
@@ -70,7 +63,7 @@ class DeltaLog:
 
     def again(self) -> "DeltaLog":
         """The same table, opened anew."""
-        return DeltaLog(self.uri, self.storage_options, own_puts=self._own_puts)
+        return DeltaLog(self.uri, self.storage, own_puts=self._own_puts)
 
     def handle(self) -> DeltaTable:
         """A handle of `deltalake` of its own, at the newest version."""
@@ -81,10 +74,19 @@ class DeltaLog:
 
     def dataset(self) -> pa_dataset.Dataset:
         """The table's rows, at the newest version."""
-        # a local folder is read by Arrow itself: `deltalake`'s own file system calls Python from Arrow's threads, which
-        # now and then aborted the interpreter at its exit
-        local = None if self._fs else pa_fs.SubTreeFileSystem(self.uri, pa_fs.LocalFileSystem())
-        return self.handle().to_pyarrow_dataset(filesystem=local)
+        return self.handle().to_pyarrow_dataset(filesystem=self._files())
+
+    def rows_of(self, parts: Sequence[Part], schema: pa.Schema) -> pa.RecordBatchReader:
+        """The rows of parts that lie in the table's folder."""
+        paths = [part.path for part in parts]
+        return pa_dataset.dataset(paths, schema, "parquet", filesystem=self._files()).scanner().to_reader()
+
+    def _files(self) -> pa_fs.FileSystem:
+        """Arrow's own: `deltalake`'s calls Python from Arrow's threads, which now and then aborted at the exit."""
+        if isinstance(self.folder, BucketFolder):
+            root = f"{self.folder.bucket}/{self.folder.key('')}".rstrip("/")
+            return pa_fs.SubTreeFileSystem(root, arrow_file_system(self.storage))
+        return pa_fs.SubTreeFileSystem(self.uri, pa_fs.LocalFileSystem())
 
     def refresh(self) -> None:
         """Take in what was committed since; reads only the new entries: 0.03 ms if there are none."""
@@ -115,12 +117,9 @@ class DeltaLog:
 
     def last_checkpoint(self) -> int:
         """The version of the log's newest checkpoint, -1 if there is none."""
-        if self._fs is None:
-            return last_checkpoint(self._folder)
         try:
-            with self._fs.open_input_file("_delta_log/_last_checkpoint") as file:
-                return json.loads(file.read())["version"]
-        except FileNotFoundError:
+            return json.loads(self._log.read("_last_checkpoint") or b"")["version"]
+        except (ValueError, KeyError):
             return -1
 
     def append(self, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
@@ -135,7 +134,7 @@ class DeltaLog:
         if self._behind:
             self.refresh()
         self._assert_newer(app_id, number)
-        if self._table is None and not can_link(self._folder):
+        if self._table is None and not self._can_put:
             self._own_puts = False
             self._load()
             self._assert_newer(app_id, number)
@@ -166,7 +165,7 @@ class DeltaLog:
         self._loaded = self.version
         protocol = table.protocol()
         simple = protocol.min_writer_version <= SIMPLE_WRITER and not protocol.writer_features
-        self._table = None if self._own_puts and self._fs is None and simple else table
+        self._table = None if self._own_puts and simple else table
 
     def _look(self, table: DeltaTable) -> None:
         self.version, self._looked_at, self._behind = table.version(), time.time(), False
@@ -184,7 +183,7 @@ class DeltaLog:
 
     def _may_have_missed(self, version: int) -> bool:
         """Whether that entry may have been there, and gone: those up to a checkpoint may be cleaned away."""
-        return last_checkpoint(self._folder) >= version or time.time() - self._looked_at > STALE
+        return time.time() - self._looked_at > STALE or self.last_checkpoint() >= version
 
     def _take_in(self, text: str) -> bool:
         """Note an entry's transactions; whether the table itself was changed by it."""
@@ -207,22 +206,19 @@ class DeltaLog:
             return
         found = self.handle().transaction_version(app_id)
         if found is None or found < number:
-            (self._folder / f"{version:020}.json").unlink(missing_ok=True)
+            self._log.delete(f"{version:020}.json")
             raise StorageError(f"{self.uri}: version {version} is long past, this commit came too late; try again")
 
+    @functools.cached_property
+    def _can_put(self) -> bool:
+        return puts_if_absent(self._log)
+
     def _put(self, version: int, text: str) -> bool:
-        """Create an entry, whole; False if there is one. A hard link is how a local folder says put-if-absent."""
-        temporary = self._folder / f"_commit_{uuid.uuid4()}.json.tmp"
+        """Create an entry, whole; False if there is one."""
         try:
-            temporary.write_text(text, "utf-8")
-            os.link(temporary, self._folder / f"{version:020}.json")
-        except FileExistsError:
-            return False
+            return self._log.create(f"{version:020}.json", text.encode())
         except OSError as error:
             raise unusable(self.uri, "commit to", error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
 
     def _append_by_deltalake(self, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
         """From the snapshot whose transactions were looked at: a fresh one would accept the same number again."""
@@ -256,27 +252,14 @@ class DeltaLog:
 
     def _versions(self, after: int) -> list[int]:
         """Log entries newer than a version, oldest first; the newest of them are found without a listing."""
-        if self._fs is None and self.version - after <= 1000:
+        if self.version - after <= 1000:
             return list(range(max(after + 1, 0), self.version + 1))
-        if self._fs is None:
-            names = os.listdir(self._folder)
-        else:
-            names = [info.base_name for info in self._fs.get_file_info(pa_fs.FileSelector("_delta_log"))]
-        found = (int(match[1]) for name in names if (match := ENTRY.fullmatch(name)))
+        found = (int(match[1]) for name in self._log.names() if (match := ENTRY.fullmatch(name)))
         return sorted(version for version in found if version > after)
 
     def _read(self, version: int) -> str | None:
         try:
-            if self._fs is None:
-                return (self._folder / f"{version:020}.json").read_text("utf-8")
-            with self._fs.open_input_file(f"_delta_log/{version:020}.json") as file:
-                return str(file.read(), "utf-8")
-        except FileNotFoundError:
-            return None
+            data = self._log.read(f"{version:020}.json")
         except OSError as error:
             raise unusable(self.uri, "read", error) from error
-
-
-def _file_system(uri: str, storage_options: dict[str, str] | None) -> pa_fs.FileSystem | None:
-    """None for a local folder."""
-    return pa_fs.PyFileSystem(DeltaStorageHandler(uri, storage_options)) if "://" in uri else None
+        return None if data is None else data.decode()

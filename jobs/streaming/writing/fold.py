@@ -140,7 +140,7 @@ class Housekeeping:
 
 
 def _append(table: DeltaLog, rows: pa.Table, app_id: str = "", number: int = 0) -> None:
-    table.append([write_part(rows, table.uri)], app_id, number, "")
+    table.append([write_part(rows, table.folder)], app_id, number, "")
 
 
 def _row(record: Record) -> dict[str, Any]:

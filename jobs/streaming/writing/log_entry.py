@@ -1,18 +1,16 @@
 """The files of a Delta table's log: what a commit's entry looks like."""
 
-import functools
 import json
-import os
 import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deltalake.exceptions import TableNotFoundError
 
+from jobs.streaming.storage.folder import Folder
 from jobs.streaming.writing.parts import Part
 from schemas.errors import StorageError
 
@@ -54,27 +52,15 @@ def actions(text: str, *kinds: str) -> Iterator[str]:
     return (line for line in text.split("\n") if line.startswith(starts))
 
 
-def last_checkpoint(folder: Path) -> int:
-    """The version of the newest checkpoint, -1 if there is none."""
+def puts_if_absent(log: Folder) -> bool:
+    """Whether of two who create a file one is refused: by hard links in a folder, by conditional PUT in a store."""
+    name = f"_commit_{uuid.uuid4()}.json.tmp"
     try:
-        return json.loads((folder / "_last_checkpoint").read_bytes())["version"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return -1
-
-
-@functools.cache
-def can_link(folder: Path) -> bool:
-    """Whether the file system has hard links."""
-    one, other = (folder / f"_commit_{uuid.uuid4()}.json.tmp" for _ in range(2))
-    try:
-        one.touch()
-        os.link(one, other)
+        return log.create(name, b"1") and not log.create(name, b"2")
     except OSError:
         return False
     finally:
-        one.unlink(missing_ok=True)
-        other.unlink(missing_ok=True)
-    return True
+        log.delete(name)
 
 
 def unusable(uri: str, doing: str, error: Exception) -> StorageError:

@@ -4,9 +4,9 @@ About 0.7 s a commit on small batches, against 2 ms without Spark.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.streaming.storage.places import hadoop_uri, open_folder
 from jobs.streaming.writing.commit import predicate, replace_guard
 from jobs.streaming.writing.delta_log import DeltaLog
 from jobs.streaming.writing.parts import Part, Parts
@@ -49,15 +49,15 @@ class DeltaSparkWriter:
         """Remove the staged parts; those of a batch that a crash ended go when the next writer is made."""
         for folder, staged in zip(tables.folders, (parts.predictions, parts.rejects), strict=True):
             for part in staged:
-                Path(folder, part.path).unlink(missing_ok=True)
+                open_folder(folder, tables.storage).delete(part.path)
 
     def _rows(self, log: DeltaLog, parts: Sequence[Part]) -> "DataFrame":
         """The rows of the parts, with the table's columns."""
-        schema = self._spark.read.format("delta").load(log.uri).schema
+        schema = self._spark.read.format("delta").load(hadoop_uri(log.uri)).schema
         if not parts:
             return self._spark.createDataFrame([], schema)
-        folder = staging(log.uri)
-        return self._spark.read.schema(schema).parquet(*(str(folder / part.path) for part in parts))
+        folder = hadoop_uri(staging(log.uri))
+        return self._spark.read.schema(schema).parquet(*(f"{folder}/{part.path}" for part in parts))
 
     def _commit(
         self,
@@ -70,7 +70,7 @@ class DeltaSparkWriter:
         before = log.version
         options = {"txnAppId": app_id, "txnVersion": str(number), "userMetadata": metadata}
         try:
-            writer.options(**options).save(log.uri)
+            writer.options(**options).save(hadoop_uri(log.uri))
         except Exception as error:  # whatever Java throws
             first_line = str(error).partition("\n")[0]
             if "DELTA_CONCURRENT" in first_line or "Concurrent" in first_line:
@@ -87,7 +87,7 @@ class DeltaSparkWriter:
         return version
 
 
-def staging(uri: str) -> Path:
+def staging(uri: str) -> str:
     """The folder of parts that wait for their commit to a table."""
-    table = Path(uri)
-    return table.parent / STAGING / table.name
+    tables, _, table = uri.rpartition("/")
+    return f"{tables}/{STAGING}/{table}"

@@ -1,7 +1,6 @@
 """The tables of a feed: made, opened, and held against the schemas that this version writes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
@@ -12,6 +11,8 @@ from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
 from jobs.streaming.writing.log_entry import unusable
 from schemas.errors import ContractError
 from schemas.feed import Feed
+from schemas.object_store import delta_options, is_object_uri
+from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import (
     BATCHES,
@@ -23,9 +24,6 @@ from schemas.tables import (
     QUARANTINE_SCHEMA,
     predictions_schema,
 )
-
-if TYPE_CHECKING:
-    pass
 
 APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
 STAGING = "_staging"
@@ -42,18 +40,18 @@ class Tables:
 
     Attributes:
         path: the folder.
-        storage_options: how `deltalake` reaches an object store; None for a local folder.
+        storage: how the object store is reached.
         folders: where parts of predictions and rejects are written before they are committed.
     """
 
-    def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings) -> None:
-        self.path, self.feed, self.settings = str(path), feed, settings
-        self.storage_options: dict[str, str] | None = None
+    def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings, storage: Storage | None = None) -> None:
+        self.path, self.feed, self.settings, self.storage = str(path), feed, settings, storage or Storage()
+        self._options = delta_options(self.storage) if is_object_uri(self.path) else None
         self._logs: dict[str, DeltaLog] = {}
 
     def again(self) -> "Tables":
         """The same tables, to be opened anew."""
-        return type(self)(self.path, self.feed, self.settings)
+        return type(self)(self.path, self.feed, self.settings, self.storage)
 
     def uri(self, table: str) -> str:
         """Where a table is."""
@@ -96,7 +94,7 @@ class Tables:
     def exists(self, table: str) -> bool:
         """Whether a table is there."""
         try:
-            return table in self._logs or DeltaTable.is_deltatable(self.uri(table), self.storage_options)
+            return table in self._logs or DeltaTable.is_deltatable(self.uri(table), self._options)
         except (DeltaError, OSError) as error:
             raise unusable(self.uri(table), "use", error) from error
 
@@ -122,7 +120,7 @@ class Tables:
             else:
                 self._make(table, wanted)
         for folder in self.folders:
-            if "://" not in folder:
+            if not is_object_uri(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -150,7 +148,7 @@ class Tables:
     def log(self, table: str) -> DeltaLog:
         """The log of a table that is there."""
         if table not in self._logs:
-            self._logs[table] = DeltaLog(self.uri(table), self.storage_options)
+            self._logs[table] = DeltaLog(self.uri(table), self.storage)
         return self._logs[table]
 
     def _side_table(self, table: str) -> DeltaLog:
@@ -160,10 +158,10 @@ class Tables:
 
     def _make(self, table: str, schema: pa.Schema) -> None:
         try:
-            if "://" not in self.path:
+            if not is_object_uri(self.path):
                 Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
-                self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self.storage_options
+                self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self._options
             )
         except (DeltaError, OSError) as error:
             raise unusable(self.uri(table), "use", error) from error

@@ -1,9 +1,8 @@
 """Who commits: delta-rs, or Spark for catalogs that need it."""
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.streaming.storage.places import open_folder
 from jobs.streaming.writing.commit import DeltaRsWriter, Writer
 from jobs.streaming.writing.spark_writer import DeltaSparkWriter
 from jobs.streaming.writing.tables import Tables
@@ -23,8 +22,8 @@ def writer_of(tables: Tables, spark: "SparkSession | None" = None) -> Writer:
         return DeltaRsWriter()
     if spark is None:
         raise SettingsError("tables.writer is delta-spark and there is no Spark session; set it to delta-rs")
-    if "://" not in tables.path:
-        for folder in tables.folders:
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(folder).mkdir(parents=True, exist_ok=True)
+    for uri in tables.folders:
+        folder = open_folder(uri, tables.storage)
+        for name in folder.names():
+            folder.delete(name)
     return DeltaSparkWriter(spark)

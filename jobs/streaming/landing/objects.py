@@ -1,0 +1,118 @@
+"""Finding new objects under a prefix of an object store, with a bounded rate of LIST requests.
+
+An object is whole as soon as it is there. Up to a page of objects (1,000), every LIST tells all there is. Above it, a
+LIST after the greatest key known finds what is named in the order of time, and a walk over everything, page by page
+between those LISTs, finds the rest.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.landing.watch import ENDINGS, HIDDEN
+from jobs.streaming.storage.bucket import BucketFolder
+from schemas.object_store import reaching
+
+PAUSE = 10  # a walk begins so many times its own length after the one before it: a tenth of the LISTs' time
+
+
+class BucketLanding:
+    """A landing folder in an object store, sub-folders included.
+
+    Raises:
+        StorageError: from `look` and `poll`, when the store does not answer.
+    """
+
+    def __init__(self, folder: BucketFolder, full_look_seconds: float, list_seconds: float) -> None:
+        self._folder = folder
+        self._full_look_seconds, self._list_seconds = full_look_seconds, list_seconds
+        self._walk: Iterator[list[LandedFile]] | None = None
+        self._walk_begun = self._next_walk = self._next_list = 0.0
+        self._newest = ""
+        self._pages = 0  # of the walk on its way; of the one before it if there is none
+        self._tails = False  # the next LIST is one after the greatest key
+
+    def look(self) -> list[LandedFile]:
+        """Every object, known or not."""
+        self._walk = None
+        return [file for page in self._pages_of("") for file in page]
+
+    def poll(self, seconds: float) -> list[LandedFile]:
+        """Objects that may be new; waits up to `seconds` for the first; may name again what was named before."""
+        until = time.monotonic() + seconds
+        while True:
+            pause = self._next_list - time.monotonic()
+            if pause > 0:
+                if time.monotonic() + pause > until:
+                    time.sleep(max(0.0, until - time.monotonic()))
+                    return []
+                time.sleep(pause)
+            self._next_list = time.monotonic() + self._list_seconds
+            if found := self._list():
+                return found
+            if time.monotonic() >= until:
+                return []
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _list(self) -> list[LandedFile]:
+        """One LIST request."""
+        now, is_large = time.monotonic(), self._pages > 1
+        if self._walk is None and (not is_large or now >= self._next_walk):
+            self._walk, self._walk_begun, self._pages = self._pages_of(""), now, 0
+        self._tails = is_large and not self._tails
+        if self._walk is None or self._tails:
+            return self._tail()
+        page = next(self._walk, None)
+        if page is not None:
+            self._pages += 1
+            return page
+        self._walk = None
+        pause = min(self._full_look_seconds, PAUSE * (now - self._walk_begun))
+        self._next_walk = now + (pause if self._pages > 1 else 0.0)
+        return self._list() if self._pages <= 1 else self._tail()  # the end of a walk costs no LIST
+
+    def _tail(self) -> list[LandedFile]:
+        return self._request(StartAfter=self._newest)[0]
+
+    def _pages_of(self, under: str) -> Iterator[list[LandedFile]]:
+        """A LIST each; hidden folders are passed over, other folders walked."""
+        token: dict[str, Any] = {}
+        while True:
+            files, folders, following = self._request(under, Delimiter="/", **token)
+            yield files
+            for folder in folders:
+                if not folder.rpartition("/")[2].startswith(HIDDEN):
+                    yield from self._pages_of(f"{folder}/")
+            if following is None:
+                return
+            token = {"ContinuationToken": following}
+
+    def _request(self, under: str = "", **how: Any) -> tuple[list[LandedFile], list[str], str | None]:
+        """Landed files, the names of folders, and the token of the next page."""
+        folder = self._folder
+        with reaching(folder.storage, f"cannot list {folder.uri}") as client:
+            page = client.list_objects_v2(Bucket=folder.bucket, Prefix=folder.key(under), **how)
+        now, start = time.time_ns(), len(folder.key(""))
+        files = [
+            LandedFile(
+                f"s3://{folder.bucket}/{quote(entry['Key'])}",
+                entry["Size"],
+                int(entry["LastModified"].timestamp() * 1_000_000) * 1000,
+                entry["ETag"].strip('"'),
+                now,
+            )
+            for entry in page.get("Contents", ())
+            if is_landed(entry["Key"][start:])
+        ]
+        self._newest = max(self._newest, max((e["Key"] for e in page.get("Contents", ())), default=""))
+        folders = [entry["Prefix"][start:-1] for entry in page.get("CommonPrefixes", ())]
+        return files, folders, page.get("NextContinuationToken")
+
+
+def is_landed(name: str) -> bool:
+    """Whether an object of that name, relative to the landing folder, is a landed file."""
+    return name.lower().endswith(ENDINGS) and not any(part.startswith(HIDDEN) for part in name.split("/"))

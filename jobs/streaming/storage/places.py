@@ -1,0 +1,36 @@
+"""A setting's folder: of this machine, or of the object store."""
+
+from pathlib import Path
+
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.folder import Folder, LocalFolder
+from schemas.object_store import bucket_and_key, is_object_uri
+from schemas.settings import Storage
+
+
+def place(given: str, feed: str) -> str:
+    """An absolute path or `s3://bucket/prefix`, without an end slash; `{feed}` is filled in.
+
+    Raises:
+        SettingsError: another scheme.
+    """
+    text = given.format(feed=feed)
+    if "://" not in text:
+        return str(Path(text).absolute())
+    bucket, key = bucket_and_key(text)
+    return f"s3://{bucket}/{key}".rstrip("/")
+
+
+def open_folder(uri: str, storage: Storage) -> Folder:
+    """The folder at a place."""
+    return BucketFolder(uri, storage) if is_object_uri(uri) else LocalFolder(Path(uri))
+
+
+def as_uri(uri: str) -> str:
+    """A place as the URI that is in manifests: `file:///…` or `s3://…`."""
+    return uri if is_object_uri(uri) else Path(uri).as_uri()
+
+
+def hadoop_uri(uri: str) -> str:
+    """A place as Spark wants it."""
+    return uri.replace("s3://", "s3a://", 1) if is_object_uri(uri) else uri
