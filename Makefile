@@ -1,9 +1,10 @@
 # Everything a newcomer needs; `make` alone lists the targets.
 PYTHON ?= python3
 KILLS ?= 200
+STORE ?= minio
 export PYTHON
 
-.PHONY: help setup demo test lint check bench faults lock clean
+.PHONY: help setup demo services test lint check bench faults lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -13,6 +14,10 @@ setup: ## prepare .venv and .jars inside this folder
 
 demo: setup ## train a model, stream CSV files, show the predictions
 	@.venv/bin/streamscore demo
+
+services: setup ## start object store, PostgreSQL and MLflow on loopback, without Docker (STORE=versitygw: another store)
+	@tests/tools.sh $(STORE)
+	@.venv/bin/python tests/services.py --store $(STORE)
 
 test: setup ## run the test suite
 	@.venv/bin/python -m pytest tests
@@ -35,4 +40,4 @@ lock: setup ## resolve requirements.lock again from pyproject.toml
 		--no-header --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make set up and the caches; var/ (registry, tables) stays
-	rm -rf .venv .jars dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .jars .tools dist .pytest_cache .mypy_cache .ruff_cache

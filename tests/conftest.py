@@ -1,6 +1,8 @@
-"""One Spark session and one trained model for the whole test run."""
+"""For the whole test run: one Spark session, one trained model, one set of servers."""
 
 import os
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from oracle import Oracle, Stream
+from server_mlflow import MlflowServer
+from server_store import REGION, ObjectStore
+from services import KINDS, Services, missing
 
 from schemas.feed import Feed, load_feed
 from schemas.registry import Registry, open_registry
-from schemas.settings import load_settings
+from schemas.settings import Storage, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,11 +26,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="random kills -9 in `make faults`")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `both_stores` runs on each kind of object store."""
+    if metafunc.definition.get_closest_marker("both_stores"):
+        metafunc.parametrize("object_store", KINDS, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_settings() -> None:
     """No setting of the machine reaches the tests."""
-    for name in [name for name in os.environ if name.startswith(("STREAMSCORE_", "MLFLOW_"))]:
+    for name in [name for name in os.environ if name.startswith(("STREAMSCORE_", "MLFLOW_", "AWS_"))]:
         del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +101,65 @@ def promote(trained: Trained, feed: Feed) -> Callable[[str], None]:
 
     into_production("1")
     return into_production
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str | None], None]:
+    """Skip a test that lacks something on this machine, saying what; in CI, fail it."""
+
+    def nothing(lacking: str | None) -> None:
+        if lacking:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
+
+    return nothing
+
+
+@pytest.fixture(scope="session")
+def services(_own_settings: None) -> Iterator[Services]:
+    """Where servers are started; their credentials are in the environment. All of them end with the test run."""
+    # Not pytest's own folder, which nobody else may enter: PostgreSQL refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="streamscore-services-") as folder:
+        os.chmod(folder, 0o711)
+        with Services(Path(folder)) as started:
+            os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = started.keys
+            yield started
+
+
+@pytest.fixture(scope="session")
+def object_store(request: pytest.FixtureRequest, services: Services, need: Callable[[str | None], None]) -> ObjectStore:
+    """MinIO; in a test marked `both_stores`, each kind in turn."""
+    kind = getattr(request, "param", "minio")
+    need(missing(kind))
+    return services.object_store(kind)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket that no other test knows."""
+
+    name: str
+    store: ObjectStore
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.name}"
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> Bucket:
+    made = Bucket(f"test-{uuid.uuid4().hex[:12]}", object_store)
+    object_store.make_bucket(made.name)
+    return made
+
+
+@pytest.fixture
+def storage(object_store: ObjectStore) -> Storage:
+    """The settings by which `object_store` is reached."""
+    return Storage(endpoint=object_store.endpoint, region=REGION, path_style=True)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(object_store: ObjectStore, services: Services, need: Callable[[str | None], None]) -> MlflowServer:
+    """`mlflow server` on PostgreSQL, its artifacts in the bucket `mlflow` of `object_store`."""
+    need(missing("postgres"))
+    return services.mlflow_server(object_store, "mlflow")

@@ -77,7 +77,9 @@ def scored(
 
 
 def parts_writer(tables: Tables, batch: Batch, **options: Any) -> PartsWriter:
-    work: Any = SimpleNamespace(feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING, storage=Storage())
+    work: Any = SimpleNamespace(
+        feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING, storage=Storage()
+    )
     return PartsWriter(work, **options)
 
 

@@ -1,7 +1,8 @@
-"""Kills on demand, for the tests of exactly-once: no-ops until `arm` is called."""
+"""Kills and halts on demand, for the tests of exactly-once: no-ops until `arm` is called."""
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ POINTS = ("offset", "model_record", "parts", "quarantine", "predictions", "spark
 class _Armed:
     point: str  # with `:before` or `:after`
     batch_id: int | None
+    gate: str  # a path: wait there until it exists, instead of being killed
     driver_pid: int
 
 
@@ -24,7 +26,8 @@ def arm(spec: str, driver_pid: int | None = None) -> None:
     """Kill the stream at one point; called by the edge, and again in each worker process of the stream.
 
     Args:
-        spec: `$STREAMSCORE_FAIL_AT`: `<point>:<before|after>[:<batch id>]`; empty disarms.
+        spec: `$STREAMSCORE_FAIL_AT`: `<point>:<before|after>[:<batch id>[:<path>]]`; empty disarms. With a path the
+            process is not killed, but waits at the point until the path exists; `<path>.<pid>` says that it is there.
         driver_pid: the process to take along; this one when it is not given.
 
     Raises:
@@ -34,26 +37,32 @@ def arm(spec: str, driver_pid: int | None = None) -> None:
     if not spec:
         _armed = None
         return
-    point, when, batch_id = (*spec.split(":"), "", "")[:3]
-    if point not in POINTS or when not in ("before", "after") or spec.count(":") > 2 or not _is_id(batch_id):
+    point, when, batch_id, gate = (*spec.split(":", 3), "", "", "")[:4]
+    if point not in POINTS or when not in ("before", "after") or not _is_id(batch_id):
         raise SettingsError(
-            f"STREAMSCORE_FAIL_AT is {spec!r}, wanted <point>:<before|after>[:<batch id>] "
+            f"STREAMSCORE_FAIL_AT is {spec!r}, wanted <point>:<before|after>[:<batch id>[:<path>]] "
             f"with a point of {', '.join(POINTS)}; unset it or set it right"
         )
-    _armed = _Armed(f"{point}:{when}", int(batch_id) if batch_id else None, driver_pid or os.getpid())
+    _armed = _Armed(f"{point}:{when}", int(batch_id) if batch_id else None, gate, driver_pid or os.getpid())
 
 
 def armed() -> tuple[str, int] | None:
     """What to call `arm` with in another process of the same stream; None if nothing is armed."""
     if _armed is None:
         return None
-    return _armed.point + ("" if _armed.batch_id is None else f":{_armed.batch_id}"), _armed.driver_pid
+    batch_id = "" if _armed.batch_id is None else str(_armed.batch_id)
+    return f"{_armed.point}:{batch_id}:{_armed.gate}".rstrip(":"), _armed.driver_pid
 
 
 def fail_at(point: str, batch_id: int | None = None) -> None:
-    """Kill -9 the driver and this process, if armed for this point (`predictions:before`) and batch."""
-    if _armed and _armed.point == point and _armed.batch_id in (None, batch_id):
+    """Kill -9 the driver and this process, or halt, if armed for this point (`predictions:before`) and batch."""
+    if not _armed or _armed.point != point or _armed.batch_id not in (None, batch_id):
+        return
+    if not _armed.gate:
         _kill(_armed.driver_pid)
+    open(f"{_armed.gate}.{os.getpid()}", "w").close()
+    while not os.path.exists(_armed.gate):
+        time.sleep(0.005)
 
 
 def _is_id(text: str) -> bool:

@@ -1,0 +1,125 @@
+"""What the faults did, as one table at the end of the run."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Bucket
+from oracle import Oracle, Stream, Tally
+
+from schemas.feed import Feed
+from schemas.settings import Storage
+
+REPORT = pytest.StashKey["Report"]()
+
+
+@dataclass
+class Report:
+    """Per kind of fault: what is wrong afterwards, and how long after the fault's end everything was in."""
+
+    tallies: dict[str, list[Tally]] = field(default_factory=dict)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, fault: str, tally: Tally, seconds: float) -> None:
+        self.tallies.setdefault(fault, []).append(tally)
+        self.seconds.setdefault(fault, []).append(seconds)
+        assert tally == Tally(0, 0), fault
+
+    def lines(self) -> Iterator[str]:
+        yield "| fault | times | rows lost | rows duplicated | recovery p50 | p99 |"
+        yield "|---|---|---|---|---|---|"
+        for fault, tallies in self.tallies.items():
+            p50, p99 = np.percentile(self.seconds[fault], [50, 99])
+            lost, doubled = sum(t.lost for t in tallies), sum(t.duplicated for t in tallies)
+            yield f"| {fault} | {len(tallies)} | {lost} | {doubled} | {p50:.1f} s | {p99:.1f} s |"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = Report()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[REPORT].tallies:
+        terminalreporter.section("faults")
+        for line in config.stash[REPORT].lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def recovers(request: pytest.FixtureRequest, oracle: Oracle) -> Callable[..., None]:
+    """Wait until every landed row is in, measured from the call, and note what the fault did."""
+    report = request.config.stash[REPORT]
+
+    def wait(fault: str, stream: Stream, seconds: float = 120.0) -> None:
+        begun = time.monotonic()
+        stream.until(lambda: oracle.tally(stream).lost == 0, seconds)
+        report.add(fault, oracle.tally(stream), time.monotonic() - begun)
+
+    return wait
+
+
+class Reader(threading.Thread):
+    """Reads predictions all the time, as somebody else would: never a row twice, never half a micro-batch."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._stop_asked = stream, threading.Event()
+        self.seen: dict[int, int] = {}
+        self.wrong: list[str] = []
+        self.reads = 0
+
+    def run(self) -> None:
+        while not self._stop_asked.wait(0.2):
+            try:
+                rows = self._stream.table("predictions")
+            except Exception:  # the store is down: then nobody reads
+                continue
+            if not len(rows):
+                continue
+            self.reads += 1
+            if rows.duplicated(["source_file", "source_line"]).any():
+                self.wrong.append("a row twice")
+            for batch, count in rows.groupby("batch_id").size().items():
+                if self.seen.setdefault(batch, count) != count:
+                    self.wrong.append(f"micro-batch {batch} had {self.seen[batch]} rows, now {count}")
+
+    def finish(self) -> None:
+        self._stop_asked.set()
+        self.join()
+        assert self.wrong == [] and self.reads > 0
+
+
+@pytest.fixture
+def reader(stream: Stream) -> Iterator[Callable[[Stream], Reader]]:
+    """Starts a reader; what it saw is judged at the end of the test."""
+    started: list[Reader] = []
+
+    def start(of: Stream) -> Reader:
+        started.append(Reader(of))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.finish()
+
+
+@pytest.fixture
+def in_bucket(tmp_path: Path, feed: Feed, bucket: Bucket, storage: Storage) -> Iterator[Callable[..., Stream]]:
+    """Makes streams whose landing folder and tables, or more, are in a bucket."""
+    made: list[Stream] = []
+
+    def make(registry_uri: str, *more: str, name: str = "s3") -> Stream:
+        root = tmp_path / name
+        root.mkdir()
+        places = {place: f"{bucket.uri}/{name}/{place}" for place in ("landing", "tables", *more)}
+        made.append(Stream(root, feed, registry_uri, places=places, storage=storage))
+        return made[-1]
+
+    yield make
+    for stream in made:
+        stream.kill()
