@@ -139,9 +139,11 @@ class Run:
 
     def _follow(self, checkpoint: Checkpoint) -> Follower:
         uri = self.settings.model_uri or self.feed.model_uri
-        follower = Follower(uri, self.feed, open_registry(self.settings), self.folders.scratch, self._tell)
-        poll_seconds = self.settings.registry.poll_seconds
-        model = follower.start(self.tables.prediction_type, checkpoint.last_offset, poll_seconds)
+        registry, scratch = open_registry(self.settings), self.folders.scratch
+        follower = Follower(uri, self.feed, registry, checkpoint.folder, scratch, self._tell)
+        of = self.settings.registry
+        output, replay_until = self.tables.prediction_type, checkpoint.last_offset
+        model = follower.start(output, replay_until, of.poll_seconds, of.start_without)
         self.tables.create(model.output)
         return follower
 
@@ -150,7 +152,7 @@ class Run:
     ) -> None:
         self.keeping.event(kind, name, version, detail, batch_id)
         self.metrics.event(kind)
-        say = log.info if kind == "swapped" else log.warning
+        say = log.info if kind in ("swapped", "registry_up") else log.warning
         say(kind, feed=self.feed.name, model_name=name, model_version=version, detail=detail)
 
     def _source(self, spark: "SparkSession | None", checkpoint: Checkpoint) -> "DataFrame":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import structlog
 
 from jobs.streaming.scoring.executors import ship
 from jobs.streaming.scoring.model import TEXT, Model, load_model
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.udf import UserDefinedFunctionLike
 
+log = structlog.get_logger()
+
 
 def predict_udf(
     spark: "SparkSession", feed: Feed | str, *, model_uri: str = "", settings: Settings | None = None
@@ -25,7 +28,8 @@ def predict_udf(
 
     Call it with `struct(...)` of columns named as in the feed or as in its tables; the order does not matter:
     `frame.withColumn("prediction", predict(struct("*")))`. A row on which the model raises, or gives null or NaN, has a
-    null prediction. The version is resolved once, here; its files are kept in `var/models`.
+    null prediction. The version is resolved once, here, its files are verified as the stream's are, and
+    kept in `var/models`.
 
     Args:
         feed: or its name.
@@ -33,7 +37,7 @@ def predict_udf(
         settings: say where the registry is.
 
     Raises:
-        ContractError: model and feed do not fit.
+        ContractError: model and feed do not fit, or the model's files may not be loaded.
         RegistryError: no such model.
     """
     from pyspark.sql.functions import ArrowUDFType, arrow_udf
@@ -42,6 +46,8 @@ def predict_udf(
     feed = load_feed(feed) if isinstance(feed, str) else feed
     registry = open_registry(settings or load_settings())
     ref = registry.resolve(model_uri or feed.model_uri, feed.name)
+    if not ref.has_manifest:
+        log.warning("unverified", model_name=ref.name, model_version=ref.version)
     folder = Path("var/models").absolute()
     ship_code(spark, folder)
     model = load_model(registry.download(ref, folder), feed, ref.name, ref.version, ref.run_id)

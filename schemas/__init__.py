@@ -7,5 +7,10 @@ settings    flag > environment > profile > default
 signature   the contract between a feed and a model's signature
 tables      the columns of predictions, quarantine, batches and events
 object_store  one settings block for boto3, Arrow, delta-rs, MLflow and Spark
+model_uri   model URIs and the version that each stands for
+manifest    SHA-256 of a version's files, in the registry's tags
+safety      which models may be loaded, by their MLmodel file alone
+mlflow_server  MLflow itself: imported late, quiet, giving up in bounded time
+requirements  what a model was made with, against what runs here
 registry    model versions in MLflow: resolve, promote, list
 """

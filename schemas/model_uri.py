@@ -1,7 +1,7 @@
 """Model URIs, the version that each stands for now, and what is said of versions."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
+MANIFEST = "streamscore.manifest"  # the tag that says a version's files are listed, in the tags beside it
 FORMS = "models:/NAME@ALIAS, models:/NAME/STAGE, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN/PATH"
 
 
@@ -23,6 +24,7 @@ class ModelRef:
         version: its number; of `runs:/RUN/PATH` the run id; of `models:/m-…` the model id.
         run_id: the run that made it; empty where none did.
         source: where its artifacts are, in MLflow's terms.
+        tags: of the registered version; `runs:/…` and `models:/m-…` have none.
     """
 
     uri: str
@@ -30,6 +32,27 @@ class ModelRef:
     version: str
     run_id: str
     source: str
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"{self.name} v{self.version}"
+
+    @property
+    def registered(self) -> bool:
+        """Whether it is a version of a registered model."""
+        return self.uri.startswith("models:/") and not self.version.startswith("m-")
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether the registry says what its files are."""
+        return MANIFEST in self.tags
+
+    @property
+    def artifact_uri(self) -> str:
+        """Its files, whatever an alias or a stage stands for by then."""
+        return f"models:/{self.name}/{self.version}" if self.registered else self.uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +114,7 @@ def resolve_uri(client: "MlflowClient", uri: str) -> ModelRef:
         model = client.get_logged_model(name)
         return ModelRef(uri, model.name, name, model.source_run_id or "", model.artifact_location)
     found = _version(client, name, alias, suffix)
-    return ModelRef(uri, name, str(found.version), found.run_id or "", found.source or "")
+    return ModelRef(uri, name, str(found.version), found.run_id or "", found.source or "", dict(found.tags))
 
 
 def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "ModelVersion":

@@ -5,8 +5,10 @@ Nothing here holds a credential: each library finds them in AWS's variables, fil
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,21 +20,28 @@ if TYPE_CHECKING:
 
 SCHEME = "s3://"
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 20, 3  # of one request; what lasts longer is a batch's to try again
+ASK_SECONDS, ASK_ATTEMPTS = 4, 2  # of the first request of a command: a host that says nothing is told in 9 s
 CONNECTIONS = 32
 DEFAULT_REGION = "us-east-1"
+BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 
-# What an object store says, and the setting that mends it.
+# What an object store says, and after a semicolon what mends it.
+_ENDPOINT = "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)"
 _CREDENTIALS = "credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS's files)"
+_WRONG_ID = "it does not know the key in AWS_ACCESS_KEY_ID (or AWS's files); set AWS_ACCESS_KEY_ID right"
 _BY_CODE = {
     "NoSuchBucket": "the bucket is not there; make it, or name another in --landing, --tables or --checkpoint",
-    "InvalidAccessKeyId": f"wrong {_CREDENTIALS}; set them right",
-    "SignatureDoesNotMatch": f"wrong {_CREDENTIALS}; set them right",
+    "InvalidAccessKeyId": _WRONG_ID,
+    "XAdminUserNotFound": _WRONG_ID,  # versitygw
+    "SignatureDoesNotMatch": "the secret in AWS_SECRET_ACCESS_KEY (or AWS's files) is not that of the key in "
+    "AWS_ACCESS_KEY_ID; set AWS_SECRET_ACCESS_KEY right",
     "ExpiredToken": f"expired {_CREDENTIALS}; renew them",
     "AccessDenied": f"these {_CREDENTIALS} may not do that; grant it, or use others",
-    "AuthorizationHeaderMalformed": "wrong storage.region; set STREAMSCORE_STORAGE__REGION to the store's own",
-    "PermanentRedirect": "wrong storage.region or storage.endpoint; set STREAMSCORE_STORAGE__REGION to the bucket's",
-    "IllegalLocationConstraintException": "wrong storage.region; set STREAMSCORE_STORAGE__REGION to the bucket's",
+    "RequestTimeTooSkewed": "this machine's clock and the store's differ; sudo timedatectl set-ntp true",
 }
+_OTHER_REGION = frozenset(
+    {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301"}
+)
 
 
 def is_object_uri(uri: str) -> bool:
@@ -47,38 +56,59 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
         SettingsError: the URI has another scheme, or names no bucket.
     """
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
-    if not is_object_uri(uri) or not bucket:
+    if not is_object_uri(uri) or not BUCKET.fullmatch(bucket):
         raise SettingsError(f"{uri}: wanted a folder or s3://BUCKET/PREFIX")
     return bucket, key.strip("/")
 
 
 @functools.cache
-def client_of(storage: Storage) -> Any:
-    """boto3's client, one a process; for many threads."""
+def client_of(storage: Storage, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Any:
+    """boto3's client, one a process; for many threads.
+
+    Raises:
+        SettingsError: `storage.ca_bundle` is not there.
+    """
     import boto3
     from botocore.config import Config
 
+    if storage.ca_bundle and not Path(storage.ca_bundle).is_file():
+        raise SettingsError(
+            f"setting 'storage.ca_bundle': no file {storage.ca_bundle}, wanted a PEM file of authorities; "
+            f"set STREAMSCORE_STORAGE__CA_BUNDLE to one"
+        )
     config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=min(CONNECT_SECONDS, read_seconds),
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         s3={"addressing_style": "path" if storage.path_style else "auto"},
         # the sums that newer versions add by default are unknown to some stores, and cost a trailer a request
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client(
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=storage.endpoint or None,
         region_name=_region(storage),
         verify=storage.ca_bundle or None,
         config=config,
     )
+    client.meta.events.register("response-received.s3", _refuse_other_region)
+    return client
+
+
+def _refuse_other_region(parsed_response: dict[str, Any] | None, event_name: str, **_: Any) -> None:
+    """boto3 would go on in the region that the store names, at two requests each; Arrow and delta-rs fail there."""
+    from botocore.exceptions import ClientError
+
+    if parsed_response and str(parsed_response.get("Error", {}).get("Code", "")) in _OTHER_REGION:
+        raise ClientError(parsed_response, event_name.rpartition(".")[2])
 
 
 def delta_options(storage: Storage) -> dict[str, str]:
-    """`storage_options` of delta-rs."""
+    """`storage_options` of delta-rs; its authorities it takes from nothing but a variable, which is set for it."""
+    if storage.ca_bundle:
+        os.environ["SSL_CERT_FILE"] = storage.ca_bundle
     options = {"AWS_REGION": _region(storage) or DEFAULT_REGION, "conditional_put": "etag"}
     options["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = str(not storage.path_style).lower()
     if storage.endpoint:
@@ -131,7 +161,9 @@ def hadoop_conf(storage: Storage) -> dict[str, str]:
 
 
 @contextmanager
-def reaching(storage: Storage, what: str) -> Iterator[Any]:
+def reaching(
+    storage: Storage, what: str, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS
+) -> Iterator[Any]:
     """boto3's client; what it raises becomes a `StorageError` in one line that names the setting.
 
     Raises:
@@ -140,7 +172,7 @@ def reaching(storage: Storage, what: str) -> Iterator[Any]:
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
     try:
-        yield client_of(storage)
+        yield client_of(storage, read_seconds, attempts)
     except (BotoCoreError, ClientError, HTTPClientError) as error:
         raise store_error(storage, what, error) from error
 
@@ -155,7 +187,7 @@ def assert_reachable(storage: Storage, uri: str, what: str) -> None:
         StorageError: the store does not answer, or says no.
     """
     bucket, key = bucket_and_key(uri)
-    with reaching(storage, what) as client:
+    with reaching(storage, what, ASK_SECONDS, ASK_ATTEMPTS) as client:
         # a LIST, because the answer to a HEAD has no body that says why
         client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
 
@@ -168,31 +200,42 @@ def code_of(error: Exception) -> str:
 
 def store_error(storage: Storage, what: str, error: Exception) -> StorageError:
     """What went wrong, where, and the setting that mends it; never a credential."""
-    from botocore.exceptions import (
-        ConnectionError as NoConnection,
-    )
-    from botocore.exceptions import (
-        NoCredentialsError,
-        PartialCredentialsError,
-        SSLError,
-    )
+    return StorageError(f"{what}: object store {storage.endpoint or 'AWS S3'}: {_said(storage, error)}")
 
-    where = storage.endpoint or "AWS S3"
+
+def _said(storage: Storage, error: Exception) -> str:
+    from botocore import exceptions as of_boto
+
     code = code_of(error)
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        said = f"found no {_CREDENTIALS}; set them"
-    elif isinstance(error, SSLError):
-        said = (
-            "TLS does not fit; set storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT) to http:// if the store speaks "
-            "plain HTTP, or storage.ca_bundle to the PEM file of its authority"
-        )
-    elif code in _BY_CODE:
-        said = _BY_CODE[code]
-    elif isinstance(error, NoConnection) or not code:
-        said = f"no answer ({type(error).__name__}); start it, or set storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)"
-    else:
-        said = f"it answered {code}; look: streamscore doctor"
-    return StorageError(f"{what}: object store {where}: {said}")
+    if code in _OTHER_REGION:
+        region = getattr(error, "response", {}).get("Error", {}).get("Region", "")
+        wanted = f", the store's is '{region}'" if region else ""
+        found = f"storage.region is '{_region(storage) or DEFAULT_REGION}'"
+        return f"{found}{wanted}; set STREAMSCORE_STORAGE__REGION={region or 'to the one of the bucket'}"
+    if code:
+        return _BY_CODE.get(code, f"it answered {code}; look: streamscore doctor")
+    if isinstance(error, of_boto.NoCredentialsError | of_boto.PartialCredentialsError):
+        return f"found no {_CREDENTIALS}; set them"
+    if isinstance(error, of_boto.ProfileNotFound):
+        return "AWS_PROFILE names a profile that is not in AWS's files; set it right, or unset it"
+    if isinstance(error, of_boto.SSLError):
+        return _said_of_tls(storage, str(error))
+    if isinstance(error, of_boto.ConnectionClosedError) and storage.endpoint.startswith("http:"):
+        return f"it closed the connection without an answer; set {_ENDPOINT} to https:// if the store speaks TLS"
+    hosted = "" if storage.path_style or not storage.endpoint else ", or storage.path_style to true"
+    return f"no answer ({type(error).__name__}); start it, or set {_ENDPOINT} right{hosted}"
+
+
+def _said_of_tls(storage: Storage, said: str) -> str:
+    bundle = "storage.ca_bundle (STREAMSCORE_STORAGE__CA_BUNDLE)"
+    if "WRONG_VERSION_NUMBER" in said or "record layer" in said:
+        return f"it does not speak TLS; set {_ENDPOINT} to http://"
+    if "mismatch" in said:
+        return f"its certificate is of another host; set {_ENDPOINT} to the name in the certificate"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        trusted = storage.ca_bundle or "the system's authorities"
+        return f"its certificate is not signed by one of {trusted}; set {bundle} to the PEM file of its authority"
+    return f"no TLS with it; set {bundle} to a PEM file of authorities, or {_ENDPOINT} to http:// if it speaks no TLS"
 
 
 def _region(storage: Storage) -> str | None:

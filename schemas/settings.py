@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from schemas.errors import SettingsError
@@ -61,10 +62,20 @@ class Storage(_Block):
     """How the object store behind every `s3://` is reached; credentials come from AWS's own variables or chain."""
 
     endpoint: str = ""  # a URL; empty: AWS
-    region: str = ""  # empty: AWS's variables and files, then us-east-1
+    region: str = Field("", pattern="^[A-Za-z0-9-]*$")  # empty: AWS's variables and files, then us-east-1
     path_style: bool = False  # http://host/bucket/key instead of http://bucket.host/key
     ca_bundle: str = ""  # a PEM file of authorities to trust, instead of the system's
     retry_seconds: float = Field(300.0, ge=0)  # a micro-batch that storage fails is tried again for so long
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_url(cls, given: str) -> str:
+        url = urlsplit(given)
+        if "@" in url.netloc:  # not repeated in the message
+            raise ValueError("no place for credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead")
+        if given and (url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query):
+            raise ValueError(f"wanted http://HOST:PORT or https://HOST:PORT, found '{given}'")
+        return given.rstrip("/")
 
 
 class Streaming(_Block):

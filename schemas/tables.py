@@ -90,7 +90,9 @@ BATCHES_SCHEMA = pa.schema(
 EVENTS_SCHEMA = pa.schema(
     [
         pa.field("at", TIME),
-        pa.field("kind", pa.string()),  # swapped, refused, requirements, conflict, recovered
+        pa.field(
+            "kind", pa.string()
+        ),  # swapped, refused, requirements, unverified, registry_down, registry_up, conflict, recovered
         pa.field("app_id", pa.string()),
         pa.field("batch_id", pa.int64()),
         pa.field("model_name", pa.string()),

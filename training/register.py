@@ -61,7 +61,7 @@ def signature_of(feed: Feed) -> "ModelSignature":
 def register(
     feed: Feed, data: Data, model: Pipeline, metrics: dict[str, float], parameters: Parameters, registry: Registry
 ) -> Registered:
-    """Log parameters, metrics, data set, signature, input example and model as one run; then register the model.
+    """Log parameters, metrics, data set, signature, input example and model as one run; then register with a manifest.
 
     A run that fails half way is marked as failed, and nothing is registered.
 

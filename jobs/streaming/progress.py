@@ -68,6 +68,8 @@ class RunMetrics:
         )
         self._swaps = Counter("streamscore_model_swaps_total", "Versions that took over.", **of)
         self._refusals = Counter("streamscore_model_refusals_total", "Versions refused.", **of)
+        self._registry_up = Gauge("streamscore_registry_up", "1 if the registry answers, 0 if not.", **of)
+        self._registry_up.labels(self._feed).set(1)  # a run starts only if it does, or says that it does not
         for counter in (self._rows, self._files, self._swaps, self._refusals):
             counter.labels(self._feed)
 
@@ -87,11 +89,13 @@ class RunMetrics:
                 ) from error
 
     def event(self, kind: str) -> None:
-        """Count a swap or a refusal."""
+        """Count a swap or a refusal; note whether the registry answers."""
         if kind == "swapped":
             self._swaps.labels(self._feed).inc()
         elif kind == "refused":
             self._refusals.labels(self._feed).inc()
+        elif kind in ("registry_up", "registry_down"):
+            self._registry_up.labels(self._feed).set(kind == "registry_up")
 
     def batch(self, done: BatchDone) -> None:
         """Count a micro-batch."""

@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import time
 
 import pyarrow as pa
@@ -121,8 +122,31 @@ def test_a_server_that_is_down_is_a_registry_failure():
 
 def test_the_promoted_version_is_held_against_the_feed(trained):
     checks = check_model(FEED, Settings(registry={"tracking_uri": trained.uri}))
-    assert [(check.name, check.ok) for check in checks] == [("registry", True), ("model", True), ("contract", True)]
+    assert [check.name for check in checks if check.ok] == ["registry", "model", "contract", "safety"]
     assert "wine_quality v" in checks[1].found and "predicts double" in checks[2].found
+    assert re.search(r"may be loaded, and has a manifest of its \d+ files", checks[3].found)
+
+
+def test_a_version_that_may_not_be_loaded_is_a_failure(trained):
+    only_code = {"formats": ("code",)}
+    safety = check_model(FEED, Settings(models=only_code, registry={"tracking_uri": trained.uri}))[-1]
+    assert (safety.name, safety.ok, safety.exit_code, safety.fix) == (
+        "safety",
+        False,
+        3,
+        "streamscore models wine_quality",
+    )
+    assert "stored as 'skops', the setting models.formats allows code" in safety.found
+
+
+def test_a_version_without_manifest_is_a_failure_where_one_is_required(trained):
+    run_id = trained.registry.resolve("models:/wine_quality/1").run_id
+    of_a_run = {"model_uri": f"runs:/{run_id}/model", "registry": {"tracking_uri": trained.uri}}
+    safety = check_model(FEED, Settings(**of_a_run))[-1]
+    assert (safety.name, safety.ok, safety.exit_code) == ("safety", False, 3)
+    assert check_model(FEED, Settings(**of_a_run, models={"manifest": "warn"}))[-1].found.endswith(
+        "may be loaded, and has no manifest of its files"
+    )
 
 
 @pytest.mark.parametrize("name", ["wine_quality", "none"])
@@ -139,7 +163,7 @@ def test_a_version_that_is_not_there_is_a_failure_of_a_registry_that_answers(tra
 def test_a_model_that_does_not_fit_the_feed_is_a_failure(trained):
     columns = [c.model_copy(update={"type": "string"}) if c.name == "pH" else c for c in FEED.columns]
     other = FEED.model_copy(update={"columns": tuple(columns)})
-    contract = check_model(other, Settings(registry={"tracking_uri": trained.uri}))[-1]
+    contract = check_model(other, Settings(registry={"tracking_uri": trained.uri}))[2]
     assert (contract.name, contract.ok, contract.exit_code, contract.fix) == ("contract", False, 3, TRAIN)
     assert "'pH' is string in the feed and double in the model" in contract.found
 

@@ -1,26 +1,29 @@
-"""The registry, the model version that the feed's URI stands for now, and whether it fits; the model is not loaded."""
+"""The registry, the model version that the feed's URI stands for now, whether it fits and may be loaded; it is not."""
 
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jobs.operations.checks.check import Check
-from schemas.errors import ContractError, RegistryError
+from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.feed import Feed
+from schemas.manifest import wanted_manifest
 from schemas.mlflow_server import without_password
 from schemas.model_uri import ModelRef
-from schemas.registry import Registry, open_registry
+from schemas.registry import Registry, open_registry, signature_of
+from schemas.safety import judge
 from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
 
-SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 10 s each
+SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 6 s each
 BAD = RegistryError.exit_code
 
 
 def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
-    """Up to three checks, each only if the one before it is fine; in bounded time, whatever the server does."""
+    """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does."""
     registry, checks = open_registry(settings), list[Check]()
     where = without_password(registry.registry_uri)
 
@@ -57,21 +60,40 @@ def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
         return
     yield Check("registry", True, where)
     yield Check("model", True, f"{uri} is {ref.name} v{ref.version}")
-    yield _contract(feed, ref, registry, train)
-
-
-def _contract(feed: Feed, ref: ModelRef, registry: Registry, train: str) -> Check:
-    name, registered = f"{ref.name} v{ref.version}", ref.uri.startswith("models:/") and ref.version.isdigit()
     try:
-        with registry.active() as mlflow:
-            info = mlflow.models.get_model_info(f"models:/{ref.name}/{ref.version}" if registered else ref.uri)
-        assert_contract(feed, info.signature, name)
-        output = output_type(info.signature)
+        mlmodel = registry.mlmodel(ref)
     except (ContractError, RegistryError) as error:
-        said = str(error).partition("\n")[0]
-        return Check("contract", False, said.rpartition("; ")[0] or said, train, error.exit_code)
+        yield _failed("contract", error, train)
+        return
+    yield _contract(feed, ref, mlmodel, train)
+    yield _safety(ref, mlmodel, registry)
+
+
+def _contract(feed: Feed, ref: ModelRef, mlmodel: dict[str, Any], train: str) -> Check:
+    try:
+        asked = signature_of(mlmodel)
+        assert_contract(feed, asked, ref.title)
+        output = output_type(asked)
+    except ContractError as error:
+        return _failed("contract", error, train)
     gives = f", predicts {output}" if output else ""
-    return Check("contract", True, f"{name} takes the {len(feed.features)} features of {feed.name}{gives}")
+    return Check("contract", True, f"{ref.title} takes the {len(feed.features)} features of {feed.name}{gives}")
+
+
+def _safety(ref: ModelRef, mlmodel: dict[str, Any], registry: Registry) -> Check:
+    """By the tags and the `MLmodel` file alone; the files are held against the manifest when they are downloaded."""
+    try:
+        manifest = wanted_manifest(ref, registry.models)
+        judge(mlmodel, ref.title, registry.models)
+    except ContractError as error:
+        return _failed("safety", error, f"streamscore models {ref.name}")
+    listed = f"a manifest of its {len(manifest.files)} files" if manifest else "no manifest of its files"
+    return Check("safety", True, f"{ref.title} may be loaded, and has {listed}")
+
+
+def _failed(name: str, error: StreamscoreError, fix: str) -> Check:
+    said = str(error).partition("\n")[0]
+    return Check(name, False, said.rpartition("; ")[0] or said, _named(said) or fix, error.exit_code)
 
 
 def _sqlite(uri: str) -> Path | None:

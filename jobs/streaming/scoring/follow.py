@@ -1,8 +1,9 @@
 """Following the registry: a promoted version is made ready beside the old one and takes over between micro-batches."""
 
 import json
-import os
+import math
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,43 +13,58 @@ import structlog
 
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.scoring.model import Model, load_model
+from jobs.streaming.storage.folder import Folder
+from jobs.streaming.storage.journal import Journal, open_journal
 from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.feed import Feed
-from schemas.model_uri import ModelRef
+from schemas.manifest import take_manifest
+from schemas.model_uri import MANIFEST, ModelRef
 from schemas.registry import Registry
 from schemas.requirements import requirements_differences
+from schemas.safety import judge_folder
 
 log = structlog.get_logger()
 
+SILENCE_SECONDS = 30.0  # of the registry, then it is told as down; with a poll before it, within 60 s of the outage
+RETRY_POLLS = 10  # between two tries to fetch a version whose artifacts cannot be read
+
 
 class Tell(Protocol):
-    """Who wants to know: kind is `swapped`, `refused` or `requirements`."""
+    """Who wants to know: `swapped`, `refused`, `requirements`, `unverified`, `registry_down` or `registry_up`."""
 
     def __call__(self, kind: str, name: str, version: str, detail: str, batch_id: int | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """From which micro-batch on a version scores; `path` is the folder of its files."""
+    """From which micro-batch on a version scores.
+
+    Attributes:
+        path: the folder of its files, on the machine that scored.
+        digest: of their manifest; empty in lines that older releases wrote.
+    """
 
     from_batch: int
     name: str
     version: str
     run_id: str
     path: str
+    digest: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Where the registry has it, whatever an alias or a stage stands for by now."""
+        if self.version == self.run_id:
+            return f"runs:/{self.run_id}/{self.name}"
+        return f"models:/{self.version}" if self.version.startswith("m-") else f"models:/{self.name}/{self.version}"
 
 
 class ModelRecords:
-    """`models.jsonl` of a checkpoint: durable before a micro-batch is scored, so a replay uses the same version."""
+    """The journal `models` of a checkpoint: durable before a micro-batch is scored, so a replay uses that version."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text("utf-8") if path.exists() else ""
-        # a line that a crash tore has no line end; its batch was never scored
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            path.write_text(whole, "utf-8")
-        self._records = [Record(**json.loads(line)) for line in whole.splitlines()]
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._records = [Record(**json.loads(line)) for line in journal.lines()]
 
     @property
     def last(self) -> Record | None:
@@ -62,10 +78,7 @@ class ModelRecords:
     def append(self, record: Record) -> None:
         """Make durable that a version scores from a micro-batch on."""
         fail_at("model_record:before", record.from_batch)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(record)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self._journal.append(json.dumps(asdict(record)).encode())
         self._records.append(record)
         fail_at("model_record:after", record.from_batch)
 
@@ -73,46 +86,60 @@ class ModelRecords:
 class Follower:
     """The model of each micro-batch.
 
-    A version that breaks the contract, fails to load or changes the output's type is refused, and the old one goes on,
-    after a restart too.
+    A version that may not be loaded, breaks the contract, fails to load or changes the output's type is refused, and
+    the old one goes on, after a restart too. So it does while the registry is down.
     """
 
-    def __init__(self, uri: str, feed: Feed, registry: Registry, checkpoint: Path, tell: Tell) -> None:
+    def __init__(self, uri: str, feed: Feed, registry: Registry, checkpoint: Folder, scratch: Path, tell: Tell) -> None:
         self._uri, self._feed, self._registry, self._tell = uri, feed, registry, tell
-        self._records = ModelRecords(checkpoint / "models.jsonl")
-        self._folder = checkpoint / "models"
+        self._records = ModelRecords(open_journal(checkpoint, "models"))
+        self._folder = scratch / "models"
         self._loaded: dict[str, Model] = {}
-        self._refused: set[tuple[str, str, str]] = set()
-        self._told: tuple[str, str, str] | None = None
+        self._digests: dict[str, str] = {}  # folder → digest of its files before they were loaded
+        self._not_before: dict[tuple[str, ...], float] = {}  # refused version → when it is tried again, if ever
+        self._unverified: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
         self._next: Model | None = None
         self._stop = threading.Event()
+        self._poll_seconds = 0.0
+        self._registry_up = True
         self._replay_until = -1
         self._output: pa.DataType | None = None
         self.current: Model | None = None
 
-    def start(self, output: pa.DataType | None, replay_until: int, poll_seconds: float) -> Model:
+    def start(
+        self, output: pa.DataType | None, replay_until: int, poll_seconds: float, start_without: bool = False
+    ) -> Model:
         """Make the version of the URI ready, or else the one accepted last, and begin to poll.
 
         Args:
             output: the prediction column's type if the table is there already.
             replay_until: micro-batches up to this one use the version recorded for them.
+            start_without: with no word from the registry, go on with the version accepted last, if its files are here.
 
         Raises:
             ContractError: the version does not fit, and none was accepted before.
             RegistryError: the registry does not answer, or has no such version.
         """
-        self._replay_until, self._output = replay_until, output
-        ref = self._registry.resolve(self._uri, self._feed.name)
+        self._replay_until, self._output, self._poll_seconds = replay_until, output, poll_seconds
+        last = self._records.last
         try:
-            self.current = self._ready(ref)
-        except StreamscoreError as error:
-            if self._records.last is None:
+            ref = self._registry.resolve(self._uri, self._feed.name)
+        except RegistryError as error:
+            if last is None or not start_without:
                 raise
-            self._refuse(ref, error)
-            self.current = self._recorded(self._records.last)
+            self.current = self._recorded(last)
+            self._registry_answers(False, str(error))
+        else:
+            try:
+                self.current = self._ready(ref)
+            except StreamscoreError as error:
+                if last is None:
+                    raise
+                self._refuse(ref, error)
+                self.current = self._recorded(last)
         self._output = self.current.output
-        threading.Thread(target=self._poll, args=(poll_seconds,), name="model-poll", daemon=True).start()
+        threading.Thread(target=self._poll, name="model-poll", daemon=True).start()
         return self.current
 
     def for_batch(self, batch_id: int) -> Model:
@@ -129,31 +156,48 @@ class Follower:
         model = self.current
         if model is None:
             raise RuntimeError("for_batch before start")
-        if record is None or (record.path, record.version) != (model.path, model.version):
-            self._records.append(Record(batch_id, model.name, model.version, model.run_id, model.path))
+        digest = self._digests[model.path]
+        if record is None or (record.path, record.version, record.digest) != (model.path, model.version, digest):
+            self._records.append(Record(batch_id, model.name, model.version, model.run_id, model.path, digest))
         return model
 
     def stop(self) -> None:
         """Stop polling."""
         self._stop.set()
 
-    def _poll(self, seconds: float) -> None:
-        reachable = True
-        while not self._stop.wait(seconds):
+    def _poll(self) -> None:
+        while not self._stop.wait(self._poll_seconds):
+            silence = threading.Timer(
+                SILENCE_SECONDS, self._registry_answers, (False, f"silent for {SILENCE_SECONDS} s")
+            )
+            silence.daemon = True
             try:
-                self._look()
-                reachable = True
+                silence.start()
+                ref = self._registry.resolve(self._uri, self._feed.name)
+                silence.cancel()
+                self._registry_answers(True)
+                self._look(ref)
             except RegistryError as error:
-                if reachable:  # once, not every two seconds
-                    log.warning("registry unreachable, the model stays", error=str(error))
-                reachable = False
+                self._registry_answers(False, str(error))
             except Exception:  # the stream goes on with the model it has
                 log.exception("model poll failed")
+            finally:
+                silence.cancel()
 
-    def _look(self) -> None:
-        ref = self._registry.resolve(self._uri, self._feed.name)
+    def _registry_answers(self, up: bool, detail: str = "") -> None:
+        """Tell of a change, once; the model that goes on is named with it."""
+        if up == self._registry_up or self._stop.is_set():
+            return
+        self._registry_up = up
+        model = self.current
+        name, version = (model.name, model.version) if model else ("", "")
+        self._tell("registry_up" if up else "registry_down", name, version, detail or f"{self._uri} can be asked again")
+
+    def _look(self, ref: ModelRef) -> None:
         current = self._next or self.current
-        if _key(ref) in self._refused or (current and (ref.name, ref.version, ref.run_id) == _identity(current)):
+        if current and (ref.name, ref.version, ref.run_id) == _identity(current):
+            return
+        if time.monotonic() < self._not_before.get(_key(ref), 0.0):
             return
         try:
             model = self._ready(ref)
@@ -164,15 +208,20 @@ class Follower:
             self._next = None if self.current and _identity(self.current) == _identity(model) else model
 
     def _ready(self, ref: ModelRef) -> Model:
-        """Download, check, warm up."""
+        """Download and verify, check, warm up."""
         path = self._registry.download(ref, self._folder)
         model = self._load(path, ref.name, ref.version, ref.run_id)
+        if not ref.has_manifest and _key(ref) not in self._unverified:
+            self._unverified.add(_key(ref))
+            act = f"next: streamscore promote {ref.name} {ref.version}" if ref.registered else "register it to have one"
+            self._tell("unverified", ref.name, ref.version, f"scores without a manifest of its files; {act}")
         for difference in requirements_differences(path):
             self._tell("requirements", ref.name, ref.version, difference)
         return model
 
     def _load(self, path: Path, name: str, version: str, run_id: str) -> Model:
         if str(path) not in self._loaded:
+            self._digests[str(path)] = take_manifest(path).digest
             try:
                 model = load_model(path, self._feed, name, version, run_id)
             except ContractError:
@@ -192,20 +241,37 @@ class Follower:
         return model
 
     def _recorded(self, record: Record) -> Model:
-        return self._load(Path(record.path), record.name, record.version, record.run_id)
+        """A version accepted before: its files here if they still are those, else fetched from the registry again.
+
+        Raises:
+            ContractError: the registry has other files by now, or the settings do not allow them any more.
+            RegistryError: they are not here, and cannot be fetched.
+        """
+        path, model = Path(record.path), f"{record.name} v{record.version}"
+        if str(path) not in self._loaded:
+            if record.digest and path.is_dir() and take_manifest(path).digest == record.digest:
+                judge_folder(path, model, self._registry.models)
+            else:
+                path = self._registry.download(self._registry.resolve(record.uri, self._feed.name), self._folder)
+                if record.digest and take_manifest(path).digest != record.digest:
+                    raise ContractError(
+                        f"model {model} has other files than when it scored from batch {record.from_batch} on; "
+                        f"put back the files that were registered"
+                    )
+        return self._load(path, record.name, record.version, record.run_id)
 
     def _refuse(self, ref: ModelRef, error: StreamscoreError) -> None:
-        """Once a version; one that only could not be fetched is tried again."""
-        if isinstance(error, ContractError):
-            self._refused.add(_key(ref))
-        if self._told == _key(ref):
-            return
-        self._told = _key(ref)
-        self._tell("refused", ref.name, ref.version, str(error))
+        """Tell of it once a version; one whose files could not be read is tried again, now and then."""
+        for_good = isinstance(error, ContractError)
+        told = self._not_before.get(_key(ref))
+        self._not_before[_key(ref)] = math.inf if for_good else time.monotonic() + RETRY_POLLS * self._poll_seconds
+        if told is None or for_good:
+            self._tell("refused", ref.name, ref.version, str(error))
 
 
-def _key(ref: ModelRef) -> tuple[str, str, str]:
-    return ref.name, ref.version, ref.run_id
+def _key(ref: ModelRef) -> tuple[str, ...]:
+    """A version and its manifest: refused for having none, it is looked at again once it was given one."""
+    return ref.name, ref.version, ref.run_id, ref.tags.get(MANIFEST, "")
 
 
 def _identity(model: Model) -> tuple[str, str, str]:

@@ -1,0 +1,125 @@
+"""Which models may be loaded: judged by their `MLmodel` file against the settings, importing nothing of theirs."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.errors import ContractError
+from schemas.settings import Models
+
+PYFUNC = "python_function"
+SKLEARN_LOADER = "mlflow.sklearn"
+CODE_LOADERS = frozenset({"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model"})
+PICKLES = (".pkl", ".pickle", ".pck", ".joblib", ".cloudpickle")
+
+
+def judge_folder(folder: Path, model: str, allowed: Models) -> None:
+    """`judge` for a folder of files.
+
+    Raises:
+        ContractError: as `judge`.
+    """
+    judge(parse_mlmodel((folder / "MLmodel").read_bytes(), model), model, allowed)
+
+
+def parse_mlmodel(content: bytes, model: str) -> dict[str, Any]:
+    """A `MLmodel` file.
+
+    Raises:
+        ContractError: it is no YAML, or no mapping with flavors.
+    """
+    try:
+        parsed = yaml.safe_load(content.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refusal(model, f"its MLmodel file is not YAML ({' '.join(str(error).split())[:100]})", "") from error
+    flavors = parsed.get("flavors") if isinstance(parsed, dict) else None
+    if not isinstance(flavors, dict) or not all(isinstance(flavor, dict) for flavor in flavors.values()):
+        raise _refusal(model, "its MLmodel file names no flavors", "")
+    return dict(parsed)
+
+
+def judge(mlmodel: Mapping[str, Any], model: str, allowed: Models) -> None:
+    """Refuse a model by which more could run than the settings allow.
+
+    1. All its flavors, and the module that loads it.  2. The formats in which it is stored.
+    3. The types that it wants skops to trust.  4. The paths that it names lie in its folder.
+    What MLflow writes is listed, and how its loaders read it; whatever is not known counts as a pickle.
+
+    Raises:
+        ContractError: names what was found, what is allowed, and the setting.
+    """
+    flavors = mlmodel["flavors"]
+    pyfunc, sklearn = flavors.get(PYFUNC), flavors.get("sklearn", {})
+    if pyfunc is None:
+        raise _refusal(model, f"it has no flavor {PYFUNC}", "log it with MLflow's own log_model")
+    # 1
+    _assert_in(model, "its flavor", flavors, allowed.flavors, "flavors")
+    _assert_in(model, "its loader module", [pyfunc.get("loader_module")], allowed.loader_modules, "loader_modules")
+    # 2
+    _assert_in(model, "it is stored as", sorted(_formats(pyfunc, sklearn, flavors)), allowed.formats, "formats")
+    # 3
+    trusted = sklearn.get("skops_trusted_types") or []
+    trusted = trusted if isinstance(trusted, list) else [trusted]
+    _assert_in(model, "it wants skops to trust", trusted, allowed.skops_types, "skops_types")
+    # 4
+    for path in _texts(_loaded_paths(flavors)):
+        if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/") or ":/" in path:
+            raise _refusal(model, f"its MLmodel file names '{path}', which is not in its folder", "")
+
+
+def _formats(pyfunc: Mapping[str, Any], sklearn: Mapping[str, Any], flavors: Mapping[str, Any]) -> Iterator[str]:
+    loader = pyfunc.get("loader_module")
+    if loader == SKLEARN_LOADER:
+        yield str(sklearn.get("serialization_format", "pickle"))  # MLflow's own default
+    elif loader in CODE_LOADERS:
+        yield "code" if pyfunc.get("model_code_path") else "cloudpickle"
+    else:
+        yield "pickle"
+    if pyfunc.get("python_model"):
+        yield "cloudpickle"
+    if any(flavor.get("code") for flavor in flavors.values()):
+        yield "code"
+    # with `data`, mlflow.sklearn reads another MLmodel file than this one
+    if pyfunc.get("data") or any(text.lower().endswith(PICKLES) for text in _texts(_loaded_paths(flavors))):
+        yield "pickle"
+
+
+def _loaded_paths(flavors: Mapping[str, Any]) -> list[Any]:
+    """The flavors without what only tells where a file once was, or is the model's own matter."""
+    without = []
+    for flavor in flavors.values():
+        artifacts = flavor.get("artifacts")
+        kept = {key: value for key, value in flavor.items() if key not in ("config", "artifacts", "model_code_path")}
+        if isinstance(artifacts, dict):  # name → path in the folder, and the URI it was taken from
+            kept["artifacts"] = [a.get("path") if isinstance(a, dict) else a for a in artifacts.values()]
+        # of the path where the code once was, MLflow takes the last part
+        without.append(kept | {"model_code": str(flavor.get("model_code_path") or "").rpartition("/")[2]})
+    return without
+
+
+def _texts(root: Any) -> Iterator[str]:
+    """All texts in a YAML document; each node once, however often it is referred to."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, Mapping | list | tuple) and id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(node.values() if isinstance(node, Mapping) else node)
+
+
+def _assert_in(model: str, what: str, found: Collection[Any], allowed: tuple[str, ...], setting: str) -> None:
+    for one in found:
+        if one not in allowed:
+            raise _refusal(
+                model,
+                f"{what} '{one}', the setting models.{setting} allows {', '.join(allowed) or 'none'}",
+                f"log it as one of these, or, if you trust it, add it to models.{setting}",
+            )
+
+
+def _refusal(model: str, why: str, act: str) -> ContractError:
+    return ContractError(f"model {model} is not loaded: {why}; {act or 'promote another version'}")

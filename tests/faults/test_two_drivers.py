@@ -1,0 +1,69 @@
+"""Two drivers of one feed at once, which the lease prevents: without it a conflict ends one, each row is in once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracle import Oracle, Stream
+
+pytestmark = [pytest.mark.faults, pytest.mark.system]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["folder", pytest.param("bucket", marks=pytest.mark.both_stores)],
+)
+def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    stream: Stream,
+    trained: Any,
+    oracle: Oracle,
+    place: str,
+) -> None:
+    if place == "bucket":
+        stream = request.getfixturevalue("in_bucket")(trained.uri, "checkpoint")
+    stream.environment["STREAMSCORE_STREAMING__LEASE"] = "false"
+    other = replace(stream, root=tmp_path / "other", landed=stream.landed, places={n: stream.place(n) for n in PLACES})
+    other.root.mkdir()
+    stream.land(files=3, rows=20, seed=0)
+    gate = tmp_path / "gate"
+    try:
+        for driver in (stream, other):
+            driver.start(fail_at=f"predictions:before::{gate}", max_files=2)
+        # both have scored the same micro-batch, and neither has committed it
+        _until(lambda: len(list(tmp_path.glob("gate.*"))) == 2, (stream, other))
+        stream.land(files=3, rows=20, seed=1)
+        gate.touch()
+        _until(lambda: any(d.process and d.process.poll() is not None for d in (stream, other)), ())
+        (winner,) = [d for d in (stream, other) if d.process and d.process.poll() is None]
+        (loser,) = [d for d in (stream, other) if d is not winner]
+        assert loser.wait() in (5, 75), loser.log()[-2000:]
+        assert "driver" in loser.log() or "--recover" in loser.log()
+        winner.until(lambda: oracle.tally(stream).lost == 0)
+    finally:
+        stream.kill()
+        other.kill()
+    stream.environment["STREAMSCORE_STREAMING__LEASE"] = "true"
+    stream.land(files=2, rows=20, seed=2)
+    # what two drivers wrote over each other's checkpoint is either whole or refused with the way out
+    stream.start(trigger="available-now")
+    if stream.wait() != 0:
+        assert "--recover" in stream.log()
+        stream.run("--recover")
+    oracle.assert_exactly_once(stream)
+
+
+PLACES = ("landing", "tables", "checkpoint")
+
+
+def _until(done: Callable[[], bool], drivers: tuple[Stream, ...], seconds: float = 120.0) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        for driver in drivers:
+            assert driver.process is not None and driver.process.poll() is None, driver.log()[-3000:]
+        assert time.monotonic() < until
+        time.sleep(0.05)

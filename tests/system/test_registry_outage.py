@@ -1,0 +1,129 @@
+"""A real MLflow server that stops answering: how soon a start gives up, and how soon a running stream says so."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.streaming.scoring.follow import Follower
+from jobs.streaming.storage.folder import LocalFolder
+from schemas.feed import load_feed
+from schemas.registry import Registry, open_registry
+from schemas.settings import load_settings
+from training.pipeline import train
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+FEED = load_feed("wine_quality")
+
+
+class Server:
+    """An MLflow server on loopback, artifacts through it; it can be made to hang."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+        port = self.uri.rpartition(":")[2]
+        store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/files"]
+        command = [sys.executable, "-m", "mlflow", "server", *store, "--port", port, "--workers", "1"]
+        with (folder / "server.log").open("wb") as log:
+            self._process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + 120
+        while not self._answers():
+            assert self._process.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
+            time.sleep(0.2)
+
+    def signal(self, number: int) -> None:
+        os.killpg(self._process.pid, number)
+
+    def stop(self) -> None:
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
+                return True
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def registry(server: Server) -> Registry:
+    flags = {"registry.tracking_uri": server.uri, "models.manifest": "required"}
+    registry = open_registry(load_settings(flags=flags))
+    train(FEED, None, registry, promote=True)
+    return registry
+
+
+def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_back(
+    server: Server, registry: Registry, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    follower = Follower(
+        "models:/wine_quality@production",
+        FEED,
+        registry,
+        LocalFolder(tmp_path),
+        tmp_path,
+        lambda kind, *_: told.append(kind),
+    )
+    follower.start(None, -1, 2.0)
+    server.signal(signal.SIGSTOP)
+    try:
+        seconds = _until(lambda: "registry_down" in told, 60)
+        assert follower.for_batch(0).version == "1"
+        time.sleep(20)
+        assert told == ["registry_down"]
+    finally:
+        server.signal(signal.SIGCONT)
+    _until(lambda: told == ["registry_down", "registry_up"], 60)
+    follower.stop()
+    print(f"told after {seconds:.1f} s")
+
+
+def test_a_start_gives_up_within_thirty_seconds_of_a_server_that_hangs(server: Server, registry: Registry) -> None:
+    server.signal(signal.SIGSTOP)
+    try:
+        _assert_gives_up(server.uri)
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+def test_a_start_gives_up_within_thirty_seconds_of_a_port_that_is_closed() -> None:
+    _assert_gives_up("http://127.0.0.1:9")
+
+
+def _assert_gives_up(uri: str) -> None:
+    begun = time.monotonic()
+    environment = os.environ | {"STREAMSCORE_REGISTRY__TRACKING_URI": uri}
+    command = [sys.executable, "-m", "jobs.cli", "promote", "wine_quality", "1"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert uri in done.stderr
+    assert time.monotonic() - begun < 30
+
+
+def _until(done: Callable[[], bool], seconds: float) -> float:
+    begun = time.monotonic()
+    while not done():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.1)
+    return time.monotonic() - begun
