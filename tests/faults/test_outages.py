@@ -138,7 +138,11 @@ def test_a_stream_goes_on_with_its_model_whatever_becomes_of_the_registry(
     stream.until(lambda: '"registry_up"' in stream.log())
 
     served.promote(feed.name, second, feed)
-    stream.until(lambda: '"swapped"' in stream.log())
+    for seed in range(100, 160):  # it takes over with the first micro-batch after it was made ready
+        stream.land(files=1, rows=5, seed=seed)
+        time.sleep(1)
+        if '"swapped"' in stream.log():
+            break
     _damage(object_store, served, feed, damaged)
     client = served._client
     assert client is not None
