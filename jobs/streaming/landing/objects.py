@@ -49,8 +49,11 @@ class BucketLanding:
                     time.sleep(max(0.0, until - time.monotonic()))
                     return []
                 time.sleep(pause)
-            self._next_list = time.monotonic() + self._list_seconds
-            if found := self._list():
+            try:
+                found = self._list()
+            finally:  # counted from the answer: then the store, too, sees them so far apart
+                self._next_list = time.monotonic() + self._list_seconds
+            if found:
                 return found
             if time.monotonic() >= until:
                 return []
@@ -108,7 +111,7 @@ class BucketLanding:
             for entry in page.get("Contents", ())
             if is_landed(entry["Key"][start:])
         ]
-        self._newest = max(self._newest, max((e["Key"] for e in page.get("Contents", ())), default=""))
+        self._newest = max([self._newest, *(file.key for file in files)])  # an archive has greater keys than a date
         folders = [entry["Prefix"][start:-1] for entry in page.get("CommonPrefixes", ())]
         return files, folders, page.get("NextContinuationToken")
 

@@ -36,7 +36,10 @@ class BucketFolder:
     def read_tagged(self, name: str) -> tuple[bytes, str] | None:
         """The content of an object and its etag; None if there is none."""
         found = self._unless(MISSING, "get_object", name)
-        return None if found is None else (found["Body"].read(), found["ETag"])
+        if found is None:
+            return None
+        with reaching(self.storage, f"cannot read {self.uri}/{name}"):  # an answer may be cut off
+            return found["Body"].read(), found["ETag"]
 
     def etag(self, name: str) -> str | None:
         """The etag of an object; None if there is none."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from jobs.streaming.storage.folder import Folder, LocalFolder
 from schemas.errors import ConflictError, StorageError
 
 FOLD = 256  # objects that become one when a journal is read: a line is an object of its own
-READERS = 16
+WORKERS = 16
 
 
 class Journal(Protocol):
@@ -73,62 +73,73 @@ class LocalJournal:
 
 
 class BucketJournal:
-    """Objects named `<number of the first line>-<number of lines>`; where two overlap, the longer one counts."""
+    """An object for each `append`, named by the number of its first line; `0-<count>` holds all lines up to a number.
+
+    The longest of the latter counts, and what is named by a number from there on.
+    """
 
     def __init__(self, folder: BucketFolder) -> None:
         self._folder = folder
         self._count: int | None = None  # of lines, once they were read
-        self._known: dict[tuple[int, int], list[bytes]] = {}
+        self._known: dict[str, list[bytes]] = {}
 
     def lines(self) -> Iterator[bytes]:
-        pieces = self._pieces()
-        new = [piece for piece in pieces if piece not in self._known]
-        self._known |= dict(zip(new, self._read(new), strict=True))
+        pieces = self._read()
         lines = [line for piece in pieces for line in self._known[piece]]
         self._count = len(lines)
         if len(pieces) >= FOLD:
-            self._folder.write(_name(0, len(lines)), b"\n".join(lines))
-            self._delete(_name(*piece) for piece in pieces)
+            self._put_folded(lines)
+            with ThreadPoolExecutor(WORKERS) as deleters:
+                list(deleters.map(self._folder.delete, pieces))
         yield from lines
 
     def append(self, *lines: bytes) -> None:
         if self._count is None:
             list(self.lines())
-        name = _name(self._count or 0, len(lines))
+        name = _name(self._count or 0)
         if not self._folder.create(name, b"\n".join(lines)):
             raise ConflictError(f"{self._folder.uri}/{name} is of another driver; stop one of them")
         self._count = (self._count or 0) + len(lines)
 
     def cut(self, keep: int) -> None:
-        """First a piece that ends there, then the others away: a crash in between leaves too many, never too few."""
-        for first, count in self._pieces():
-            if first < keep < first + count:
-                (lines,) = self._read([(first, count)])
-                self._folder.write(_name(first, keep - first), b"\n".join(lines[: keep - first]))
-        self._delete(_name(first, count) for first, count in self._objects() if first + count > keep)
-        self._count, self._known = keep, {}
+        """Forget all lines but the first so many; a crash in between leaves too many, never too few nor a gap.
 
-    def _objects(self) -> list[tuple[int, int]]:
-        named = [name.split("-") for name in self._folder.names()]
-        return [(int(first), int(count)) for first, count in named]
+        1. The appended ones away, last first.  2. What stays, as one object.  3. The others away, the longest first.
+        """
+        lines = list(self.lines())[:keep]
+        appended = sorted(name for name in self._folder.names() if "-" not in name)
+        for name in reversed(appended):  # 1
+            if int(name) >= keep:
+                self._folder.delete(name)
+        if lines:
+            self._put_folded(lines)  # 2
+        for name in sorted(self._folder.names(), reverse=True):  # 3
+            if name != _name(0, len(lines)):
+                self._folder.delete(name)
+        self._count, self._known = len(lines), {}
 
-    def _pieces(self) -> list[tuple[int, int]]:
-        pieces, end = [], 0
-        for first, count in sorted(self._objects(), key=lambda piece: (piece[0], -piece[1])):
-            if first >= end:  # else it lies in a longer one, which was made of it
-                pieces.append((first, count))
-                end = first + count
-        return pieces
+    def _read(self) -> list[str]:
+        """The names of the objects that count, in order; their lines are known then."""
+        while True:
+            pieces = self._pieces()
+            self._known = {piece: self._known[piece] for piece in pieces if piece in self._known}
+            new = [piece for piece in pieces if piece not in self._known]
+            with ThreadPoolExecutor(WORKERS) as readers:
+                contents = list(readers.map(self._folder.read, new))
+            found = [(name, data) for name, data in zip(new, contents, strict=True) if data is not None]
+            self._known |= {name: data.split(b"\n") for name, data in found}
+            if len(found) == len(new):  # else whoever appends has just folded them
+                return pieces
 
-    def _read(self, pieces: list[tuple[int, int]]) -> Iterator[list[bytes]]:
-        with ThreadPoolExecutor(READERS) as readers:
-            for content in readers.map(lambda piece: self._folder.read(_name(*piece)), pieces):
-                yield (content or b"").split(b"\n")
+    def _pieces(self) -> list[str]:
+        names = sorted(self._folder.names())
+        folded = max((name for name in names if "-" in name), default="")
+        count = int(folded.partition("-")[2] or 0)
+        return [folded] * bool(folded) + [name for name in names if "-" not in name and int(name) >= count]
 
-    def _delete(self, names: Iterable[str]) -> None:
-        with ThreadPoolExecutor(READERS) as deleters:
-            list(deleters.map(self._folder.delete, names))
+    def _put_folded(self, lines: list[bytes]) -> None:
+        self._folder.write(_name(0, len(lines)), b"\n".join(lines))
 
 
-def _name(first: int, count: int) -> str:
-    return f"{first:020}-{count}"
+def _name(first: int, count: int | None = None) -> str:
+    return f"{first:020}" if count is None else f"{first:020}-{count:020}"

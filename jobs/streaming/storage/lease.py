@@ -116,7 +116,7 @@ class BucketLease:
             holder = json.loads(body)
             if holder.get("token") == self._token:
                 return etag
-            if watched and etag != watched:
+            if holder and watched and etag != watched:
                 raise _in_use(self._folder, holder.get("holder", "another driver"), feed)
             if not watched and holder:
                 log.info("checkpoint is leased, watching whether its holder lives", holder=holder["holder"])
@@ -137,10 +137,16 @@ class BucketLease:
                 continue
             if etag is None:
                 self._etag = ""
-                body = json.loads(self._folder.read(NAME) or b"{}")
-                self._lost(body.get("holder", "another driver"))
+                self._lost(self._other())
                 return
             self._etag = etag
+
+    def _other(self) -> str:
+        try:
+            body = json.loads(self._folder.read(NAME) or b"{}")
+        except StorageError:  # that it is lost is known, and matters
+            body = {}
+        return body.get("holder", "another driver")
 
     def _body(self) -> bytes:
         return json.dumps({"holder": _holder(), "token": self._token, "renewed": time.time()}).encode()

@@ -1,0 +1,251 @@
+"""One driver a checkpoint, shown with real processes that are killed, paused and started many at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from server_store import ObjectStore
+
+from schemas.settings import Storage
+
+if TYPE_CHECKING:
+    from conftest import Bucket
+
+pytestmark = pytest.mark.system
+
+ROOT = Path(__file__).parents[2]
+
+# Takes the lease and says so on stdout, one JSON line an event; holds it until stdin ends, then releases it.
+DRIVER = """
+import json, os, sys, time
+import structlog
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.places import open_folder
+from schemas.errors import TryAgainError
+from schemas.object_store import reaching
+from schemas.settings import Storage
+
+def say(**event):
+    line = json.dumps(event | {"pid": os.getpid(), "at": time.monotonic()})
+    os.write(1, line.encode() + bytes([10]))  # whole, beside those of other processes
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+given = json.loads(sys.argv[1])
+for name, value in given["constants"].items():
+    setattr(lease, name, value)
+folder = open_folder(given["folder"], Storage.model_validate(given["storage"]))
+
+def drive(hold, crash=False):
+    try:
+        taken = lease.take(folder, "wine", lambda holder: say(event="lost", holder=holder))
+    except TryAgainError as error:
+        return say(event="refused", error=str(error))
+    say(event="taken")
+    hold()
+    say(event="ending")
+    if crash:
+        os._exit(9)
+    taken.release()
+    say(event="released")
+
+if given["waves"]:
+    with reaching(Storage.model_validate(given["storage"]), ""):
+        pass  # 0.3 s of processor time; the client has no connection yet
+    for wave in range(given["waves"]):
+        for _ in range(10):
+            if not os.fork():
+                drive(lambda: time.sleep(0.3), crash=wave % 2 == 0)
+                os._exit(0)
+        for _ in range(10):
+            os.wait()
+else:
+    drive(sys.stdin.read)
+"""
+
+SHORT = {"RENEW_SECONDS": 0.3, "EXPIRE_SECONDS": 3.0, "LOOK_SECONDS": 0.3}
+
+
+class Driver:
+    """A process that takes the lease."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, json.dumps(given)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def event(self) -> dict[str, Any]:
+        """The next event; waits for it."""
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        return json.loads(line)
+
+    def rest(self) -> list[dict[str, Any]]:
+        """All events to the process's end, which is asked for."""
+        return [json.loads(line) for line in self.process.communicate()[0].splitlines()]
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def close(self) -> None:
+        with self.process:
+            self.process.kill()
+
+
+Drive = Callable[..., Driver]
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[dict[str, Any]], Driver]]:
+    """Starts drivers, all of which end with the test."""
+    started: list[Driver] = []
+
+    def start_one(given: dict[str, Any]) -> Driver:
+        started.append(Driver(given))
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def drive(bucket: "Bucket", storage: Storage, start: Callable[[dict[str, Any]], Driver]) -> Drive:
+    """Starts a driver on the checkpoint of the test."""
+
+    def drive_one(constants: dict[str, float] = SHORT, waves: int = 0) -> Driver:
+        given = {"folder": f"{bucket.uri}/checkpoint", "storage": storage.model_dump(), "constants": constants}
+        return start(given | {"waves": waves})
+
+    return drive_one
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused_and_follows_one_that_was_killed(drive: Drive) -> None:
+    """With the real times."""
+    first = drive({})
+    assert first.event()["event"] == "taken"
+    began = time.monotonic()
+    refused = drive({}).event()
+    assert time.monotonic() - began < 30
+    assert refused["event"] == "refused"
+    assert f"is in use by process {first.process.pid} on " in refused["error"]
+    assert "streamscore status wine" in refused["error"]
+    first.signal(signal.SIGKILL)
+    began = time.monotonic()
+    assert drive({}).event()["event"] == "taken"
+    assert 15 < time.monotonic() - began < 60
+
+
+@pytest.mark.slow
+@pytest.mark.both_stores
+def test_a_lease_goes_from_one_to_the_next(drive: Drive) -> None:
+    """Given back, it is taken at once; of one that was killed, after its time; and is refused in between."""
+    first = drive()
+    assert first.event()["event"] == "taken"
+    assert f"process {first.process.pid} " in drive().event()["error"]
+    assert [one["event"] for one in first.rest()] == ["ending", "released"]
+    second = drive(SHORT | {"EXPIRE_SECONDS": 3600.0})
+    assert second.event()["event"] == "taken"
+    second.signal(signal.SIGKILL)
+    killed = time.monotonic()
+    third = drive()
+    assert third.event()["at"] - killed > SHORT["EXPIRE_SECONDS"] - SHORT["RENEW_SECONDS"]
+    assert f"process {third.process.pid} " in drive().event()["error"]
+
+
+def test_who_waits_for_a_driver_that_ends_takes_over_from_it(drive: Drive) -> None:
+    first = drive(SHORT | {"RENEW_SECONDS": 3600.0})
+    assert first.event()["event"] == "taken"
+    second = drive(SHORT | {"EXPIRE_SECONDS": 3600.0})
+    time.sleep(3)
+    assert second.process.poll() is None  # it watches
+    assert first.process.stdin
+    first.process.stdin.close()
+    assert second.event()["event"] == "taken"
+
+
+def test_a_paused_driver_learns_that_another_took_over(drive: Drive) -> None:
+    paused = drive()
+    assert paused.event()["event"] == "taken"
+    paused.signal(signal.SIGSTOP)
+    second = drive()
+    assert second.event()["event"] == "taken"
+    paused.signal(signal.SIGCONT)
+    lost = paused.event()
+    assert lost["event"] == "lost" and f"process {second.process.pid} " in lost["holder"]
+    assert [one["event"] for one in paused.rest()] == ["ending", "released"]
+    assert [one["event"] for one in second.rest()] == ["ending", "released"]  # not taken from it in return
+
+
+@pytest.mark.slow
+@pytest.mark.both_stores
+def test_of_many_starts_never_two_hold_it(drive: Drive) -> None:
+    """Ten at a time; in every other wave, who holds it ends without giving it back."""
+    assert_one_at_a_time(drive(waves=5).rest(), starts=50, least=5)
+
+
+def assert_one_at_a_time(events: list[dict[str, Any]], starts: int, least: int) -> None:
+    held = {
+        event["pid"]: (
+            event["at"],
+            next(e["at"] for e in events if e["pid"] == event["pid"] and e["event"] == "ending"),
+        )
+        for event in events
+        if event["event"] == "taken"
+    }
+    assert len(held) + sum(event["event"] == "refused" for event in events) == starts
+    assert len(held) >= least
+    assert not [event for event in events if event["event"] == "lost"]
+    spans = sorted(held.values())
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans)), spans
+
+
+def test_a_local_lock_is_of_one_process_and_ends_with_it(
+    tmp_path: Path, start: Callable[[dict[str, Any]], Driver]
+) -> None:
+    given = {"folder": str(tmp_path), "storage": {}, "constants": {}, "waves": 0}
+    first = start(given)
+    assert first.event()["event"] == "taken"
+    refused = start(given).event()
+    assert f"checkpoint {tmp_path} is in use by process {first.process.pid} on " in refused["error"]
+    first.signal(signal.SIGKILL)
+    first.process.wait()
+    second = start(given)
+    assert second.event()["event"] == "taken"
+    assert [one["event"] for one in second.rest()] == ["ending", "released"]
+    assert_one_at_a_time(start(given | {"waves": 5}).rest(), starts=50, least=5)
+
+
+def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
+    bucket: "Bucket", storage: Storage, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jobs.streaming.storage import lease
+    from jobs.streaming.storage.bucket import BucketFolder
+    from schemas.errors import StorageError
+
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    lost: list[str] = []
+    held = lease.take(BucketFolder(f"{bucket.uri}/checkpoint", storage), "wine", lost.append)
+
+    def no_answer(*_: object) -> None:
+        raise StorageError("no answer")
+
+    monkeypatch.setattr(held._folder, "read", no_answer)
+    object_store.client.put_object(Bucket=bucket.name, Key="checkpoint/lease", Body=b'{"holder": "another"}')
+    held._thread.join(5)
+    assert lost == ["another driver"]
+    held.release()
