@@ -12,7 +12,7 @@ from rich.table import Table
 
 from schemas.errors import StreamscoreError
 from schemas.feed import load_feed
-from schemas.settings import load_settings
+from schemas.settings import Settings, load_settings
 
 app = typer.Typer(
     help="CSV files in, predictions in a Delta table: low latency, exactly once.",
@@ -72,12 +72,10 @@ def run(
     recover: Annotated[
         bool, typer.Option("--recover", help="Start over with a new checkpoint; the tables say what is done.")
     ] = False,
+    class_path: Annotated[bool, typer.Option("--class-path", hidden=True, help="For spark-submit.sh.")] = False,
     profile: Profile = None,
 ) -> None:
     """Stream a feed: landed files in, predictions and rejects out, until SIGTERM or Ctrl-C."""
-    from jobs.stream import run as run_stream
-    from jobs.streaming.progress import configure_logging
-
     settings = load_settings(
         profile,
         {
@@ -92,6 +90,14 @@ def run(
             "metrics.port": metrics_port,
         },
     )
+    if class_path:
+        from jobs.streaming.session import project_jars, spark_needs_store
+
+        print(":".join(map(str, project_jars(with_store=spark_needs_store(settings)))))
+        return
+    from jobs.stream import run as run_stream
+    from jobs.streaming.progress import configure_logging
+
     if settings.streaming.trigger == "once":
         print("streamscore: --trigger once is deprecated in Spark and run as available-now", file=sys.stderr)
     configure_logging(debug=False)
@@ -110,7 +116,7 @@ def status(
     """What a feed's stream has done, from its tables and ledger alone; starts no Spark."""
     from jobs.operations.status import read_status, show_status
 
-    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    settings = _settings_of(profile, landing, tables, checkpoint)
     show_status(read_status(load_feed(feed), settings), out, as_json=as_json)
 
 
@@ -127,8 +133,10 @@ def replay(
 ) -> None:
     """Land quarantined rows again, under their own header; the same selection twice lands nothing new."""
     from jobs.operations.replay import Selection, replay_rows
+    from jobs.streaming.progress import configure_logging
 
-    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    configure_logging(debug=False)
+    settings = _settings_of(profile, landing, tables, checkpoint)
     done = replay_rows(load_feed(feed), settings, Selection(tuple(reason or ()), file, batch))
     out.print(done.message, markup=False, emoji=False, soft_wrap=True)
 
@@ -168,7 +176,7 @@ def promote(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Put a version into Production: stage and alias; exit 3 if it does not fit the feed."""
+    """Put a version into Production: manifest, stage and alias; exit 3 if it does not fit or may not be loaded."""
     from schemas.registry import open_registry
 
     with _working("promoting"):
@@ -198,18 +206,20 @@ def sample(
     feed: FeedName,
     rows: Annotated[int, typer.Option(help="In all files together.")] = 1000,
     files: Annotated[int, typer.Option()] = 10,
-    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="(default: the landing folder).")] = None,
+    out_dir: Annotated[str | None, typer.Option("--out", metavar="DIR", help="(default: the landing folder).")] = None,
     bad: Annotated[float, typer.Option(help="The ratio of rows that are spoiled, 0 to 1.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Equal arguments give equal bytes.")] = 0,
     profile: Profile = None,
 ) -> None:
     """Make up CSV files for a feed."""
+    from jobs.streaming.storage.places import place
     from training.sample import sample as make_sample
 
     settings = load_settings(profile)
-    done = make_sample(load_feed(feed), rows, files, out_dir or Path(settings.landing.format(feed=feed)), bad, seed)
+    to = place(out_dir or settings.landing, feed)
+    done = make_sample(load_feed(feed), rows, files, to, bad, seed, settings.storage)
     spoiled = f", {done.bad_rows:,} of them spoiled" if done.bad_rows else ""
-    out.print(f"{done.rows:,} rows in {done.files:,} files{spoiled}: {done.paths[0].parent}")
+    out.print(f"{done.rows:,} rows in {done.files:,} files{spoiled}: {done.out}", soft_wrap=True)
 
 
 @app.command()
@@ -232,14 +242,14 @@ def schema(
     """Write a feed from a model's signature: streamscore schema --from-model models:/N/1 > schemas/N.yaml."""
     from schemas.model_uri import registered_name
     from schemas.propose import feed_from_signature
-    from schemas.registry import open_registry, signature
+    from schemas.registry import open_registry, signature_of
 
     registry = open_registry(load_settings(profile))
     ref = registry.resolve(from_model)
-    path = registry.download(ref, Path("var/models"))
+    asked = signature_of(registry.mlmodel(ref))
     registered = registered_name(from_model)
     follows = f"models:/{registered}@production" if registered else from_model
-    print(feed_from_signature(name or registered or ref.name, signature(path), follows), end="")
+    print(feed_from_signature(name or registered or ref.name, asked, follows), end="")
 
 
 @app.command()
@@ -253,7 +263,7 @@ def doctor(
     """Check Java, versions, registry, landing, tables and checkpoint; one fix for each failure."""
     from jobs.operations.doctor import examine, show
 
-    settings = load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    settings = _settings_of(profile, landing, tables, checkpoint)
     sys.exit(show(examine(load_feed(feed), settings), out))
 
 
@@ -265,6 +275,11 @@ def demo(
     from jobs.demo import run_demo
 
     run_demo(out, keep_running=keep_running)
+
+
+def _settings_of(profile: str | None, landing: str | None, tables: str | None, checkpoint: str | None) -> Settings:
+    """The settings of a command that looks at a stream from outside."""
+    return load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
 
 
 def _working(what: str) -> contextlib.AbstractContextManager[object]:

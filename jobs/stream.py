@@ -33,7 +33,7 @@ from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
 from jobs.streaming.writing.writers import writer_of
-from schemas.errors import ConflictError, FeedError, RecoveryError, StorageError, StreamscoreError
+from schemas.errors import ConflictError, FeedError, RecoveryError, SettingsError, StorageError, StreamscoreError
 from schemas.feed import Feed
 from schemas.object_store import assert_reachable, is_object_uri
 from schemas.registry import open_registry
@@ -73,6 +73,7 @@ class Run:
             )
         self.feed, self.settings = feed, settings
         self.trigger = parse_trigger(settings.streaming.trigger)
+        _assert_safe(settings)
         self.folders = make_folders(feed, settings)
         self.metrics = RunMetrics(feed)
         self.metrics.serve(settings.metrics)
@@ -278,6 +279,16 @@ def make_folders(feed: Feed, settings: Settings) -> Folders:
         scratch = Path(checkpoint)
     storage = settings.storage
     return Folders(open_folder(landing, storage), tables, open_folder(checkpoint, storage), scratch)
+
+
+def _assert_safe(settings: Settings) -> None:
+    """Spark's own commits to an object store are not put-if-absent: two drivers would lose rows."""
+    by_spark = settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
+    if by_spark and not settings.streaming.lease:
+        raise SettingsError(
+            "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "
+            "drivers would overwrite each other there; set streaming.lease to true, or tables.writer to delta-rs"
+        )
 
 
 def _make(path: Path, name: str) -> None:

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,15 +13,25 @@ from jobs.operations.checks.model import check_model
 from jobs.operations.checks.storage import check_storage
 from jobs.operations.look import Places
 from schemas.feed import Feed
+from schemas.object_store import is_object_uri
 from schemas.settings import Settings
 
 __all__ = ["Check", "examine", "show"]
+
+STORE_SECONDS = 12.0  # for the registry, where the object store may keep it waiting: all is told in 15
 
 
 def examine(feed: Feed, settings: Settings) -> list[Check]:
     """Everything that a stream of the feed needs, in the order in which to mend it; starts no Spark."""
     places = Places.of(feed, settings)
-    return [*check_machine(os.environ), *check_model(feed, settings), *check_storage(feed, places)]
+    scratch = Path(settings.scratch.format(feed=feed.name)).absolute()
+    in_store = any(map(is_object_uri, places.uris.values()))
+    # at the same time: a server that says nothing is waited for, and artifacts may be in the store as well
+    with ThreadPoolExecutor(1) as looking:
+        storage = looking.submit(lambda: list(check_storage(feed, places, scratch)))
+        machine = check_machine(os.environ)
+        model = check_model(feed, settings, STORE_SECONDS) if in_store else check_model(feed, settings)
+    return [*machine, *model, *storage.result()]
 
 
 def show(checks: Sequence[Check], console: Console) -> int:

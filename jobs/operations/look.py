@@ -5,20 +5,23 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_from_bytes
 
 import pyarrow as pa
 
+from jobs.streaming.landing.ledger import NAME as LEDGER
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from jobs.streaming.landing.objects import BucketLanding
 from jobs.streaming.landing.watch import ENDINGS, HIDDEN
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.folder import Folder
+from jobs.streaming.storage.journal import open_journal
+from jobs.streaming.storage.places import open_folder, place
 from jobs.streaming.writing.batch import Record
 from schemas.feed import Feed
-from schemas.settings import Settings
+from schemas.object_store import assert_reachable, delta_options, is_object_uri
+from schemas.settings import Settings, Storage
 from schemas.tables import PREDICTIONS
 
 if TYPE_CHECKING:  # 0.1 s
@@ -27,24 +30,58 @@ if TYPE_CHECKING:  # 0.1 s
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a feed's stream lives; absolute, there or not."""
+    """Where a feed's stream lives, there or not.
 
-    landing: Path
-    tables: Path
-    checkpoint: Path
+    Attributes:
+        tables: an absolute path or `s3://…`.
+        storage: how the object store is reached.
+    """
+
+    landing: Folder
+    tables: str
+    checkpoint: Folder
+    storage: Storage
 
     @classmethod
     def of(cls, feed: Feed, settings: Settings) -> Self:
-        """Those of the settings."""
-        given = settings.landing, settings.tables.path, settings.checkpoint
-        return cls(*(Path(path.format(feed=feed.name)).absolute() for path in given))
+        """Those of the settings.
+
+        Raises:
+            SettingsError: one is neither a path nor `s3://…`.
+        """
+        landing, tables, checkpoint = (
+            place(given, feed.name) for given in (settings.landing, settings.tables.path, settings.checkpoint)
+        )
+        storage = settings.storage
+        return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), storage)
+
+    @property
+    def uris(self) -> dict[str, str]:
+        """The setting's flag → its place."""
+        return {"--landing": self.landing.uri, "--tables": self.tables, "--checkpoint": self.checkpoint.uri}
+
+    def table(self, name: str) -> str:
+        """Where a table is."""
+        return f"{self.tables.rstrip('/')}/{name}"
+
+    def assert_reachable(self) -> None:
+        """Ask the object store for what is in it, before `deltalake` does, which tries a bad endpoint for minutes.
+
+        Raises:
+            StorageError: it does not answer, or says no; names the setting.
+        """
+        for flag, uri in self.uris.items():
+            if is_object_uri(uri):
+                assert_reachable(self.storage, uri, f"{flag} {uri}")
 
 
-def open_table(path: Path) -> "DeltaTable | None":
+def open_table(places: Places, name: str) -> "DeltaTable | None":
     """A Delta table; null if there is none."""
     from deltalake import DeltaTable
 
-    return DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
+    uri = places.table(name)
+    options = delta_options(places.storage) if is_object_uri(uri) else None
+    return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
 
 
 def query(table: "DeltaTable", sql: str) -> list[dict[str, Any]]:
@@ -67,9 +104,9 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def records_after(tables: Path, version: int) -> Iterator[Record]:
+def records_after(places: Places, version: int) -> Iterator[Record]:
     """What the predictions commits after a version say of their micro-batches, newest first."""
-    table = open_table(tables / PREDICTIONS)
+    table = open_table(places, PREDICTIONS)
     newer = table.version() - version if table is not None else 0
     for commit in table.history(newer) if table is not None and newer > 0 else ():
         record = Record.from_json(commit.get("userMetadata"), commit["version"], commit.get("timestamp", 0))
@@ -77,28 +114,29 @@ def records_after(tables: Path, version: int) -> Iterator[Record]:
             yield record
 
 
-def files_in_ledger(checkpoint: Path) -> Iterator[LandedFile]:
+def files_in_ledger(checkpoint: Folder) -> Iterator[LandedFile]:
     """Every file whose micro-batch is done, but those of the newest; in the order in which they were found.
 
-    A line that is torn is passed over: the stream may be writing it.
+    A line that is damaged is passed over.
     """
-    with contextlib.suppress(FileNotFoundError), (checkpoint / "ledger.jsonl").open("rb") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                yield from Manifest.from_offset(json.loads(line)).files
+    for line in open_journal(checkpoint, LEDGER).lines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            yield from Manifest.from_offset(json.loads(line)).files
 
 
-def files_planned(checkpoint: Path) -> Iterator[LandedFile]:
+def files_planned(checkpoint: Folder) -> Iterator[LandedFile]:
     """The files of the micro-batches that Spark's offset log still has, oldest first; done or not."""
-    folder = checkpoint / "offsets"
-    numbers = sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else ()
-    for number in numbers:
+    for number in sorted(int(name) for name in checkpoint.names("offsets") if name.isdigit()):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-            yield from Manifest.from_log((folder / str(number)).read_bytes()).files
+            yield from Manifest.from_log(checkpoint.read(f"offsets/{number}") or b"").files
 
 
 def landed_files(landing: Folder) -> Iterator[LandedFile]:
-    """The files in a landing folder, by their names; nothing tells whether they are settled."""
+    """The files in a landing folder, by their names; nothing tells whether they are settled.
+
+    Raises:
+        FileNotFoundError: there is no such folder on this machine.
+    """
     if isinstance(landing, BucketFolder):
         return iter(BucketLanding(landing, 60.0, 0.0).look())
     return _landed(os.fsencode(landing.uri))

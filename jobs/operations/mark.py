@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from jobs.operations.look import open_table, quoted, select
+from jobs.operations.look import Places, open_table, quoted, select
 from schemas.errors import TryAgainError
+from schemas.tables import QUARANTINE
 
 ATTEMPTS = 10
 BATCHES_AT_ONCE = 1000  # in one commit: bounds what is held in memory, and the predicate
@@ -24,7 +24,7 @@ class Key(NamedTuple):
 Marks = dict[str, list[Key]]  # file → the rows in it
 
 
-def mark(quarantine: Path, marks: Mapping[str, Sequence[Key]]) -> None:
+def mark(places: Places, marks: Mapping[str, Sequence[Key]]) -> None:
     """Set `replayed_as` of these rows to the name of the file they were landed in.
 
     A row that is marked already keeps its mark. Their micro-batches are done, so that nobody else writes these rows.
@@ -42,10 +42,10 @@ def mark(quarantine: Path, marks: Mapping[str, Sequence[Key]]) -> None:
             some = ordered[i : i + BATCHES_AT_ONCE]
             # the range says to `deltalake`, a long list does not, that what the stream appends meanwhile is no conflict
             bounds = f"batch_id BETWEEN {some[0]} AND {some[-1]} AND batch_id IN ({', '.join(map(str, some))})"
-            _replace(quarantine, f"app_id = {quoted(app_id)} AND {bounds}", files)
+            _replace(places, f"app_id = {quoted(app_id)} AND {bounds}", files)
 
 
-def _replace(quarantine: Path, predicate: str, files: Mapping[Key, str]) -> None:
+def _replace(places: Places, predicate: str, files: Mapping[Key, str]) -> None:
     """Put the rows of some micro-batches anew, with their marks, in one commit.
 
     Not by UPDATE or MERGE of `deltalake` 1.6.6: the strings they write are string views, which no filter of a pyarrow
@@ -57,7 +57,7 @@ def _replace(quarantine: Path, predicate: str, files: Mapping[Key, str]) -> None
 
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     for attempt in range(ATTEMPTS):
-        table = open_table(quarantine)
+        table = open_table(places, QUARANTINE)
         if table is None:
             return
         rows = select(table, f"SELECT * FROM t WHERE {predicate}").cast(pa.schema(table.schema().to_arrow()))
@@ -70,4 +70,6 @@ def _replace(quarantine: Path, predicate: str, files: Mapping[Key, str]) -> None
             return
         except CommitFailedError:
             time.sleep(0.05 * attempt)
-    raise TryAgainError(f"others write to {quarantine} all the time; run the same again, it lands nothing twice")
+    raise TryAgainError(
+        f"others write to {places.table(QUARANTINE)} all the time; run the same again, it lands nothing twice"
+    )

@@ -1,22 +1,23 @@
 """Where landed files are now: those that were refused as a whole, and those of a replay."""
 
 import functools
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from jobs.operations.look import Places, files_in_ledger, files_planned
+from jobs.operations.shelf import Shelf
 from jobs.streaming.landing.archive import ARCHIVE, REFUSED
-from jobs.streaming.landing.manifest import source_file
+from jobs.streaming.landing.manifest import LandedFile, source_file
+from jobs.streaming.storage.places import as_uri
 from schemas.reasons import Reason
 
 
 class Originals:
     """Looks for refused files in the landing folder, its `_archive/` and its `_refused/`."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, shelf: Shelf) -> None:
+        self._places, self._shelf = places, shelf
 
-    def find(self, name: str, reason: str) -> Path | str:
+    def find(self, name: str, reason: str) -> LandedFile | str:
         """The refused content of a landed file, or why it is not to be had.
 
         A file that is not as it was found is never taken for it: the stream itself will tell of the new content. For
@@ -28,46 +29,59 @@ class Originals:
         first = self._first.get(name)
         if first is None:
             return "neither ledger nor offset log knows the file; land it again by hand"
-        there = [(path, path.stat()) for path in self._candidates(name)]
+        there = list(self._candidates(name))
         if not there:
             return "the file is gone; land it again by hand"
         if reason == Reason.FILE_CHANGED:
-            other = [(path, status) for path, status in there if (status.st_size, status.st_mtime_ns) != first]
-            now = [path for path, _ in other if path == self._places.landing / name]
-            newest = max(other, key=lambda found: found[1].st_mtime_ns, default=None)
-            return now[0] if now else newest[0] if newest else "only the content that was scored is left"
-        same = [path for path, status in there if status.st_size == first[0]]
-        return same[0] if same else f"the file has changed since: wanted {first[0]:,} bytes; land it again by hand"
+            other = [file for file in there if _is_other(file, first)]
+            now = [file for file in other if file.path == first.path]
+            newest = max(other, key=lambda file: file.modified, default=None)
+            return now[0] if now else newest or "only the content that was scored is left"
+        same = [file for file in there if _may_be(file, first)]
+        return same[0] if same else f"the file has changed since: wanted {first.size:,} bytes; land it again by hand"
 
     @functools.cached_property
-    def _first(self) -> dict[str, tuple[int, int]]:
-        """Name → size and time of the content that it was first found with: the only one that is ever scored."""
-        landing, first = self._places.landing.as_uri(), dict[str, tuple[int, int]]()
+    def _first(self) -> dict[str, LandedFile]:
+        """Name → the content that it was first found with: the only one that is ever scored."""
+        landing, first = as_uri(self._places.landing.uri), dict[str, LandedFile]()
         for files in (files_in_ledger(self._places.checkpoint), files_planned(self._places.checkpoint)):
             for file in files:
-                first.setdefault(source_file(file, landing), (file.size, file.modified))
+                first.setdefault(source_file(file, landing), file)
         return first
 
-    def _candidates(self, name: str) -> Iterator[Path]:
-        landing = self._places.landing
-        for path in (landing / name, landing / ARCHIVE / name, landing / REFUSED / name):
-            while path.is_file():
-                yield path
-                if path.parent == landing / Path(name).parent:
-                    break
-                path = path.with_name(f"{path.name}.again")  # another content of the same path, as the archive names it
+    def _candidates(self, name: str) -> Iterator[LandedFile]:
+        if file := self._shelf.find(name):
+            yield file
+        for folder in (ARCHIVE, REFUSED):
+            archived = f"{folder}/{name}"
+            while file := self._shelf.find(archived):
+                yield file
+                archived += ".again"  # another content of the same path, as the archive names it
 
 
-def was_landed(name: str, places: Places) -> bool:
-    """Whether the landing folder, its archive, the ledger or the offset log knows a file."""
-    landing, checkpoint = places.landing, places.checkpoint
-    if any((folder / name).exists() for folder in (landing, landing / ARCHIVE, landing / REFUSED)):
-        return True
-    entry = f'/{name}"'.encode()  # the end of a path in JSON
-    logs = [checkpoint / "ledger.jsonl", *(checkpoint / "offsets").glob("[0-9]*")]
-    for log in logs:
-        if log.is_file():
-            with log.open("rb") as lines:
-                if any(entry in line for line in lines):
-                    return True
-    return False
+def _may_be(file: LandedFile, first: LandedFile) -> bool:
+    """Whether a file can have the content that was found first; what is archived may have got another time."""
+    return file.size == first.size and not (file.etag and _is_other(file, first))
+
+
+def _is_other(file: LandedFile, first: LandedFile) -> bool:
+    """Whether a file surely has another content.
+
+    An etag with a dash is of an upload in several parts, and is another one after the same content was archived.
+    """
+    if "-" in file.etag + first.etag:
+        return file.size != first.size
+    return file.content != first.content
+
+
+def landed_before(names: Iterable[str], places: Places, shelf: Shelf) -> set[str]:
+    """Those of the names that the landing folder, its archive, the ledger or the offset log knows.
+
+    The folders come first: a file that leaves them meanwhile is in the logs by then.
+    """
+    wanted = set(names)
+    lying = {name for name in wanted for folder in ("", f"{ARCHIVE}/", f"{REFUSED}/") if shelf.find(folder + name)}
+    if lying == wanted:
+        return lying
+    logs = (files_planned(places.checkpoint), files_in_ledger(places.checkpoint))
+    return lying | (wanted & {file.path.rpartition("/")[2] for log in logs for file in log})

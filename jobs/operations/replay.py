@@ -1,25 +1,26 @@
 """`streamscore replay`: quarantined rows are landed again, once.
 
 The rows of one header make one file, a refused file is copied. What is about to be landed is noted first, so that a
-crash anywhere between the first rename and the last mark is finished by the next replay, whatever it is asked for.
+crash anywhere between the first file and the last mark is finished by the next replay, whatever it is asked for.
 """
 
 import difflib
-import fcntl
+import functools
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from jobs.operations.look import Places, open_table, quoted, select
 from jobs.operations.mark import Key, Marks, mark
-from jobs.operations.original import Originals, was_landed
+from jobs.operations.original import Originals, landed_before
+from jobs.operations.shelf import Shelf, open_shelf
 from jobs.streaming.reading.landed import is_utf8
-from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.folder import Folder, LocalFolder
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason
@@ -27,7 +28,7 @@ from schemas.settings import Settings
 from schemas.tables import PREDICTIONS, QUARANTINE
 
 PENDING = ".replay-pending.json"  # in the landing folder: file → keys of the rows in it
-LOCK = ".replay.lock"
+LOCK = ".replay"  # the folder of a lease, in the landing folder
 DIGEST = 20  # hexadecimal digits
 
 # Of these rows quarantine does not hold the bytes, or a quote that they open would swallow the rows behind them.
@@ -55,38 +56,43 @@ class Replayed:
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be landed: file → its hidden twin, its rows' keys, their number. And what is not, with the reason."""
+    """What is to be landed: file → what lands it, its rows' keys, their number. And what is not, with the reason."""
 
-    hidden: dict[str, Path]
-    marks: Marks
-    rows: dict[str, int]
-    left_out: list[str]
+    land: dict[str, Callable[[], None]] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
 
 def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replayed:
     """Land the chosen rows that were never landed again, under their own header, as `replay-<digest>.csv`.
 
-    1. Finish what a crash left.  2. Choose: only rows whose micro-batch is done.  3. Write hidden files and note what
-    is in them.  4. Rename those that were never landed.  5. Mark the rows with the name of their file.
+    1. Finish what a crash left.  2. Choose: only rows whose micro-batch is done.  3. Note what is going to be landed.
+    4. Land, whole, the files that were never landed.  5. Mark the rows with the name of their file.
 
     Raises:
         SettingsError: nothing is selected, or by a reason that there is not.
         StorageError: landing or quarantine cannot be written.
         TryAgainError: another replay is at work, or the stream always wrote first.
     """
+    from deltalake.exceptions import DeltaError
+
     _assert_selects(feed, selection)
     places = Places.of(feed, settings)
-    if not (places.tables / QUARANTINE / "_delta_log").is_dir():
-        return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
+    places.assert_reachable()
     try:
-        with _alone(places.landing):
-            _finish(places)  # 1
+        if open_table(places, QUARANTINE) is None:
+            return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
+        shelf = open_shelf(places.landing)
+        with _alone(places.landing, feed) as lost:
+            _finish(places, shelf)  # 1
             rows, waiting = _choose(places, selection)  # 2
-            plan = _write(rows, feed, places)  # 3
-            landed = _land(plan, places) if plan.hidden else []  # 4, 5
-    except OSError as error:
+            plan = _plan(rows, feed, places, shelf)
+            landed = _land(plan, places, shelf, lost) if plan.land else []  # 3, 4, 5
+    except (DeltaError, OSError) as error:
+        said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise StorageError(
-            f"cannot land in {places.landing}: {error.strerror or error}; look: streamscore doctor {feed.name}"
+            f"cannot land in {places.landing.uri}: {said}; look: streamscore doctor {feed.name}"
         ) from error
     if waiting:
         plan.left_out.append(
@@ -110,25 +116,33 @@ def _assert_selects(feed: Feed, selection: Selection) -> None:
 
 
 @contextmanager
-def _alone(landing: Path) -> Iterator[None]:
-    landing.mkdir(parents=True, exist_ok=True)
-    with (landing / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryAgainError(
-                f"another replay is at work in {landing}; run the same again when it is done"
-            ) from error
-        yield
+def _alone(landing: Folder, feed: Feed) -> Iterator[threading.Event]:
+    """While no other replay is at work; what is given is set if one took over, because this one stood still."""
+    folder, lost = landing.at(LOCK), threading.Event()
+    if isinstance(folder, LocalFolder):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        held = lease.take(folder, feed.name, lambda _: lost.set())
+    except TryAgainError as error:
+        raise _another(landing) from error
+    try:
+        yield lost
+    finally:
+        held.release()
 
 
-def _finish(places: Places) -> None:
+def _another(landing: Folder) -> TryAgainError:
+    return TryAgainError(f"another replay is at work in {landing.uri}; run the same again when it is done")
+
+
+def _finish(places: Places, shelf: Shelf) -> None:
     """Mark what an interrupted replay landed; what it did not land is free to be chosen again."""
-    note = places.landing / PENDING
-    if note.exists():
-        noted = {name: [Key(*key) for key in keys] for name, keys in json.loads(note.read_text("utf-8")).items()}
-        mark(places.tables / QUARANTINE, {name: keys for name, keys in noted.items() if was_landed(name, places)})
-        note.unlink()
+    note = places.landing.read(PENDING)
+    if note is not None:
+        noted = {name: [Key(*key) for key in keys] for name, keys in json.loads(note).items()}
+        landed = landed_before(noted, places, shelf)
+        mark(places, {name: keys for name, keys in noted.items() if name in landed})
+        places.landing.delete(PENDING)
 
 
 def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]], int]:
@@ -144,7 +158,7 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
         wanted.append(f"source_file = {quoted(selection.file)}")
     if selection.batch_id is not None:
         wanted.append(f"batch_id = {selection.batch_id}")
-    quarantine, predictions = open_table(places.tables / QUARANTINE), open_table(places.tables / PREDICTIONS)
+    quarantine, predictions = open_table(places, QUARANTINE), open_table(places, PREDICTIONS)
     sql = f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}"
     rows = select(quarantine, sql).to_pylist() if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()
@@ -154,62 +168,61 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     return ready, len(rows) - len(ready)
 
 
-def _write(rows: Sequence[dict[str, Any]], feed: Feed, places: Places) -> _Plan:
-    plan, originals = _Plan({}, {}, {}, []), Originals(places)
+def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, shelf: Shelf) -> _Plan:
+    plan, originals = _Plan(), Originals(places, shelf)
     by_header: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["source_line"] is None:
-            _copy_file(row, plan, places, originals)
+            _plan_file(row, plan, originals, shelf)
         elif row["reason"] in NOT_FAITHFUL or row["header"] is None or row["raw"] is None:
             where = f"{row['source_file']} line {row['source_line']}"
             plan.left_out.append(f"{where} ({row['reason']}): its bytes are not in quarantine; take them from the file")
         else:
             by_header.setdefault(row["header"], []).append(row)
+    encoding = "utf-8" if is_utf8(feed.csv.encoding) else feed.csv.encoding
     for header, group in by_header.items():
         keys = [_key(row) for row in group]
         digest = hashlib.sha256(json.dumps([header, *keys], separators=(",", ":")).encode()).hexdigest()[:DIGEST]
-        name = f"replay-{digest}.csv"
-        encoding = "utf-8" if is_utf8(feed.csv.encoding) else feed.csv.encoding
-        with (places.landing / f".{name}").open("w", encoding=encoding, newline="") as file:
-            file.writelines(f"{line}\n" for line in (header, *(row["raw"] for row in group)))
-            _make_durable(file)
-        plan.hidden[name], plan.marks[name], plan.rows[name] = places.landing / f".{name}", keys, len(group)
+        name, lines = f"replay-{digest}.csv", [header, *(row["raw"] for row in group)]
+        plan.land[name] = functools.partial(_land_lines, places.landing, name, lines, encoding)
+        plan.marks[name], plan.rows[name] = keys, len(group)
     return plan
 
 
-def _copy_file(row: dict[str, Any], plan: _Plan, places: Places, originals: Originals) -> None:
+def _land_lines(landing: Folder, name: str, lines: Sequence[str], encoding: str) -> None:
+    landing.write(name, "".join(f"{line}\n" for line in lines).encode(encoding), durable=True)
+
+
+def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, shelf: Shelf) -> None:
     """Plan to land a refused file again; the same content of the same path once, however often it was refused."""
     file = row["source_file"]
     original = originals.find(file, row["reason"])
-    if isinstance(original, Path) and not os.access(original, os.R_OK):
-        original = f"{original} cannot be read by this user; chmod it"
+    if not isinstance(original, str):
+        try:
+            digest = shelf.digest(original, file)[:DIGEST]
+        except PermissionError:
+            original = f"{original.local_path} cannot be read by this user; chmod it"
     if isinstance(original, str):
         plan.left_out.append(f"{file} ({row['reason']}): {original}")
         return
-    hidden, digest = places.landing / ".replay-copy", hashlib.sha256(file.encode() + b"\n")
-    with original.open("rb") as source, hidden.open("wb") as copy:
-        while piece := source.read(1 << 20):
-            digest.update(piece)
-            copy.write(piece)
-        _make_durable(copy)
-    name = f"replay-{digest.hexdigest()[:DIGEST]}{'.csv.gz' if file.lower().endswith('.csv.gz') else '.csv'}"
-    plan.hidden[name] = hidden.rename(places.landing / f".{name}")
+    name = f"replay-{digest}{'.csv.gz' if file.lower().endswith('.csv.gz') else '.csv'}"
+    plan.land[name] = functools.partial(shelf.copy, original, name)
     plan.marks.setdefault(name, []).append(_key(row))
     plan.rows[name] = row["rows"] or plan.rows.get(name, 0)
 
 
-def _land(plan: _Plan, places: Places) -> list[str]:
-    """Move the files into sight and mark their rows; the names of those that were not landed before."""
-    LocalFolder(places.landing).write(PENDING, json.dumps(plan.marks).encode(), durable=True)
-    landed = [name for name in plan.hidden if not was_landed(name, places)]
-    for name, hidden in plan.hidden.items():
-        if name in landed:
-            hidden.rename(places.landing / name)
-        else:
-            hidden.unlink()
-    _sync(places.landing)
-    mark(places.tables / QUARANTINE, plan.marks)
-    (places.landing / PENDING).unlink()
+def _land(plan: _Plan, places: Places, shelf: Shelf, lost: threading.Event) -> list[str]:
+    """Note, land, mark; the names of the files that were not landed before."""
+    places.landing.write(PENDING, json.dumps(plan.marks).encode(), durable=True)  # 3
+    before = landed_before(plan.land, places, shelf)
+    landed = [name for name in plan.land if name not in before]
+    for name in landed:  # 4
+        if lost.is_set():
+            raise _another(places.landing)
+        plan.land[name]()
+    shelf.settle()
+    mark(places, plan.marks)  # 5
+    places.landing.delete(PENDING)
     return landed
 
 
@@ -217,29 +230,16 @@ def _key(row: dict[str, Any]) -> Key:
     return Key(row["source_file"], row["source_line"], row["app_id"], row["batch_id"])
 
 
-def _make_durable(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _replayed(feed: Feed, places: Places, plan: _Plan, landed: list[str]) -> Replayed:
     count = sum(plan.rows[name] for name in landed)
     lines = []
     if landed:
         files = ", ".join(landed[:10]) + (f" and {len(landed) - 10:,} more" if len(landed) > 10 else "")
-        lines.append(f"landed {count:,} rows again in {places.landing}: {files}; next: streamscore run {feed.name}")
-    before = [name for name in plan.hidden if name not in landed]
+        lines.append(f"landed {count:,} rows again in {places.landing.uri}: {files}; next: streamscore run {feed.name}")
+    before = [name for name in plan.land if name not in landed]
     if before:
         lines.append(f"landed before, only marked now: {', '.join(before)}")
-    if not plan.hidden:
+    if not plan.land:
         lines.append(
             "nothing to replay: no row of this selection that was not replayed" + " and can be" * bool(plan.left_out)
         )

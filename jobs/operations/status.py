@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.operations.look import Places, files_in_ledger, landed_files, open_table, query, records_after
-from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.writing.batch import Record
 from schemas.errors import StorageError
 from schemas.feed import Feed
@@ -84,24 +83,25 @@ def read_status(feed: Feed, settings: Settings) -> Status:
     from deltalake.exceptions import DeltaError
 
     places = Places.of(feed, settings)
+    places.assert_reachable()
     try:
-        batches, newest = _batches(places.tables)
-        values = _quarantine(places.tables) | batches  # batches count the rows of refused files, quarantine has one
-        rows, rejects = _count_rows(places.tables), values.get("rejects", 0)
+        batches, newest = _batches(places)
+        values = _quarantine(places) | batches  # batches count the rows of refused files, quarantine has one
+        rows, rejects = _count_rows(places), values.get("rejects", 0)
         return Status(
             feed.name,
-            str(places.landing),
-            str(places.tables),
+            places.landing.uri,
+            places.tables,
             files_waiting=_count_waiting(places, newest),
             rows=rows,
             reject_ratio=rejects / (rows + rejects) if rows + rejects else None,
-            last_model_change=_last_change(places.tables),
+            last_model_change=_last_change(places),
             **values,
         )
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
         raise StorageError(
-            f"cannot read {places.tables} or {places.landing}: {said}; look: streamscore doctor {feed.name}"
+            f"cannot read {places.tables} or {places.landing.uri}: {said}; look: streamscore doctor {feed.name}"
         ) from error
 
 
@@ -125,25 +125,25 @@ def show_status(status: Status, console: Console, as_json: bool) -> None:
     console.print(table)
 
 
-def _batches(tables: Path) -> tuple[dict[str, Any], dict[str, Content]]:
+def _batches(places: Places) -> tuple[dict[str, Any], dict[str, Content]]:
     """What all micro-batches come to, and the files of the newest, which the ledger does not have yet.
 
     From `batches`, and for what is not folded into it yet from the commits of predictions.
     """
     total, rejects, folded, last = 0, 0, -1, []
-    if (table := open_table(tables / BATCHES)) is not None:
+    if (table := open_table(places, BATCHES)) is not None:
         sums = query(table, "SELECT count(*) AS n, sum(rejects) AS rejects, max(table_version) AS v FROM t")[0]
         total, rejects, folded = sums["n"], sums["rejects"] or 0, -1 if sums["v"] is None else sums["v"]
         columns = "batch_id, model_name, model_version, found_at, committed_at"
         last = query(table, f"SELECT {columns} FROM t ORDER BY table_version DESC LIMIT {LAST_BATCHES}")
-    records = list(records_after(tables, folded))
+    records = list(records_after(places, folded))
     last = [_row(record) for record in records] + last
     if not last:
         return {}, {}
     newest = {f.path: f.content for f in records[0].files} if records else {}
     if table is not None and not records:
         files = query(table, f"SELECT files FROM t WHERE table_version = {folded}")[0]["files"] or ()
-        newest = {f["path"]: (f["size"], f["modified"], f["etag"]) for f in files}
+        newest = {f["path"]: LandedFile(f["path"], f["size"], f["modified"], f["etag"] or "").content for f in files}
     at = last[0]["committed_at"]
     values = {
         "batches": total + len(records),
@@ -175,9 +175,9 @@ def _latency(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"landed_to_committed_p50_ms": p50, "landed_to_committed_p99_ms": p99, "measured_batches": len(times)}
 
 
-def _quarantine(tables: Path) -> dict[str, Any]:
+def _quarantine(places: Places) -> dict[str, Any]:
     """Entries of quarantine: all and those replayed from the parts' statistics, by reason from the parts."""
-    table = open_table(tables / QUARANTINE)
+    table = open_table(places, QUARANTINE)
     if table is None:
         return {}
     parts = table.get_add_actions(flatten=True)
@@ -196,15 +196,15 @@ def _quarantine(tables: Path) -> dict[str, Any]:
     }
 
 
-def _count_rows(tables: Path) -> int:
-    table = open_table(tables / PREDICTIONS)
+def _count_rows(places: Places) -> int:
+    table = open_table(places, PREDICTIONS)
     if table is None:
         return 0
     return sum(count or 0 for count in table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
 
-def _last_change(tables: Path) -> Change | None:
-    table = open_table(tables / EVENTS)
+def _last_change(places: Places) -> Change | None:
+    table = open_table(places, EVENTS)
     if table is None:
         return None
     columns = "kind, at, model_name, model_version, detail"
@@ -214,10 +214,11 @@ def _last_change(tables: Path) -> Change | None:
 
 def _count_waiting(places: Places, newest: dict[str, Content]) -> int | None:
     """Landed files that are not done, or done with another content; null without a landing folder."""
-    if not places.landing.is_dir():
-        return None
     done = {file.path: file.content for file in files_in_ledger(places.checkpoint)} | newest
-    return sum(done.get(file.path) != file.content for file in landed_files(LocalFolder(places.landing)))
+    try:
+        return sum(done.get(file.path) != file.content for file in landed_files(places.landing))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _lines(status: Status) -> Iterator[tuple[str, str]]:

@@ -16,11 +16,6 @@ if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamsco
     from pyspark.sql import SparkSession
 
 ROOT = Path(schemas.__file__).parent.parent
-# An object appears with one PUT when its stream is closed; renaming, as in a folder, would be a copy and a DELETE.
-OBJECT_CHECKPOINT = {
-    "spark.sql.streaming.checkpointFileManagerClass": "org.apache.spark.internal.io.cloud."
-    "AbortableStreamBasedCheckpointFileManager"
-}
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -62,11 +57,8 @@ def session_conf(settings: Settings) -> dict[str, str]:
             **packaged_conf(),
             **given,
         }
-    more = dict(DELTA) if settings.tables.writer == "delta-spark" else {}
-    if spark_needs_store(settings):
-        more |= hadoop_conf(settings.storage)
-    of_checkpoint = OBJECT_CHECKPOINT if is_object_uri(settings.checkpoint) else {}
-    return more | given | of_checkpoint
+    delta = DELTA if settings.tables.writer == "delta-spark" else {}
+    return delta | (hadoop_conf(settings.storage) if spark_needs_store(settings) else {}) | given
 
 
 def spark_needs_store(settings: Settings) -> bool:

@@ -38,7 +38,7 @@ def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.C
         (["run", "wine_quality", "--profile", "lokal"], 2, "did you mean 'local'"),
         (["run", "wine_quality", "--landing", "/proc/nowhere"], 5, "--landing /proc/nowhere"),
         (["promote", "wine_quality", "1"], 4, "streamscore train wine_quality --promote"),
-        (["run", "wine_quality", "--landing", "s3://bucket/in"], 2, "local folders only"),
+        (["run", "wine_quality", "--landing", "gs://bucket/in"], 2, "wanted a folder or s3://BUCKET/PREFIX"),
         (["models", "wine_quality"], 4, "models there: none"),
         (["status", "wine_quality"], 0, "streamscore run wine_quality"),
     ],

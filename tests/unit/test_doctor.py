@@ -4,6 +4,8 @@ import json
 import os
 import re
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,21 +18,35 @@ from jobs.operations.checks.model import check_model
 from jobs.operations.checks.storage import check_storage
 from jobs.operations.doctor import Check, examine, show
 from jobs.operations.look import Places
+from jobs.streaming.storage.folder import LocalFolder
 from schemas.feed import load_feed
-from schemas.settings import Settings
+from schemas.settings import Settings, Storage
 
 FEED = load_feed("wine_quality")
 TRAIN = "streamscore train wine_quality --promote"
 RECOVER = "streamscore run wine_quality --recover"
 
 
+@dataclass
+class Local:
+    """A stream's folders on this machine."""
+
+    landing: Path
+    tables: Path
+    checkpoint: Path
+
+    def check(self):
+        places = Places(LocalFolder(self.landing), str(self.tables), LocalFolder(self.checkpoint), Storage())
+        return list(check_storage(FEED, places, self.landing.parent / "scratch"))
+
+
 @pytest.fixture
 def places(tmp_path):
-    return Places(tmp_path / "landing", tmp_path / "tables", tmp_path / "checkpoint")
+    return Local(tmp_path / "landing", tmp_path / "tables", tmp_path / "checkpoint")
 
 
 def checked(places):
-    return {check.name: check for check in check_storage(FEED, places)}
+    return {check.name: check for check in places.check()}
 
 
 def java(folder, says, code=0):
@@ -84,11 +100,12 @@ def test_packages_that_do_not_fit_each_other_are_named(monkeypatch):
 
 def test_jars_are_held_against_their_digests(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "PACKAGED", tmp_path / "conf")
-    monkeypatch.setattr(machine, "project_jars", lambda: sorted((tmp_path / ".jars").glob("*.jar")))
+    monkeypatch.setattr(machine, "project_jars", lambda **_: sorted((tmp_path / ".jars").glob("*.jar")))
     for folder in ("conf/jars", ".jars"):
         (tmp_path / folder).mkdir(parents=True)
     digest = hashlib.sha256(b"jar").hexdigest()
     (tmp_path / "conf/jars/SHA256SUMS").write_text(f"{digest}  delta.jar\n")
+    (tmp_path / ".jars/other.jar").touch()
     assert "no delta.jar" in check_jars().found
     (tmp_path / ".jars/delta.jar").write_bytes(b"half a jar")
     assert "another file" in check_jars().found and check_jars().fix.startswith("rm -r")
@@ -181,7 +198,7 @@ def test_nothing_is_left_behind_by_looking(places):
     write_deltalake(places.tables / "quarantine", pa.table({"a": [1]}))
     (places.checkpoint).mkdir()
     before = sorted(places.landing.parent.rglob("*"))
-    list(check_storage(FEED, places))
+    places.check()
     assert sorted(places.landing.parent.rglob("*")) == before
 
 
@@ -200,7 +217,7 @@ def test_a_landing_folder_that_cannot_be_written_is_a_failure(places):
 
 def test_a_folder_that_refuses_writing_is_a_failure(places, monkeypatch):
     def refuse(folder):
-        raise PermissionError(13, "Permission denied", str(folder))
+        raise PermissionError(13, "Permission denied", folder.uri)
 
     places.landing.mkdir()
     monkeypatch.setattr(storage, "_write_probe", refuse)
@@ -273,9 +290,21 @@ def test_tables_with_rows_want_the_checkpoint_that_wrote_them(places):
 
 def test_a_checkpoint_that_lost_its_identity_is_a_failure(places):
     (places.checkpoint / "offsets").mkdir(parents=True)
+    (places.checkpoint / "offsets" / "0").touch()
     assert checked(places)["checkpoint"].fix == RECOVER
     (places.checkpoint / "streamscore.json").write_text('{"app_id"')
     assert "is damaged" in checked(places)["checkpoint"].found
+
+
+def test_a_checkpoint_that_lost_files_is_a_failure(places):
+    checkpoint(places)
+    (places.checkpoint / "commits").mkdir()
+    (places.checkpoint / "commits" / "3").touch()
+    commit = CommitProperties(app_transactions=[Transaction("app", 3)])
+    write_deltalake(places.tables / "predictions", pa.table({"a": [1]}), commit_properties=commit)
+    check = checked(places)["checkpoint"]
+    assert (check.ok, check.exit_code, check.fix) == (False, 5, RECOVER)
+    assert "is not whole: metadata is missing" in check.found
 
 
 def test_a_full_disk_is_a_failure(places, monkeypatch):

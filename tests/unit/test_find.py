@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finder_kit import AskedBySpark, write_offset
 
 from jobs.streaming.landing.archive import REFUSALS, Archive
 from jobs.streaming.landing.find import Finder, Finding
 from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.storage.folder import LocalFolder
 from jobs.streaming.storage.journal import open_journal
-from schemas.errors import RecoveryError
+from schemas.errors import ConflictError, RecoveryError
 
 START = Manifest(0)
 
@@ -32,7 +33,7 @@ def finder(tmp_path: Path, landing: Path) -> Callable[..., Finder]:
     checkpoint.mkdir()
 
     def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> Finder:
-        return Finder(Finding(str(landing), str(checkpoint), max_files, max_bytes, clean))
+        return AskedBySpark(Finding(str(landing), str(checkpoint), max_files, max_bytes, clean))
 
     return make
 
@@ -237,3 +238,17 @@ def test_where_leases_are_refused_two_looks_settle_a_file(
         slow.write("more")
         slow.flush()
         assert [Path(f.local_path).name for f in [*found, *watcher._look()]] == ["a.csv"]
+
+
+def test_an_offset_that_another_driver_wrote_is_a_conflict(
+    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+) -> None:
+    """Files of a batch that Spark believes to have written, and did not, must not be held for seen."""
+    land(landing, "a.csv")
+    found = finder()
+    first = found.after(START, 100)
+    land(landing, "b.csv")
+    others = finder().after(START, 100)
+    write_offset(LocalFolder(tmp_path / "checkpoint"), others)
+    with pytest.raises(ConflictError, match="--recover"):
+        Finder.after(found, first, 100)

@@ -191,7 +191,7 @@ def test_a_crash_before_the_marks_lands_nothing_twice(stream, monkeypatch, proce
 
 def test_a_crash_before_the_rename_lands_everything_later(stream, monkeypatch):
     stream.quarantine({})
-    crash_in(stream, monkeypatch, "was_landed")
+    crash_in(stream, monkeypatch, "landed_before")
     assert stream.landed() == []
     done = stream.replay()
     assert stream.landed() == list(done.files) == [stream.marks()["a.csv", 2]]
@@ -210,7 +210,8 @@ def test_a_file_that_was_landed_is_known_by_its_digest_without_the_note_too(stre
 
 def test_two_replays_at_once_are_refused(stream):
     stream.quarantine({})
-    with (stream.landing / replay.LOCK).open("a") as lock:
+    (stream.landing / replay.LOCK).mkdir()
+    with (stream.landing / replay.LOCK / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TryAgainError):
             stream.replay()

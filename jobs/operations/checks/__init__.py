@@ -3,5 +3,6 @@
 check       what a check says
 machine     Java, Python, packages, jars
 model       registry, model version, contract
-storage     landing folder, tables, checkpoint, disk, clock
+storage     object store, landing folder, tables, disk, clock
+checkpoint  the checkpoint, and who streams with it
 """

@@ -83,17 +83,20 @@ def check_packages() -> Check:
 def check_jars() -> Check:
     """Whether the jars are there, with the content that was pinned."""
     try:
-        there = {jar.name: jar for jar in project_jars()}
+        jars = project_jars(with_store=True)
     except SettingsError as error:
         return Check("jars", False, str(error).partition(";")[0], SETUP, BAD)
+    folder = jars[0].parent
     for line in (PACKAGED / "jars" / "SHA256SUMS").read_text("utf-8").splitlines():
         digest, name = line.split()
-        if name not in there:
+        if folder / name not in jars:
             return Check("jars", False, f"no {name}, wanted it as conf/jars/SHA256SUMS names it", SETUP, BAD)
-        if _sha256(there[name]) != digest:
-            fix = f"rm -r {there[name].parent} && {SETUP}"
-            return Check("jars", False, f"{there[name]} is another file than conf/jars/SHA256SUMS names", fix, BAD)
-    return Check("jars", True, ", ".join(sorted(there)))
+        if _sha256(folder / name) != digest:
+            fix = f"rm -r {folder} && {SETUP}"
+            return Check("jars", False, f"{folder / name} is another file than conf/jars/SHA256SUMS names", fix, BAD)
+    of_store = [jar for jar in jars if jar.parent != folder]
+    names = ", ".join(jar.name for jar in jars if jar.parent == folder)
+    return Check("jars", True, f"{names}, and {len(of_store)} for the object store")
 
 
 def _java_version(java: str) -> int | None:

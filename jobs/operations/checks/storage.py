@@ -1,7 +1,6 @@
-"""Landing folder, tables, checkpoint, disk and clock; nothing is left behind by looking."""
+"""Object store, landing folder, tables, disk and clock; nothing is left behind by looking."""
 
 import errno
-import json
 import os
 import shlex
 import shutil
@@ -13,45 +12,67 @@ from pathlib import Path
 from inotify_simple import INotify, flags
 
 from jobs.operations.checks.check import Check
+from jobs.operations.checks.checkpoint import check_checkpoint
 from jobs.operations.look import Places, landed_files, open_table
-from jobs.streaming.checkpoint import IDENTITY
-from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.storage.folder import Folder, LocalFolder
+from jobs.streaming.storage.places import open_folder
+from jobs.streaming.writing.log_entry import puts_if_absent
 from schemas.errors import StorageError
 from schemas.feed import Feed
+from schemas.object_store import is_object_uri
 from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE
 
-APP_IDS = "streamscore.app_id"  # as in jobs.streaming.writing.tables
 FREE_BYTES = 2**30
 AHEAD_SECONDS = 60
 INOTIFY = Path("/proc/sys/fs/inotify")
 BAD = StorageError.exit_code
 
 
-def check_storage(feed: Feed, places: Places) -> Iterator[Check]:
-    """All of them."""
+def check_storage(feed: Feed, places: Places, scratch: Path) -> Iterator[Check]:
+    """All of them; only the disk where the object store cannot be used.
+
+    Args:
+        scratch: where a stream keeps model versions if its checkpoint is in an object store.
+    """
+    if any(map(is_object_uri, places.uris.values())):
+        yield (store := check_store(places))
+        if not store.ok:
+            yield check_disk(places, scratch)
+            return
     yield check_landing(places.landing)
-    yield check_inotify(places.landing)
+    if isinstance(places.landing, LocalFolder):
+        yield check_inotify(places.landing.path)
     yield check_tables(feed, places)
-    yield check_put_if_absent(feed, places.tables)
+    yield check_put_if_absent(feed, places)
     yield check_checkpoint(feed, places)
-    yield check_disk(places)
+    yield check_disk(places, scratch)
     yield check_clock(places)
 
 
-def check_landing(landing: Path) -> Check:
-    """Whether files can be found in it, and cleaned up."""
-    if landing.exists() and not landing.is_dir():
-        return Check(
-            "landing", False, f"{landing} is a file, wanted a folder", _shell("mv", landing, f"{landing}.old"), BAD
-        )
+def check_store(places: Places) -> Check:
+    """Whether the object store answers, and lets us list what is in it."""
     try:
-        names = sum(1 for _ in landed_files(LocalFolder(landing))) if landing.exists() else None
-        _write_probe(_existing(landing))
-    except OSError as error:
-        return Check("landing", False, f"{error.filename or landing}: {error.strerror}", _grant(landing), BAD)
-    return Check(
-        "landing", True, f"{landing}, " + ("not there yet, run makes it" if names is None else f"{names:,} files")
-    )
+        places.assert_reachable()
+    except StorageError as error:
+        return _unusable("store", "", error)
+    there = ", ".join(uri for uri in places.uris.values() if is_object_uri(uri))
+    return Check("store", True, f"{places.storage.endpoint or 'AWS S3'} answers for {there}")
+
+
+def check_landing(landing: Folder) -> Check:
+    """Whether files can be found in it, and cleaned up."""
+    if isinstance(landing, LocalFolder) and landing.path.exists() and not landing.path.is_dir():
+        move = _shell("mv", landing.uri, f"{landing.uri}.old")
+        return Check("landing", False, f"{landing.uri} is a file, wanted a folder", move, BAD)
+    try:
+        files = _landed(landing)
+        _write_probe(_existing_folder(landing))
+    except (OSError, StorageError) as error:
+        return _unusable("landing", landing.uri, error)
+    missing = isinstance(landing, LocalFolder) and not landing.path.exists()
+    found = "not there yet, run makes it" if missing else f"{len(files):,} files"
+    return Check("landing", True, f"{landing.uri}, {found}")
 
 
 def check_inotify(landing: Path) -> Check:
@@ -74,73 +95,39 @@ def check_tables(feed: Feed, places: Places) -> Check:
     """Whether the tables that are there can be read, and their folder written."""
     from deltalake.exceptions import DeltaError
 
-    versions, path = [], places.tables
+    versions, name = [], PREDICTIONS
     try:
         for name in (PREDICTIONS, QUARANTINE, BATCHES, EVENTS):
-            path = places.tables / name
-            table = open_table(path)
+            table = open_table(places, name)
             versions += [f"{name} v{table.version()}"] if table is not None else []
-            _write_probe(_existing(path))
-    except OSError as error:
-        return Check("tables", False, f"{error.filename or path}: {error.strerror or error}", _grant(path), BAD)
+            _write_probe(_existing_folder(open_folder(places.table(name), places.storage)))
+    except (OSError, StorageError) as error:
+        return _unusable("tables", places.table(name), error)
     except DeltaError as error:
-        found = f"{path}: {str(error).partition(chr(10))[0]}"
-        if path.name in (BATCHES, EVENTS):  # made anew by the next run
-            return Check("tables", False, found, _shell("mv", path, f"{path}.damaged"), BAD)
-        elsewhere = ("--tables", f"{places.tables}.new", "--checkpoint", f"{places.checkpoint}.new")
+        uri = places.table(name)
+        found = f"{uri}: {str(error).partition(chr(10))[0]}"
+        if name in (BATCHES, EVENTS):  # made anew by the next run
+            return Check("tables", False, found, _move(places, uri, f"{uri}.damaged"), BAD)
+        elsewhere = ("--tables", f"{places.tables}.new", "--checkpoint", f"{places.checkpoint.uri}.new")
         return Check("tables", False, found, _shell("streamscore", "run", feed.name, *elsewhere), BAD)
     return Check("tables", True, f"{places.tables}, " + (", ".join(versions) or "not there yet, run makes them"))
 
 
-def check_put_if_absent(feed: Feed, tables: Path) -> Check:
-    """Whether of two commits of one version one fails: a hard link is how a folder says so."""
-    folder = _existing(tables)
-    probe, other = folder / f".doctor-{uuid.uuid4()}", folder / f".doctor-{uuid.uuid4()}"
+def check_put_if_absent(feed: Feed, places: Places) -> Check:
+    """Whether of two commits of one version one fails; by hard links in a folder, by conditional PUT in a store."""
+    folder = _existing_folder(open_folder(places.tables, places.storage))
+    if puts_if_absent(folder):
+        return Check("commits", True, f"put-if-absent works in {folder.uri}")
+    lacking = "has no hard links" if isinstance(folder, LocalFolder) else "does not honour If-None-Match"
     fix = _shell("streamscore", "run", feed.name, "--tables", f"/var/tmp/streamscore/{feed.name}")
-    try:
-        probe.touch()
-        os.link(probe, other)
-        os.link(probe, other)
-    except FileExistsError:
-        return Check("commits", True, f"put-if-absent works in {folder}")
-    except OSError as error:
-        return Check(
-            "commits", False, f"no hard links in {folder} ({error.strerror}), wanted a file system with them", fix, BAD
-        )
-    finally:
-        probe.unlink(missing_ok=True)
-        other.unlink(missing_ok=True)
-    return Check("commits", False, f"{folder} replaces a file where it should refuse to", fix, BAD)
+    found = f"{folder.uri} replaces a file where it should refuse to, or {lacking}: commits would be lost"
+    return Check("commits", False, found, fix, BAD)
 
 
-def check_checkpoint(feed: Feed, places: Places) -> Check:
-    """Whether it is this feed's, of this landing folder, and known to these tables."""
-    folder, recover = places.checkpoint, f"streamscore run {feed.name} --recover"
-    try:
-        identity = json.loads((folder / IDENTITY).read_text("utf-8"))
-        app_id, belongs = identity["app_id"], {"feed": identity["feed"], "landing": identity["landing"]}
-    except FileNotFoundError:
-        if _has_rows(places.tables):
-            return Check("checkpoint", False, f"none in {folder}, and the tables have rows", recover, BAD)
-        if (folder / "offsets").exists():
-            return Check("checkpoint", False, f"{folder} has micro-batches and no {IDENTITY}", recover, BAD)
-        return Check("checkpoint", True, f"{folder}, not there yet, run makes it")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Check("checkpoint", False, f"{folder / IDENTITY} is damaged: {error}", recover, BAD)
-    wanted = {"feed": feed.name, "landing": places.landing.as_uri()}
-    for key, value in wanted.items():
-        if belongs[key] != value:
-            fix = _shell("streamscore", "run", feed.name, "--checkpoint", f"{folder}.{feed.name}")
-            return Check("checkpoint", False, f"{folder} belongs to {key} {belongs[key]}, wanted {value}", fix, BAD)
-    if _has_rows(places.tables) and not _knows(places.tables, app_id):
-        return Check("checkpoint", False, f"the tables have rows and do not know {app_id} of {folder}", recover, BAD)
-    return Check("checkpoint", True, f"{folder}, {app_id}")
-
-
-def check_disk(places: Places) -> Check:
-    """Whether there is space where the stream writes."""
-    folders = {_existing(folder) for folder in (places.landing, places.tables, places.checkpoint)}
-    free, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders)
+def check_disk(places: Places, scratch: Path) -> Check:
+    """Whether there is space where the stream writes on this machine."""
+    local = [Path(uri) for uri in places.uris.values() if not is_object_uri(uri)]
+    free, folder = min((shutil.disk_usage(path).free, path) for path in map(_existing, [*local, scratch]))
     found = f"{free / 2**30:,.1f} GiB free in {folder}"
     if free > FREE_BYTES:
         return Check("disk", True, found)
@@ -152,12 +139,8 @@ def check_disk(places: Places) -> Check:
 def check_clock(places: Places) -> Check:
     """Whether files that landed, and commits, are of the past; those of the future are still scored."""
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
-    ahead = (
-        [f.local_path for f in landed_files(LocalFolder(places.landing)) if f.modified > latest]
-        if places.landing.is_dir()
-        else []
-    )
-    log = places.tables / PREDICTIONS / "_delta_log"
+    ahead = [file.path for file in _landed(places.landing) if file.modified > latest]
+    log = Path(places.table(PREDICTIONS), "_delta_log")  # of a table in a store there is none
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
     if not ahead:
         return Check(
@@ -167,17 +150,37 @@ def check_clock(places: Places) -> Check:
     return Check("clock", False, found, "sudo timedatectl set-ntp true")
 
 
+def _landed(landing: Folder) -> list[LandedFile]:
+    try:
+        return list(landed_files(landing))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _existing(path: Path) -> Path:
     """The path, or the nearest folder above it that is there."""
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _write_probe(folder: Path) -> None:
-    probe = folder / f".doctor-{uuid.uuid4()}"
-    try:
-        probe.touch()
-    finally:
-        probe.unlink(missing_ok=True)
+def _existing_folder(folder: Folder) -> Folder:
+    """The same of a folder; in a bucket, each is there."""
+    return LocalFolder(_existing(folder.path)) if isinstance(folder, LocalFolder) else folder
+
+
+def _write_probe(folder: Folder) -> None:
+    probe = f".doctor-{uuid.uuid4()}"
+    folder.write(probe, b"")
+    folder.delete(probe)
+
+
+def _unusable(name: str, uri: str, error: OSError | StorageError) -> Check:
+    said = str(error).partition("\n")[0]
+    if isinstance(error, StorageError):
+        found, _, fix = said.rpartition("; ")
+        return Check(name, False, found, fix, BAD)
+    if is_object_uri(uri):  # of `deltalake`, after boto3 got an answer
+        return Check(name, False, f"{uri}: {said}", "hold storage.* against docs/settings.md, and look again", BAD)
+    return Check(name, False, f"{error.filename or uri}: {error.strerror or said}", _grant(Path(uri)), BAD)
 
 
 def _grant(path: Path) -> str:
@@ -186,17 +189,11 @@ def _grant(path: Path) -> str:
     return _shell("chmod", "u+rwx", folder) if ours else _shell("sudo", "chown", str(os.geteuid()), folder)
 
 
-def _has_rows(tables: Path) -> bool:
-    found = [open_table(tables / name) for name in (PREDICTIONS, QUARANTINE)]
-    return any(table.get_add_actions().num_rows > 0 for table in found if table is not None)
-
-
-def _knows(tables: Path, app_id: str) -> bool:
-    table = open_table(tables / PREDICTIONS)
-    if table is None:
-        return False
-    known = table.metadata().configuration.get(APP_IDS, "").split(",")
-    return app_id in known or table.transaction_version(app_id) is not None
+def _move(places: Places, uri: str, to: str) -> str:
+    if not is_object_uri(uri):
+        return _shell("mv", uri, to)
+    endpoint = ("--endpoint-url", places.storage.endpoint) if places.storage.endpoint else ()
+    return _shell("aws", *endpoint, "s3", "mv", "--recursive", uri, to)
 
 
 def _shell(*words: str | Path) -> str:

@@ -14,6 +14,7 @@ from jobs.streaming.storage.folder import Folder, LocalFolder
 from jobs.streaming.storage.insist import insist
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import open_folder
+from schemas.errors import ConflictError
 from schemas.settings import Storage
 
 # An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02.
@@ -50,7 +51,7 @@ class Finder:
         self.max_files, self._max_bytes = finding.max_files, finding.max_bytes
         self._retry_seconds = finding.storage.retry_seconds
         landing = open_folder(finding.landing, finding.storage)
-        checkpoint = open_folder(finding.checkpoint, finding.storage)
+        self._checkpoint = checkpoint = open_folder(finding.checkpoint, finding.storage)
         self._landing = open_landing(landing, finding.full_look_seconds, finding.list_seconds)
         self._ledger = Ledger(open_journal(checkpoint, LEDGER))
         self._archive = Archive(landing, finding.clean, open_journal(checkpoint, REFUSALS))
@@ -83,10 +84,27 @@ class Finder:
         if not self._restored:
             self._restore(begun)
         if begun.seq > self._ledger.last:
+            self._assert_ours(begun)
             self._ledger.append(begun)  # 1
             self._archive.sweep(begun.files)  # 2
         if self._drained is None:
             self._expect(self._landing.poll(0 if self._waiting else WAIT_SECONDS))  # 3
+
+    def _assert_ours(self, begun: Manifest) -> None:
+        """The offset that Spark wrote down for the last batch must be the one it has in memory.
+
+        Of two drivers on one checkpoint, one may believe that its offset was written when it was the other's: the batch
+        was then made of the other's files, and its own must not be held for seen.
+        """
+        for batch_id in (begun.seq - 1, begun.seq):
+            text = self._checkpoint.read(f"offsets/{batch_id}")
+            written = Manifest.from_log(text) if text else None
+            if written and written.seq == begun.seq and written.digest == begun.digest:
+                return
+        raise ConflictError(
+            f"another driver writes offsets/{begun.seq - 1} of checkpoint {self._checkpoint.uri}; stop one of them, "
+            f"then start over from the tables: streamscore run FEED --recover"
+        )
 
     def _restore(self, begun: Manifest) -> None:
         """What was found before, from the ledger; what lies in the folder now, from a full look."""

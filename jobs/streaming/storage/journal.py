@@ -81,25 +81,23 @@ class BucketJournal:
     def __init__(self, folder: BucketFolder) -> None:
         self._folder = folder
         self._count: int | None = None  # of lines, once they were read
+        self._objects = 0
         self._known: dict[str, list[bytes]] = {}
 
     def lines(self) -> Iterator[bytes]:
         pieces = self._read()
         lines = [line for piece in pieces for line in self._known[piece]]
-        self._count = len(lines)
-        if len(pieces) >= FOLD:
-            self._put_folded(lines)
-            with ThreadPoolExecutor(WORKERS) as deleters:
-                list(deleters.map(self._folder.delete, pieces))
+        self._count, self._objects = len(lines), len(pieces)
         yield from lines
 
     def append(self, *lines: bytes) -> None:
-        if self._count is None:
-            list(self.lines())
+        if self._count is None or self._objects >= FOLD:
+            self._fold()
         name = _name(self._count or 0)
         if not self._folder.create(name, b"\n".join(lines)):
             raise ConflictError(f"{self._folder.uri}/{name} is of another driver; stop one of them")
         self._count = (self._count or 0) + len(lines)
+        self._objects += 1
 
     def cut(self, keep: int) -> None:
         """Forget all lines but the first so many; a crash in between leaves too many, never too few nor a gap.
@@ -117,6 +115,15 @@ class BucketJournal:
             if name != _name(0, len(lines)):
                 self._folder.delete(name)
         self._count, self._known = len(lines), {}
+
+    def _fold(self) -> None:
+        """Make the objects one, where they are many; who reads meanwhile reads again."""
+        lines, pieces = list(self.lines()), list(self._known)
+        if len(pieces) >= FOLD:
+            self._put_folded(lines)
+            with ThreadPoolExecutor(WORKERS) as deleters:
+                list(deleters.map(self._folder.delete, (name for name in pieces if name != _name(0, len(lines)))))
+            self._objects = 1
 
     def _read(self) -> list[str]:
         """The names of the objects that count, in order; their lines are known then."""

@@ -1,6 +1,7 @@
 """A setting's folder: of this machine, or of the object store."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.folder import Folder, LocalFolder
@@ -27,8 +28,8 @@ def open_folder(uri: str, storage: Storage) -> Folder:
 
 
 def as_uri(uri: str) -> str:
-    """A place as the URI that is in manifests: `file:///…` or `s3://…`."""
-    return uri if is_object_uri(uri) else Path(uri).as_uri()
+    """A place as the URI that is in manifests, percent-encoded: `file:///…` or `s3://…`."""
+    return f"s3://{quote(uri.removeprefix('s3://'))}" if is_object_uri(uri) else Path(uri).as_uri()
 
 
 def hadoop_uri(uri: str) -> str:

@@ -134,6 +134,11 @@ class DeltaLog:
         if self._behind:
             self.refresh()
         self._assert_newer(app_id, number)
+        if not self._can_put and isinstance(self.folder, BucketFolder):
+            raise StorageError(
+                f"{self.uri}: this object store does not honour If-None-Match, wanted one that does: commits of two "
+                f"drivers would overwrite each other; use another store, or another release of it"
+            )
         if self._table is None and not self._can_put:
             self._own_puts = False
             self._load()

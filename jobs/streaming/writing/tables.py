@@ -7,6 +7,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 from deltalake.schema import ArrayType, DataType, StructType
 
+from jobs.streaming.storage.places import open_folder
 from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
 from jobs.streaming.writing.log_entry import unusable
 from schemas.errors import ContractError
@@ -92,10 +93,16 @@ class Tables:
         return self._side_table(EVENTS)
 
     def exists(self, table: str) -> bool:
-        """Whether a table is there."""
+        """Whether a table is there: its log begins, or a checkpoint of it does.
+
+        Not by `deltalake`, which stops all threads of Python while a slow object store does not answer.
+        """
+        if table in self._logs:
+            return True
+        log = open_folder(self.uri(table), self.storage).at("_delta_log")
         try:
-            return table in self._logs or DeltaTable.is_deltatable(self.uri(table), self._options)
-        except (DeltaError, OSError) as error:
+            return any(log.read(name) is not None for name in (f"{0:020}.json", "_last_checkpoint"))
+        except OSError as error:
             raise unusable(self.uri(table), "use", error) from error
 
     @property

@@ -1,0 +1,410 @@
+"""status, replay, doctor and sample on a stream that lives in an object store; without Spark."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from rich.console import Console
+from server_store import ObjectStore
+
+from jobs.operations import replay
+from jobs.operations.checks.storage import check_storage
+from jobs.operations.doctor import show
+from jobs.operations.look import Places, landed_files
+from jobs.operations.replay import Replayed, Selection, replay_rows
+from jobs.operations.status import Status, read_status
+from jobs.streaming.landing.manifest import LandedFile, Manifest
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.bucket import BucketFolder
+from jobs.streaming.storage.journal import FOLD, open_journal
+from jobs.streaming.writing.batch import Batch, Counts, Record
+from schemas.errors import SettingsError, StorageError, TryAgainError
+from schemas.feed import load_feed
+from schemas.object_store import delta_options
+from schemas.settings import Settings, Storage
+from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
+from training.sample import sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Bucket
+
+pytestmark = pytest.mark.system
+
+FEED = load_feed("wine_quality")
+PREDICTIONS_SCHEMA = predictions_schema(FEED, pa.float64())
+BAD_TYPE, MISSING_COLUMN = Selection(("bad_type",)), Selection(("missing_column",))
+
+
+class Stream:
+    """A stream's prefixes, written by hand."""
+
+    def __init__(self, bucket: "Bucket", storage: Storage) -> None:
+        self.client, self.bucket, self.storage = bucket.store.client, bucket.name, storage
+        self.settings = Settings(
+            landing=f"{bucket.uri}/in",
+            tables={"path": f"{bucket.uri}/tables"},
+            checkpoint=f"{bucket.uri}/checkpoint",
+            storage=storage.model_dump(),
+        )
+        self.places = Places.of(FEED, self.settings)
+        assert isinstance(self.places.checkpoint, BucketFolder)
+        self.checkpoint = self.places.checkpoint
+
+    def status(self) -> Status:
+        return read_status(FEED, self.settings)
+
+    def replay(self, selection: Selection = BAD_TYPE) -> Replayed:
+        return replay_rows(FEED, self.settings, selection)
+
+    def land(self, name: str, content: bytes = b"a\n1\n") -> LandedFile:
+        self.client.upload_fileobj(io.BytesIO(content), self.bucket, f"in/{name}")
+        return next(file for file in landed_files(self.places.landing) if file.key == f"in/{name}")
+
+    def ledger(self, *files: LandedFile) -> None:
+        open_journal(self.checkpoint, "ledger").append(json.dumps(Manifest(1, files).to_offset()).encode())
+
+    def predict(self, batch_id: int, *files: LandedFile, rejects: int = 0) -> None:
+        batch = Batch("app", batch_id, Manifest(batch_id + 1, files), "wine_quality", "1", "run")
+        record = Record.of(batch, {file.path: Counts(3, rejects) for file in files})
+        row = dict.fromkeys(PREDICTIONS_SCHEMA.names) | {"batch_id": batch_id}
+        properties = CommitProperties(
+            {"userMetadata": record.to_json()}, app_transactions=[Transaction("app", batch_id)]
+        )
+        self.write("predictions", PREDICTIONS_SCHEMA, [row] * 3, commit_properties=properties)
+
+    def quarantine(self, *rows: dict[str, Any]) -> None:
+        base = {"source_file": "a.csv", "source_line": 2, "rows": 1, "header": "a,b", "raw": "x,1"}
+        base |= {"reason": "bad_type", "app_id": "app", "batch_id": 0}
+        self.write(
+            "quarantine", QUARANTINE_SCHEMA, [dict.fromkeys(QUARANTINE_SCHEMA.names) | base | row for row in rows]
+        )
+
+    def refuse(self, name: str, content: bytes = b"c\n1\n", **row: Any) -> LandedFile:
+        """An object that was refused as a whole."""
+        file = self.land(name, content)
+        self.ledger(file)
+        whole = {"source_file": name, "source_line": None, "raw": None, "reason": "missing_column"}
+        self.quarantine(whole | row)
+        return file
+
+    def write(self, table: str, schema: pa.Schema, rows: list[dict[str, Any]], **more: Any) -> None:
+        uri, options = self.places.table(table), delta_options(self.storage)
+        made = pa.Table.from_pylist(rows, schema=schema)
+        write_deltalake(uri, made, mode="append", storage_options=options, **more)
+
+    def marks(self) -> dict[tuple[str, int | None], str | None]:
+        table = DeltaTable(self.places.table("quarantine"), storage_options=delta_options(self.storage))
+        return {
+            (row["source_file"], row["source_line"]): row["replayed_as"] for row in table.to_pyarrow_table().to_pylist()
+        }
+
+    def move(self, name: str, to: str) -> None:
+        assert isinstance(self.places.landing, BucketFolder)
+        self.places.landing.move(f"{name}", f"in/{to}")
+
+    def content(self, name: str) -> bytes:
+        found = self.places.landing.read(name)
+        assert found is not None
+        return found
+
+    def names(self) -> set[str]:
+        assert isinstance(self.places.landing, BucketFolder)
+        return set(self.places.landing.all_names())
+
+    def doctor(self, tmp_path: "Path", storage: Storage | None = None) -> dict[str, Any]:
+        settings = self.settings.model_copy(update={"storage": storage or self.storage})
+        return {check.name: check for check in check_storage(FEED, Places.of(FEED, settings), tmp_path)}
+
+
+@pytest.fixture
+def stream(bucket: "Bucket", storage: Storage) -> Stream:
+    return Stream(bucket, storage)
+
+
+@pytest.mark.both_stores
+def test_status_counts_what_is_in_the_bucket(stream: Stream) -> None:
+    assert stream.status().files_waiting == 0
+    done, newest = stream.land("done é.csv"), stream.land("sub/newest.csv.gz")
+    for other in (".hidden.csv", "_archive/old.csv", "notes.txt"):
+        stream.client.put_object(Bucket=stream.bucket, Key=f"in/{other}", Body=b"a\n")
+    stream.land("waits.csv")
+    stream.ledger(done)
+    stream.predict(0, done)
+    stream.predict(1, newest, rejects=2)
+    stream.quarantine({}, {"replayed_as": "replay-1.csv", "source_line": 3})
+    status = stream.status()
+    assert (status.files_waiting, status.rows, status.rejects, status.last_batch_id) == (1, 6, 2, 1)
+    assert (status.rejects_by_reason, status.rejects_replayed) == ({"bad_type": 2}, 1)
+
+
+def test_looking_at_a_ledger_leaves_it_to_its_stream_to_fold_it(stream: Stream) -> None:
+    file = stream.land("a.csv")
+    for number in range(FOLD):
+        stream.checkpoint.write(f"ledger/{number:020}", json.dumps(Manifest(number, (file,)).to_offset()).encode())
+    assert stream.status().files_waiting == 0
+    assert len(stream.checkpoint.names("ledger")) == FOLD
+
+
+@pytest.mark.both_stores
+def test_rows_are_landed_once_and_marked(stream: Stream) -> None:
+    stream.predict(0)
+    stream.quarantine({"source_line": 7, "raw": 'é,"1\r\n2"'}, {"source_line": 3}, {"source_line": 9, "batch_id": 1})
+    done = stream.replay()
+    assert done.rows == 2 and "1 rows of a micro-batch that is not done" in done.message
+    assert stream.content(done.files[0]) == 'a,b\nx,1\né,"1\r\n2"\n'.encode()
+    assert stream.marks() == {("a.csv", 3): done.files[0], ("a.csv", 7): done.files[0], ("a.csv", 9): None}
+    assert stream.replay().files == ()
+    assert stream.names() == {done.files[0], f"{replay.LOCK}/{lease.NAME}"}
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("folder", ["", "_archive/", "_refused/"])
+def test_a_refused_object_is_landed_again_from_where_it_is(stream: Stream, folder: str) -> None:
+    stream.predict(0)
+    content = b"c\n" + b"1234567\n" * 2**21  # 16 MiB: in several parts
+    stream.refuse("sub/ä 1.csv", content)
+    if folder:
+        stream.move("sub/ä 1.csv", f"{folder}sub/ä 1.csv")
+    done = stream.replay(MISSING_COLUMN)
+    assert done.files and stream.content(done.files[0]) == content, done.message
+    assert stream.marks() == {("sub/ä 1.csv", None): done.files[0]}
+    assert stream.replay(MISSING_COLUMN).files == ()
+
+
+def test_an_object_that_is_gone_or_other_is_named_and_not_landed(stream: Stream) -> None:
+    stream.predict(0)
+    stream.refuse("gone.csv")
+    stream.places.landing.delete("gone.csv")
+    stream.refuse("other.csv", b"c\n1\n")
+    stream.land("other.csv", b"c\n2\n")  # of the same size
+    stream.refuse("changed.csv", b"c\n1\n", reason="file_changed")
+    done = stream.replay(Selection(("missing_column", "file_changed")))
+    assert done.files == ()
+    assert "gone.csv (missing_column): the file is gone" in done.message
+    assert "other.csv (missing_column): the file has changed since" in done.message
+    assert "changed.csv (file_changed): only the content that was scored is left" in done.message
+    stream.land("changed.csv", b"c\n2\n")
+    done = stream.replay(Selection(("file_changed",)))
+    assert stream.content(done.files[0]) == b"c\n2\n"
+
+
+@pytest.mark.parametrize("processed", ["waits", "archived", "in the ledger", "in the offset log"])
+def test_a_crash_before_the_marks_lands_nothing_twice(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, processed: str
+) -> None:
+    stream.predict(0)
+    stream.quarantine({}, {"source_line": 3})
+    crash_in(stream, monkeypatch, "mark")
+    (file,) = landed_files(stream.places.landing)
+    name = file.key.rpartition("/")[2]
+    if processed == "archived":
+        stream.move(name, f"_archive/{name}")
+    elif processed != "waits":
+        stream.places.landing.delete(name)
+        if processed == "in the ledger":
+            stream.ledger(file)
+        else:
+            offset = json.dumps(Manifest(2, (file,)).to_offset())
+            stream.checkpoint.write("offsets/3", f"v1\n{{}}\n{offset}".encode())
+    stream.quarantine({"source_line": 4})  # the stream goes on
+    done = stream.replay()
+    assert done.rows == 1
+    assert stream.marks() == {("a.csv", 2): name, ("a.csv", 3): name, ("a.csv", 4): done.files[0]}
+
+
+def test_a_crash_before_the_first_object_lands_everything_later(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.predict(0)
+    stream.quarantine({})
+    crash_in(stream, monkeypatch, "landed_before")
+    assert list(landed_files(stream.places.landing)) == [] and replay.PENDING in stream.names()
+    assert stream.replay().rows == 1
+    assert replay.PENDING not in stream.names()
+
+
+def test_two_replays_at_once_are_refused(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.3)
+    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
+    stream.predict(0)
+    stream.quarantine({})
+    other = lease.take(stream.places.landing.at(replay.LOCK), FEED.name, lambda _: None)
+    with pytest.raises(TryAgainError, match="another replay is at work in s3://"):
+        stream.replay()
+    assert list(landed_files(stream.places.landing)) == []
+    other.release()
+    assert stream.replay().rows == 1
+
+
+def test_a_replay_that_lost_its_lease_lands_nothing(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream.predict(0)
+    stream.quarantine({})
+    take = lease.take
+
+    def take_and_lose(folder: Any, feed: str, lost: Any) -> lease.Lease:
+        lost("process 1 on another machine")
+        return take(folder, feed, lost)
+
+    monkeypatch.setattr(lease, "take", take_and_lose)
+    with pytest.raises(TryAgainError):
+        stream.replay()
+    assert list(landed_files(stream.places.landing)) == []
+
+
+def crash_in(stream: Stream, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(replay, function, crash)
+        stream.replay()
+
+
+# --- sample
+
+
+@pytest.mark.both_stores
+def test_a_sample_is_put_into_the_bucket_and_never_over_other_content(
+    bucket: "Bucket", storage: Storage, tmp_path: "Path"
+) -> None:
+    local = sample(FEED, 100, 3, tmp_path, bad=0.1)
+    put = sample(FEED, 100, 3, f"{bucket.uri}/in", bad=0.1, storage=storage)
+    folder = BucketFolder(f"{bucket.uri}/in", storage)
+    assert [folder.read(name) for name in put.names] == [path.read_bytes() for path in local.paths]
+    etags = [folder.etag(name) for name in put.names]
+    assert sample(FEED, 100, 3, f"{bucket.uri}/in", bad=0.1, storage=storage) == put
+    with pytest.raises(StorageError, match="is there with other content; give another --seed or --out"):
+        sample(FEED, 101, 3, f"{bucket.uri}/in", storage=storage)
+    assert [folder.etag(name) for name in put.names] == etags
+
+
+def test_a_sample_for_a_bucket_without_a_name_is_refused(storage: Storage) -> None:
+    with pytest.raises(SettingsError, match="wanted a folder or s3://BUCKET/PREFIX"):
+        sample(FEED, 1, 1, "s3:///in", storage=storage)
+
+
+# --- doctor
+
+
+def identify(stream: Stream, **other: str) -> None:
+    identity = {"app_id": "app", "feed": FEED.name, "landing": stream.places.landing.uri}
+    stream.checkpoint.write("streamscore.json", json.dumps(identity | other).encode())
+
+
+@pytest.mark.both_stores
+def test_what_is_not_there_yet_is_fine_and_nothing_is_left_behind(stream: Stream, tmp_path: "Path") -> None:
+    checks = stream.doctor(tmp_path)
+    assert list(checks) == "store landing tables commits checkpoint disk clock".split()
+    assert [check for check in checks.values() if not check.ok] == []
+    stream.predict(0, stream.land("a.csv"))
+    identify(stream)
+    before = BucketFolder(f"s3://{stream.bucket}", stream.storage).all_names()
+    assert [check for check in stream.doctor(tmp_path).values() if not check.ok] == []
+    assert BucketFolder(f"s3://{stream.bucket}", stream.storage).all_names() == before
+
+
+def test_a_checkpoint_that_does_not_belong_is_a_failure(stream: Stream, tmp_path: "Path") -> None:
+    identify(stream, landing="s3://elsewhere/in")
+    check = stream.doctor(tmp_path)["checkpoint"]
+    assert check.exit_code == 5 and "belongs to landing s3://elsewhere/in" in check.found
+    stream.predict(0)
+    identify(stream, app_id="other")
+    assert stream.doctor(tmp_path)["checkpoint"].fix == "streamscore run wine_quality --recover"
+
+
+def test_a_checkpoint_that_lost_objects_is_a_failure(stream: Stream, tmp_path: "Path") -> None:
+    stream.predict(0)
+    identify(stream)
+    stream.checkpoint.write("offsets/0", b"v1\n{}\n" + json.dumps(Manifest(1).to_offset()).encode())
+    assert "metadata is missing" in stream.doctor(tmp_path)["checkpoint"].found
+    stream.checkpoint.write("metadata", b"{}")
+    stream.checkpoint.write("commits/1", b"v1\n{}")
+    assert "the newest of offsets/ is 0, the newest of commits/ is 1" in stream.doctor(tmp_path)["checkpoint"].found
+
+
+def test_who_streams_is_shown(stream: Stream, tmp_path: "Path") -> None:
+    identify(stream)
+    held = lease.take(stream.checkpoint, FEED.name, lambda _: None)
+    assert ", in use by process " in stream.doctor(tmp_path)["checkpoint"].found
+    held.release()
+    assert "process" not in stream.doctor(tmp_path)["checkpoint"].found
+    stream.checkpoint.write(lease.NAME, json.dumps({"holder": "process 7 on b", "token": "", "renewed": 0}).encode())
+    assert ", left without release by process 7 on b" in stream.doctor(tmp_path)["checkpoint"].found
+
+
+def test_a_missing_bucket_is_told_once(stream: Stream, tmp_path: "Path") -> None:
+    stream.settings = stream.settings.model_copy(update={"landing": "s3://no-such-bucket/in"})
+    checks = stream.doctor(tmp_path)
+    assert list(checks) == ["store", "disk"]
+    assert checks["store"].found.startswith("--landing s3://no-such-bucket/in: object store http://127.0.0.1:")
+    assert checks["store"].fix.startswith("make it, or name another")
+
+
+# A process of its own: `deltalake` holds the interpreter while it waits for an answer.
+REPLACING_STORE = """
+import http.client, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import boto3
+
+port = int(sys.argv[1])
+client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1")
+
+class Proxy(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("If-None-Match"):  # it is signed, so that it cannot be left out
+            bucket, _, key = self.path.split("?")[0].lstrip("/").partition("/")
+            client.delete_object(Bucket=bucket, Key=key)
+        store = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        store.request(self.command, self.path, body, dict(self.headers))
+        answer = store.getresponse()
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        store.close()
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = forward
+
+    def log_message(self, *_): pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def replacing_store(object_store: ObjectStore) -> Iterator[str]:
+    """The endpoint of a store that does not know If-None-Match: who puts an object replaces the one that is there."""
+    command = [sys.executable, "-c", REPLACING_STORE, str(object_store.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        assert proxy.stdout is not None
+        yield f"http://127.0.0.1:{int(proxy.stdout.readline())}"
+        proxy.kill()
+
+
+def test_a_store_that_ignores_put_if_absent_is_a_failure(
+    stream: Stream, tmp_path: "Path", replacing_store: str
+) -> None:
+    checks = stream.doctor(tmp_path, stream.storage.model_copy(update={"endpoint": replacing_store}))
+    assert [name for name, check in checks.items() if not check.ok] == ["commits"]
+    assert "does not honour If-None-Match" in checks["commits"].found
+    assert show(list(checks.values()), Console(file=io.StringIO())) == 5
