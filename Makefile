@@ -30,7 +30,7 @@ lint: setup ## ruff and mypy
 check: lint ## what CI asks before the tests
 
 bench: setup ## measure against the contestants
-	@.venv/bin/python -m benchmarks
+	@PYTHONPATH=tests .venv/bin/python -m benchmarks
 
 faults: setup ## kill the stream KILLS times (default 200) and compare with the batch oracle
 	@.venv/bin/python -m pytest tests/faults -m "faults or faults_long" --kills $(KILLS)
