@@ -98,7 +98,7 @@ def table(contestants: list[Contestant]) -> str:
     lines = [
         f"{machine()}; {ROWS}-row files, one a micro-batch",
         "",
-        "| | rename or PUT → visible commit p50 | p90 | p99 | files | against streamscore | command → first prediction |",
+        "| | rename or PUT → visible commit p50 | p90 | p99 | files | against ours | command → first prediction |",
         "|---|---|---|---|---|---|---|",
     ]
     for c in contestants:

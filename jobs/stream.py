@@ -186,7 +186,10 @@ class Run:
         )
         location = hadoop_uri(checkpoint.folder.uri)
         writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", location)
-        return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
+        try:
+            return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
+        except Exception as error:  # whatever Java throws
+            raise _ended(error) from error
 
     def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
         streaming = self.settings.streaming
@@ -198,6 +201,7 @@ class Run:
             "clean": streaming.clean,
             "fullLookSeconds": streaming.full_look_seconds,
             "listSeconds": streaming.list_seconds,
+            "retrySeconds": self.settings.storage.retry_seconds,
             "storage": self.settings.storage.model_dump_json(),
         }
         if self.settings.testing.fail_points and (spec := os.environ.get("STREAMSCORE_FAIL_AT")):
@@ -306,4 +310,6 @@ def _ended(error: Exception) -> StreamscoreError:
     for kind in (RecoveryError, ConflictError, StorageError):
         if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
             return kind(found[1])
+    if "concurrently using" in said:
+        return ConflictError("another driver writes this checkpoint, as Spark says; stop one of them, then start again")
     return StorageError(f"Spark ended the query: {said.splitlines()[0]}; the whole story: --debug")

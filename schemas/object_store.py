@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from schemas.errors import SettingsError, StorageError
-from schemas.settings import Storage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # settings take 0.4 s to import, and each Python worker of Spark imports this
     from pyarrow.fs import S3FileSystem
+
+    from schemas.settings import Storage
 
 SCHEME = "s3://"
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 20, 3  # of one request; what lasts longer is a batch's to try again
@@ -62,7 +63,7 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 @functools.cache
-def client_of(storage: Storage, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Any:
+def client_of(storage: "Storage", read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Any:
     """boto3's client, one a process; for many threads.
 
     Raises:
@@ -105,7 +106,7 @@ def _refuse_other_region(parsed_response: dict[str, Any] | None, event_name: str
         raise ClientError(parsed_response, event_name.rpartition(".")[2])
 
 
-def delta_options(storage: Storage) -> dict[str, str]:
+def delta_options(storage: "Storage") -> dict[str, str]:
     """`storage_options` of delta-rs; its authorities it takes from nothing but a variable, which is set for it."""
     if storage.ca_bundle:
         os.environ["SSL_CERT_FILE"] = storage.ca_bundle
@@ -117,7 +118,7 @@ def delta_options(storage: Storage) -> dict[str, str]:
     return options
 
 
-def arrow_file_system(storage: Storage) -> "S3FileSystem":
+def arrow_file_system(storage: "Storage") -> "S3FileSystem":
     """Arrow's file system; paths begin with the bucket."""
     from pyarrow.fs import S3FileSystem
 
@@ -133,7 +134,7 @@ def arrow_file_system(storage: Storage) -> "S3FileSystem":
     )
 
 
-def mlflow_environment(storage: Storage) -> dict[str, str]:
+def mlflow_environment(storage: "Storage") -> dict[str, str]:
     """The variables by which MLflow and Arrow below it reach artifacts in the store."""
     variables = {"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path"} if storage.path_style else {}
     if storage.endpoint:
@@ -145,7 +146,7 @@ def mlflow_environment(storage: Storage) -> dict[str, str]:
     return variables
 
 
-def hadoop_conf(storage: Storage) -> dict[str, str]:
+def hadoop_conf(storage: "Storage") -> dict[str, str]:
     """Spark's settings for S3A, where Spark itself touches the store."""
     prefix = "spark.hadoop.fs.s3a"
     conf = {
@@ -162,7 +163,7 @@ def hadoop_conf(storage: Storage) -> dict[str, str]:
 
 @contextmanager
 def reaching(
-    storage: Storage, what: str, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS
+    storage: "Storage", what: str, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS
 ) -> Iterator[Any]:
     """boto3's client; what it raises becomes a `StorageError` in one line that names the setting.
 
@@ -177,7 +178,7 @@ def reaching(
         raise store_error(storage, what, error) from error
 
 
-def assert_reachable(storage: Storage, uri: str, what: str) -> None:
+def assert_reachable(storage: "Storage", uri: str, what: str) -> None:
     """Ask the store for the bucket of a URI, once: a wrong setting is told in seconds.
 
     Args:
@@ -198,12 +199,12 @@ def code_of(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def store_error(storage: Storage, what: str, error: Exception) -> StorageError:
+def store_error(storage: "Storage", what: str, error: Exception) -> StorageError:
     """What went wrong, where, and the setting that mends it; never a credential."""
     return StorageError(f"{what}: object store {storage.endpoint or 'AWS S3'}: {_said(storage, error)}")
 
 
-def _said(storage: Storage, error: Exception) -> str:
+def _said(storage: "Storage", error: Exception) -> str:
     from botocore import exceptions as of_boto
 
     code = code_of(error)
@@ -226,7 +227,7 @@ def _said(storage: Storage, error: Exception) -> str:
     return f"no answer ({type(error).__name__}); start it, or set {_ENDPOINT} right{hosted}"
 
 
-def _said_of_tls(storage: Storage, said: str) -> str:
+def _said_of_tls(storage: "Storage", said: str) -> str:
     bundle = "storage.ca_bundle (STREAMSCORE_STORAGE__CA_BUNDLE)"
     if "WRONG_VERSION_NUMBER" in said or "record layer" in said:
         return f"it does not speak TLS; set {_ENDPOINT} to http://"
@@ -238,7 +239,7 @@ def _said_of_tls(storage: Storage, said: str) -> str:
     return f"no TLS with it; set {bundle} to a PEM file of authorities, or {_ENDPOINT} to http:// if it speaks no TLS"
 
 
-def _region(storage: Storage) -> str | None:
+def _region(storage: "Storage") -> str | None:
     if storage.region or not storage.endpoint:
         return storage.region or None
     known = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

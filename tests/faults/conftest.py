@@ -3,39 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import Bucket
-from oracle import Oracle, Stream, Tally
+from fault_report import Report
+from oracle import Oracle, Stream
 
 from schemas.feed import Feed
 from schemas.settings import Storage
 
-REPORT = pytest.StashKey["Report"]()
-
-
-@dataclass
-class Report:
-    """Per kind of fault: what is wrong afterwards, and how long after the fault's end everything was in."""
-
-    tallies: dict[str, list[Tally]] = field(default_factory=dict)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, fault: str, tally: Tally, seconds: float) -> None:
-        self.tallies.setdefault(fault, []).append(tally)
-        self.seconds.setdefault(fault, []).append(seconds)
-        assert tally == Tally(0, 0), fault
-
-    def lines(self) -> Iterator[str]:
-        yield "| fault | times | rows lost | rows duplicated | recovery p50 | p99 |"
-        yield "|---|---|---|---|---|---|"
-        for fault, tallies in self.tallies.items():
-            p50, p99 = np.percentile(self.seconds[fault], [50, 99])
-            lost, doubled = sum(t.lost for t in tallies), sum(t.duplicated for t in tallies)
-            yield f"| {fault} | {len(tallies)} | {lost} | {doubled} | {p50:.1f} s | {p99:.1f} s |"
+REPORT = pytest.StashKey[Report]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,9 +28,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
-def recovers(request: pytest.FixtureRequest, oracle: Oracle) -> Callable[..., None]:
+def report(request: pytest.FixtureRequest) -> Report:
+    """The table that is printed at the end of the run."""
+    return request.config.stash[REPORT]
+
+
+@pytest.fixture
+def recovers(report: Report, oracle: Oracle) -> Callable[..., None]:
     """Wait until every landed row is in, measured from the call, and note what the fault did."""
-    report = request.config.stash[REPORT]
 
     def wait(fault: str, stream: Stream, seconds: float = 120.0) -> None:
         begun = time.monotonic()

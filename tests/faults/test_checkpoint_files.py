@@ -45,8 +45,8 @@ def everything(stream: Stream) -> None:
     shutil.rmtree(stream.checkpoint)
 
 
-SHORT = [newest_offset, source_log, everything]
-LONG = [newest_commit, offset_of_the_newest_commit, half_of_the_source_log, metadata, identity]
+SHORT = [newest_offset, source_log]
+LONG = [everything, newest_commit, offset_of_the_newest_commit, half_of_the_source_log, metadata, identity]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,11 @@ def test_a_checkpoint_that_lost_files_costs_no_row(
     stream.run(max_files=1)
     lose(stream)
     stream.land(files=2, rows=20, seed=1)
-    stream.start(trigger="available-now")
-    if stream.wait() != 0:
-        assert stream.process is not None and stream.process.returncode in (5, 75)
+    stream.start(max_files=1)
+    if lose is not newest_commit:  # there the tables say that the micro-batch is in
+        assert stream.wait() in (5, 75)
         assert "--recover" in stream.log()
         stream.start("--recover")
-    else:
-        assert lose is newest_commit  # the tables say that the micro-batch is in
-        stream.start()
     recovers(f"checkpoint: {lose.__name__.replace('_', ' ')} lost", stream)
     stream.kill()
     oracle.assert_exactly_once(stream)

@@ -83,7 +83,8 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize("place", ["checkpoint", pytest.param("tables", marks=pytest.mark.faults_long)])
+@pytest.mark.faults_long
+@pytest.mark.parametrize("place", ["checkpoint", "tables"])
 def test_a_full_disk_is_waited_out(
     stream: Stream, small_disk: Path, oracle: Oracle, recovers: Callable[..., None], place: str
 ) -> None:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from oracle import Oracle, Stream
+from fault_report import Report
+from oracle import Oracle, Stream, Tally
 
 pytestmark = pytest.mark.faults
 
@@ -18,15 +19,17 @@ SIDES = ["before", "after"]
 
 
 ALL = list(itertools.product(POINTS, SIDES))
+# a start is 9 s of processor time and 14 s of waiting: one side of each point, and both of what decides
+SHORT = [(point, SIDES[number % 2]) for number, point in enumerate(POINTS)] + [("predictions", "after")]
 WRITING = [("parts", "before"), ("parts", "after"), ("predictions", "before")]
 
 
 @pytest.mark.parametrize(
-    ("writer", "on_executors"),
+    ("writer", "in_driver", "on_executors"),
     [
-        pytest.param("delta-rs", WRITING, id="short"),
-        pytest.param("delta-rs", ALL, id="delta-rs", marks=pytest.mark.faults_long),
-        pytest.param("delta-spark", ALL, id="delta-spark", marks=pytest.mark.faults_long),
+        pytest.param("delta-rs", SHORT, WRITING, id="short"),
+        pytest.param("delta-rs", ALL, ALL, id="delta-rs", marks=pytest.mark.faults_long),
+        pytest.param("delta-spark", ALL, ALL, id="delta-spark", marks=pytest.mark.faults_long),
     ],
 )
 def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
@@ -35,9 +38,10 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
     oracle: Oracle,
     promote: Callable[[str], None],
     writer: str,
+    in_driver: list[tuple[str, str]],
     on_executors: list[tuple[str, str]],
 ) -> None:
-    """Both modes at once: a start is 9 s of processor time and 14 s of waiting."""
+    """Both modes at once."""
     other = Stream(tmp_path / "other", stream.feed, stream.registry_uri)
     other.landing.mkdir(parents=True)
     stream.mode, stream.clean = "driver", "archive"
@@ -58,10 +62,11 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
             place.kill()
 
     with ThreadPoolExecutor(2) as both:
-        for done in [both.submit(kill_at, stream, ALL), both.submit(kill_at, other, on_executors)]:
+        for done in [both.submit(kill_at, stream, in_driver), both.submit(kill_at, other, on_executors)]:
             done.result()
     for place in (stream, other):
         oracle.assert_exactly_once(place)
+        assert oracle.tally(place) == Tally(0, 0)
     assert set(stream.table("predictions").model_version) == {"1", "2", "3"}
 
 
@@ -73,17 +78,7 @@ def kill_once(stream: Stream, point: str, side: str) -> None:
     assert stream.wait() == -9, f"{where} was not reached:\n{stream.log()[-2000:]}"
 
 
-def test_batches_whose_commit_log_is_gone_are_not_scored_again(stream: Stream, oracle: Oracle) -> None:
-    stream.land(files=6, rows=20, seed=1)
-    stream.run()
-    for batch in (1, 2):
-        (stream.checkpoint / "commits" / str(batch)).unlink()
-        (stream.checkpoint / "commits" / f".{batch}.crc").unlink(missing_ok=True)
-    stream.land(files=2, rows=20, seed=2)
-    stream.run()
-    oracle.assert_exactly_once(stream)
-
-
+@pytest.mark.faults_long
 def test_a_lost_checkpoint_is_refused_and_recovered_from_the_tables(stream: Stream, oracle: Oracle) -> None:
     stream.land(files=6, rows=20, seed=1)
     stream.start(fail_at="predictions:before:2")  # a crash between the two commits
@@ -97,19 +92,54 @@ def test_a_lost_checkpoint_is_refused_and_recovered_from_the_tables(stream: Stre
     oracle.assert_exactly_once(stream)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(None, marks=pytest.mark.faults_long)])
+@pytest.mark.faults_long
+@pytest.mark.system
 def test_random_kills_lose_and_double_nothing(
-    stream: Stream, oracle: Oracle, promote: Callable[[str], None], request: pytest.FixtureRequest, kills: int | None
+    stream: Stream,
+    in_bucket: Callable[..., Stream],
+    oracle: Oracle,
+    report: Report,
+    promote: Callable[[str], None],
+    request: pytest.FixtureRequest,
 ) -> None:
-    chance = random.Random(0)
-    for number in range(kills or request.config.getoption("--kills")):
-        stream.land(files=10, rows=20, seed=number)
-        stream.clean = ("off", "archive", "delete")[number % 3]
-        batches = len(list((stream.checkpoint / "commits").glob("[0-9]*")))
-        stream.start(max_files=1)
-        stream.until(lambda before=batches: len(list((stream.checkpoint / "commits").glob("[0-9]*"))) > before)
-        promote(str(chance.randint(1, 3)))
-        time.sleep(chance.random() * 0.3)
-        stream.kill()
-    stream.run()
-    oracle.assert_exactly_once(stream)
+    """Three streams at once: most of a start is waiting."""
+    kills = request.config.getoption("--kills")
+    promote("1")
+    streams = {
+        "kill -9 at random, folders": stream,
+        "kill -9 at random, landing and tables in a bucket": in_bucket(stream.registry_uri, name="tables"),
+        "kill -9 at random, checkpoint in the bucket too": in_bucket(stream.registry_uri, "checkpoint", name="all"),
+    }
+    one_at_a_time = threading.Lock()
+
+    def kill_again_and_again(fault: str, place: Stream, chance: random.Random) -> None:
+        seconds = []
+        for number in range(-(-kills // len(streams))):
+            with one_at_a_time:
+                place.land(files=10, rows=20, seed=number)
+                promote(str(chance.randint(1, 3)))
+            place.clean = ("off", "archive", "delete")[number % 3]
+            commits, begun = place.newest("commits"), time.monotonic()
+            place.start(max_files=1)
+            place.until(lambda before=commits: place.newest("commits") > before)
+            seconds.append(time.monotonic() - begun)
+            time.sleep(chance.random() * 0.5)
+            place.kill()
+        place.run()
+        for one in seconds[:-1]:
+            report.add(fault, Tally(0, 0), one)
+        report.add(fault, oracle.tally(place), seconds[-1])
+
+    with ThreadPoolExecutor(len(streams)) as all_at_once:
+        chains = [
+            all_at_once.submit(kill_again_and_again, fault, place, random.Random(number))
+            for number, (fault, place) in enumerate(streams.items())
+        ]
+        try:
+            for chain in chains:
+                chain.result()
+        finally:
+            for place in streams.values():
+                place.kill()
+    for place in streams.values():
+        oracle.assert_exactly_once(place)

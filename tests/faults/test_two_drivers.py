@@ -29,6 +29,7 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
     stream.environment["STREAMSCORE_STREAMING__LEASE"] = "false"
     other = replace(stream, root=tmp_path / "other", landed=stream.landed, places={n: stream.place(n) for n in PLACES})
     other.root.mkdir()
+    stream.run()
     stream.land(files=3, rows=20, seed=0)
     gate = tmp_path / "gate"
     try:

@@ -1,6 +1,7 @@
 """From one manifest to the next: new, settled files, oldest first, each exactly once."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.landing.archive import REFUSALS, Archive
@@ -15,11 +16,12 @@ from jobs.streaming.storage.insist import insist
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import open_folder
 from schemas.errors import ConflictError
-from schemas.settings import Storage
+
+if TYPE_CHECKING:
+    from schemas.settings import Storage
 
 # An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02.
 WAIT_SECONDS = 0.1
-NO_STORE = Storage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Finding:
         clean: `off`, `archive` or `delete`.
         full_look_seconds: between two listings of all files.
         list_seconds: between two LIST requests to an object store.
+        retry_seconds: for which storage that fails is tried again.
+        storage: how the object store is reached, where one of the two is in it.
     """
 
     landing: str
@@ -41,7 +45,8 @@ class Finding:
     clean: str
     full_look_seconds: float = 60.0
     list_seconds: float = 0.05
-    storage: Storage = NO_STORE
+    retry_seconds: float = 300.0
+    storage: "Storage | None" = None
 
 
 class Finder:
@@ -49,7 +54,7 @@ class Finder:
 
     def __init__(self, finding: Finding) -> None:
         self.max_files, self._max_bytes = finding.max_files, finding.max_bytes
-        self._retry_seconds = finding.storage.retry_seconds
+        self._retry_seconds = finding.retry_seconds
         landing = open_folder(finding.landing, finding.storage)
         self._checkpoint = checkpoint = open_folder(finding.checkpoint, finding.storage)
         self._landing = open_landing(landing, finding.full_look_seconds, finding.list_seconds)

@@ -6,7 +6,7 @@ replayed after any crash. The source carries manifests, never rows.
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
@@ -15,7 +15,10 @@ from pyspark.sql.types import StructType
 from jobs.streaming.failpoints import arm
 from jobs.streaming.landing.find import Finder, Finding
 from jobs.streaming.landing.manifest import LandedFile, Manifest, by_bytes
-from schemas.settings import Storage
+from schemas.object_store import is_object_uri
+
+if TYPE_CHECKING:
+    from schemas.settings import Storage
 
 PARTITION_BYTES = 16 * 2**20
 
@@ -24,7 +27,8 @@ class LandingSource(DataSource):
     """Rows: one a landed file, the fields of `LandedFile`.
 
     Options: `path` (landing folder), `checkpoint` (folder of the ledger), `maxFiles`, `maxBytes`, `clean`,
-    `fullLookSeconds`, `listSeconds`, `storage` (the settings' block as JSON); for tests `failAt`, `driverPid`.
+    `fullLookSeconds`, `listSeconds`, `retrySeconds`, `storage` (the settings' block as JSON); for tests `failAt`,
+    `driverPid`.
     """
 
     @classmethod
@@ -57,6 +61,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         options = self._options
         if options.get("failat"):
             arm(options["failat"], int(options["driverpid"]))
+        in_store = is_object_uri(options["path"]) or is_object_uri(options["checkpoint"])
         return Finder(
             Finding(
                 landing=options["path"],
@@ -66,7 +71,8 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 clean=options["clean"],
                 full_look_seconds=float(options["fulllookseconds"]),
                 list_seconds=float(options["listseconds"]),
-                storage=Storage.model_validate_json(options["storage"]),
+                retry_seconds=float(options["retryseconds"]),
+                storage=_storage(options["storage"]) if in_store else None,
             )
         )
 
@@ -103,3 +109,9 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Stop watching the folder."""
         if "_finder" in self.__dict__:
             self._finder.close()
+
+
+def _storage(text: str) -> "Storage":
+    from schemas.settings import Storage
+
+    return Storage.model_validate_json(text)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import StorageError
 from schemas.object_store import bucket_and_key, code_of, reaching
-from schemas.settings import Storage
+
+if TYPE_CHECKING:
+    from schemas.settings import Storage
 
 REFUSED = frozenset({"PreconditionFailed", "412"})
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -17,7 +19,7 @@ ATTEMPTS = 10
 class BucketFolder:
     """A prefix in a bucket."""
 
-    def __init__(self, uri: str, storage: Storage) -> None:
+    def __init__(self, uri: str, storage: "Storage") -> None:
         self.uri, self.storage = uri.rstrip("/"), storage
         self.bucket, prefix = bucket_and_key(uri)
         self._prefix = f"{prefix}/" if prefix else ""

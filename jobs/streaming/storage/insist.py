@@ -5,11 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import structlog
-
 from schemas.errors import StorageError
-
-log = structlog.get_logger()
 
 FIRST_SECONDS, MOST_SECONDS = 0.2, 5.0  # pauses, each twice the one before
 
@@ -32,7 +28,9 @@ def insist(seconds: float, do: Callable[[], T], *, stop: threading.Event | None 
         except StorageError as error:
             if not error.can_retry or time.monotonic() + pause > until or (stop is not None and stop.is_set()):
                 raise
-            log.warning("storage failed, trying again", seconds=pause, error=str(error))
+            import structlog  # 0.2 s, which each Python worker of Spark would pay
+
+            structlog.get_logger().warning("storage failed, trying again", seconds=pause, error=str(error))
             if stop is not None:
                 stop.wait(pause)
             else:

@@ -1,12 +1,15 @@
 """A setting's folder: of this machine, or of the object store."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.folder import Folder, LocalFolder
 from schemas.object_store import bucket_and_key, is_object_uri
-from schemas.settings import Storage
+
+if TYPE_CHECKING:
+    from schemas.settings import Storage
 
 
 def place(given: str, feed: str) -> str:
@@ -22,9 +25,12 @@ def place(given: str, feed: str) -> str:
     return f"s3://{bucket}/{key}".rstrip("/")
 
 
-def open_folder(uri: str, storage: Storage) -> Folder:
-    """The folder at a place."""
-    return BucketFolder(uri, storage) if is_object_uri(uri) else LocalFolder(Path(uri))
+def open_folder(uri: str, storage: "Storage | None") -> Folder:
+    """The folder at a place; how the store is reached is needed only for one in it."""
+    if is_object_uri(uri):
+        assert storage is not None
+        return BucketFolder(uri, storage)
+    return LocalFolder(Path(uri))
 
 
 def as_uri(uri: str) -> str:
