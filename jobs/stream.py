@@ -310,6 +310,6 @@ def _ended(error: Exception) -> StreamscoreError:
     for kind in (RecoveryError, ConflictError, StorageError):
         if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
             return kind(found[1])
-    if "concurrently using" in said:
+    if "concurrently using" in said or "CONCURRENT_STREAM_LOG_UPDATE" in said:
         return ConflictError("another driver writes this checkpoint, as Spark says; stop one of them, then start again")
     return StorageError(f"Spark ended the query: {said.splitlines()[0]}; the whole story: --debug")
