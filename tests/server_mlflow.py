@@ -84,8 +84,8 @@ class MlflowServer(Server):
         url: its tracking and registry URI.
     """
 
-    # Hung up by the system, the shell in front takes mlflow and its uvicorn with it; mlflow alone would leave uvicorn.
-    orphan_signal: ClassVar[signal.Signals] = signal.SIGHUP
+    # Told by the system, the shell in front takes mlflow and its uvicorn with it; mlflow alone would leave uvicorn.
+    orphan_signal: ClassVar[signal.Signals] = signal.SIGUSR1
 
     def __init__(
         self, name: str, folder: Path, database: Postgres, store: ObjectStore, bucket: str, port: int | None
@@ -96,7 +96,7 @@ class MlflowServer(Server):
 
     def command(self) -> list[str]:
         server = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
-        return ["/bin/sh", "-c", 'trap "kill -KILL 0" HUP; "$@" & wait', "sh", *server, "--no-serve-artifacts"]
+        return ["/bin/sh", "-c", 'trap "kill -KILL 0" USR1; "$@" & wait', "sh", *server, "--no-serve-artifacts"]
 
     def environment(self) -> Mapping[str, str]:
         uri = self.database.url.replace("postgresql:", "postgresql+psycopg2:")  # SQLAlchemy would take psycopg

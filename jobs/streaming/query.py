@@ -99,6 +99,7 @@ class MicroBatches:
         parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
         fail_at("parts:after", batch_id)
         self._archive.note_refused(parts.refused)
+        self._checkpoint.lease.assert_held()
         commit(parts, batch, self._tables, self._writer)
         where = "driver" if here else "executors"
         self._report(_done(batch_id, manifest, parts, model, begun, where))

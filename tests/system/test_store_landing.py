@@ -1,6 +1,7 @@
 """Files that land in an object store: each found once, oldest first, by few LISTs, whatever crashed in between."""
 
 import contextlib
+import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -302,6 +303,17 @@ def test_a_body_that_is_cut_off_is_a_storage_error(
                 read += len(data)
         source.close()
     assert read <= 200_000
+
+
+def test_a_body_that_ends_early_never_passes_for_the_whole_file(landing: Landing) -> None:
+    """A server that goes away closes the connection, which looks like the end of the body."""
+    landing.land("a.csv", "x" * 300_000)
+    (file,) = landing.finder().after(START, 100).files
+    with opener([file], landing.storage) as open_landed:
+        source = open_landed(file)
+        source._body = io.BytesIO(b"x" * 100_000)
+        with pytest.raises(StorageError, match=r"ended after 100,000 of 300,000 bytes"):
+            source.read(300_001)
 
 
 def test_files_are_fetched_ahead_and_none_is_held_afterwards(

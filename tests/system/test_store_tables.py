@@ -16,6 +16,7 @@ from server_store import ObjectStore
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.insist import insist
 from jobs.streaming.writing import commit as commit_module
+from jobs.streaming.writing import delta_log
 from jobs.streaming.writing.batch import Batch
 from jobs.streaming.writing.commit import Commit, commit, committed
 from jobs.streaming.writing.delta_log import DeltaLog
@@ -213,7 +214,10 @@ def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: "Bu
     assert rows_of(again, "batches").num_rows == 7
 
 
-def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(bucket: "Bucket", storage: Storage) -> None:
+def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(
+    bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta_log, "FRESH", 0.0)
     tables = open_tables(bucket, storage)
     sleeper, early = open_tables(bucket, storage), tables.predictions.again()
     for number in range(3):
@@ -308,7 +312,7 @@ def test_a_slow_and_failing_store_is_ridden_out(bucket: "Bucket", behind_proxy: 
     assert len(keys(tables, "predictions")) == 30 == len(set(keys(tables, "predictions")))
 
 
-def test_a_store_without_put_if_absent_is_never_committed_to_by_own_puts(
+def test_a_store_without_put_if_absent_is_never_committed_to(
     bucket: "Bucket", behind_proxy: Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The signature covers the header; so it goes too, and the bucket is open to all."""
@@ -327,8 +331,7 @@ def test_a_store_without_put_if_absent_is_never_committed_to_by_own_puts(
     proxy.without_headers = frozenset({"if-none-match", "authorization"})
     monkeypatch.setattr(DeltaLog, "_put", lambda *_: pytest.fail("an own PUT"))
     tables = open_tables(bucket, behind_proxy)
-    for number in range(2):
-        put(tables, a_batch(number), rejects=1)
-    assert not tables.predictions._own_puts
-    assert len(keys(tables, "predictions")) == 6 and len(keys(tables, "quarantine")) == 2
+    with pytest.raises(StorageError, match="does not honour If-None-Match"):
+        put(tables, a_batch(0), rejects=1)
+    assert keys(tables, "predictions") == keys(tables, "quarantine") == []
     assert not [name for name in tables.predictions.folder.at("_delta_log").names() if name.startswith("_commit")]

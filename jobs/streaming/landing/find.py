@@ -63,6 +63,7 @@ class Finder:
         self._waiting: dict[str, LandedFile] = {}
         self._given: Manifest | None = None
         self._drained: list[LandedFile] | None = None
+        self._unswept: tuple[LandedFile, ...] = ()
         self._restored = False
 
     def drain(self) -> None:
@@ -91,7 +92,9 @@ class Finder:
         if begun.seq > self._ledger.last:
             self._assert_ours(begun)
             self._ledger.append(begun)  # 1
-            self._archive.sweep(begun.files)  # 2
+            self._unswept = begun.files
+        self._archive.sweep(self._unswept)  # 2
+        self._unswept = ()
         if self._drained is None:
             self._expect(self._landing.poll(0 if self._waiting else WAIT_SECONDS))  # 3
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.landing.watch import ENDINGS, HIDDEN
 from jobs.streaming.storage.bucket import BucketFolder
+from schemas.errors import StorageError
 from schemas.object_store import reaching
 
 PAUSE = 10  # a walk begins so many times its own length after the one before it: a tenth of the LISTs' time
@@ -69,7 +70,11 @@ class BucketLanding:
         self._tails = is_large and not self._tails
         if self._walk is None or self._tails:
             return self._tail()
-        page = next(self._walk, None)
+        try:
+            page = next(self._walk, None)
+        except StorageError:
+            self._walk, self._next_walk = None, 0.0  # from its beginning, and at once
+            raise
         if page is not None:
             self._pages += 1
             return page

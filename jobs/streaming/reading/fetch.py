@@ -9,6 +9,7 @@ from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.landed import Open, open_local
 from jobs.streaming.reading.rejects import Refusal, RefusedError
 from jobs.streaming.storage.bucket import MISSING, REFUSED
+from schemas.errors import StorageError
 from schemas.object_store import bucket_and_key, code_of, is_object_uri, reaching
 from schemas.reasons import Reason
 from schemas.settings import Storage
@@ -52,15 +53,26 @@ class BucketSource:
                 if code_of(error) in MISSING:
                     detail = "found no such object, wanted one as in the manifest"
                     raise RefusedError(Refusal(Reason.FILE_MISSING, detail)) from error
+                if code_of(error) == "InvalidObjectState":
+                    detail = "found an object that was moved to an archive of the store, wanted one that can be read"
+                    raise RefusedError(Refusal(Reason.UNREADABLE, detail)) from error
                 raise
         self._body: Any = answer["Body"]
+        self._read = 0
 
     def content(self) -> tuple[int, int]:
         return self._file.size, self._file.modified
 
     def read(self, size: int) -> bytes:
         with reaching(self._storage, self._what):
-            return self._body.read(size)
+            data = self._body.read(size)
+        self._read += len(data)
+        # a connection that is closed in the middle of a body looks like its end
+        if len(data) < size and self._read != self._file.size:
+            raise StorageError(
+                f"{self._what}: the answer ended after {self._read:,} of {self._file.size:,} bytes; it is read again"
+            )
+        return data
 
     def close(self) -> None:
         self._body.close()

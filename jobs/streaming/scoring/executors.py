@@ -1,6 +1,7 @@
 """Scoring on executors: Spark carries references to files there and the parts' descriptions back, never rows."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from jobs.streaming.scoring.model import Model, load_model
 from jobs.streaming.scoring.work import score_to_parts
 from jobs.streaming.writing.batch import Work
 from jobs.streaming.writing.parts import Parts
+from schemas.errors import ConflictError, StorageError
 from schemas.feed import Feed
 
 if TYPE_CHECKING:
@@ -24,7 +26,12 @@ _loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used 
 
 
 def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
-    """Score the files of `frame` (one row each, the fields of `LandedFile`) on executors."""
+    """Score the files of `frame` (one row each, the fields of `LandedFile`) on executors.
+
+    Raises:
+        ConflictError: they are not those of the batch.
+        StorageError: a file could not be read, or a part not be written, this time.
+    """
     shipped, fail_point = ship(frame.sparkSession, model), armed()
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -32,10 +39,25 @@ def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
         files = [LandedFile(**row) for batch in batches for row in batch.to_pylist()]
         if files:
             parts = score_to_parts(files, work, shipped.load(work.feed))
-            yield pa.RecordBatch.from_pylist([{"parts": parts.to_json()}])
+            yield pa.RecordBatch.from_pylist([{"parts": parts.to_json(), "files": [_which(file) for file in files]}])
 
-    rows = frame.mapInArrow(score_partition, "parts string").collect()
+    try:
+        rows = frame.mapInArrow(score_partition, "parts string, files array<string>").collect()
+    except Exception as error:  # as Spark tells of what was raised there
+        if storage := re.search(r"schemas\.errors\.StorageError: (.+)", str(error)):
+            raise StorageError(storage[1]) from error
+        raise
+    manifest = work.batch.manifest
+    if sorted(file for row in rows for file in row["files"]) != sorted(_which(file) for file in manifest.files):
+        raise ConflictError(
+            f"micro-batch {work.batch.batch_id}: Spark has other files in memory than in its offset log, which another "
+            f"driver wrote; stop one of them"
+        )
     return Parts.merge([Parts.from_json(row["parts"]) for row in rows])
+
+
+def _which(file: LandedFile) -> str:
+    return f"{file.path} {file.content}"
 
 
 class Shipped:

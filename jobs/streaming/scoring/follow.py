@@ -248,7 +248,8 @@ class Follower:
             RegistryError: they are not here, and cannot be fetched.
         """
         path, model = Path(record.path), f"{record.name} v{record.version}"
-        if str(path) not in self._loaded:
+        loaded = self._digests.get(str(path)) if str(path) in self._loaded else None
+        if loaded is None or record.digest not in ("", loaded):
             if record.digest and path.is_dir() and take_manifest(path).digest == record.digest:
                 judge_folder(path, model, self._registry.models)
             else:

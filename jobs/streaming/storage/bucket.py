@@ -19,8 +19,9 @@ ATTEMPTS = 10
 class BucketFolder:
     """A prefix in a bucket."""
 
-    def __init__(self, uri: str, storage: "Storage") -> None:
-        self.uri, self.storage = uri.rstrip("/"), storage
+    def __init__(self, uri: str, storage: "Storage", **limits: int) -> None:
+        """The prefix of a URI; `limits` are those of `reaching`, where a request must end sooner than others."""
+        self.uri, self.storage, self._limits = uri.rstrip("/"), storage, limits
         self.bucket, prefix = bucket_and_key(uri)
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -88,7 +89,7 @@ class BucketFolder:
             found = self.read_tagged(name)
             if found is not None and found[0] == data:
                 return found[1]
-            if found is not None or "IfMatch" in condition:
+            if (found[1] if found else None) != condition.get("IfMatch"):
                 return None
             time.sleep(0.01 * 2**attempt)  # raced by one that was refused as well
         raise StorageError(f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again")
@@ -102,7 +103,8 @@ class BucketFolder:
         """The answer to a request; None where it is one of these codes."""
         from botocore.exceptions import ClientError
 
-        with reaching(self.storage, f"cannot {request.partition('_')[0]} {self.uri}/{name}") as client:
+        what = f"cannot {request.partition('_')[0]} {self.uri}/{name}"
+        with reaching(self.storage, what, **self._limits) as client:
             try:
                 return getattr(client, request)(Bucket=self.bucket, Key=self.key(name), **arguments)
             except ClientError as error:

@@ -82,6 +82,7 @@ class BucketJournal:
         self._folder = folder
         self._count: int | None = None  # of lines, once they were read
         self._objects = 0
+        self._unsure: bytes | None = None  # what the last append wrote, if it failed
         self._known: dict[str, list[bytes]] = {}
 
     def lines(self) -> Iterator[bytes]:
@@ -93,11 +94,16 @@ class BucketJournal:
     def append(self, *lines: bytes) -> None:
         if self._count is None or self._objects >= FOLD:
             self._fold()
-        name = _name(self._count or 0)
-        if not self._folder.create(name, b"\n".join(lines)):
+        name, data = _name(self._count or 0), b"\n".join(lines)
+        unsure, self._unsure = self._unsure, data
+        is_new = self._folder.create(name, data)
+        if not is_new and (unsure is None or self._folder.read(name) != unsure):
             raise ConflictError(f"{self._folder.uri}/{name} is of another driver; stop one of them")
-        self._count = (self._count or 0) + len(lines)
+        self._unsure = None
+        self._count = (self._count or 0) + (data if is_new else unsure or b"").count(b"\n") + 1
         self._objects += 1
+        if not is_new:  # an append that failed was in, only its answer was lost; and now what comes after it
+            self.append(*lines)
 
     def cut(self, keep: int) -> None:
         """Forget all lines but the first so many; a crash in between leaves too many, never too few nor a gap.

@@ -26,10 +26,15 @@ log = structlog.get_logger()
 NAME = "lease"
 LOCK = "lock"
 RENEW_SECONDS, EXPIRE_SECONDS, LOOK_SECONDS = 4.0, 20.0, 1.0
+HELD_SECONDS = 12.0  # after the last renewal was asked for; what is left of EXPIRE_SECONDS is for the commit
+REQUEST_SECONDS = 4
 
 
 class Lease(Protocol):
     """The right to stream with a checkpoint."""
+
+    def assert_held(self) -> None:
+        """Raise StorageError if another driver may hold it by now; it can pass."""
 
     def release(self) -> None:
         """Let another driver have it."""
@@ -37,6 +42,8 @@ class Lease(Protocol):
 
 class NoLease:
     """For tests: two drivers at once, of which a conflict ends one."""
+
+    def assert_held(self) -> None: ...
 
     def release(self) -> None: ...
 
@@ -80,6 +87,9 @@ class LocalLock:
         os.truncate(self._handle, 0)
         os.pwrite(self._handle, _holder().encode(), 0)
 
+    def assert_held(self) -> None:
+        """It is, as long as this process lives."""
+
     def release(self) -> None:
         os.close(self._handle)
 
@@ -88,12 +98,20 @@ class BucketLease:
     """An object that is renewed by a conditional PUT, from a thread of its own."""
 
     def __init__(self, folder: BucketFolder, feed: str, lost: Callable[[str], None]) -> None:
-        self._folder, self._lost = folder, lost
+        # a renewal ends sooner than another driver may take over
+        self._folder = BucketFolder(folder.uri, folder.storage, read_seconds=REQUEST_SECONDS, attempts=1)
+        self._lost = lost
+        self._renewed = time.monotonic()
         self._token = uuid.uuid4().hex
         self._etag = self._take(feed)
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
+
+    def assert_held(self) -> None:
+        age = time.monotonic() - self._renewed
+        if not self._etag or age > HELD_SECONDS:
+            raise StorageError(f"the lease of {self._folder.uri} was not renewed for {age:.0f} s, nothing is committed")
 
     def release(self) -> None:
         self._released.set()
@@ -130,23 +148,20 @@ class BucketLease:
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
+            begun = time.monotonic()
             try:
                 etag = self._folder.replace(NAME, self._body(), self._etag)
+                if etag is None:
+                    body, etag = self._folder.read_tagged(NAME) or (b"{}", "")
+                    holder = json.loads(body)
+                    if holder.get("token") != self._token:  # else it is ours, renewed by a PUT whose answer was lost
+                        self._etag = ""
+                        self._lost(holder.get("holder", "another driver"))
+                        return
             except StorageError as error:
                 log.warning("lease not renewed, trying again", error=str(error))
                 continue
-            if etag is None:
-                self._etag = ""
-                self._lost(self._other())
-                return
-            self._etag = etag
-
-    def _other(self) -> str:
-        try:
-            body = json.loads(self._folder.read(NAME) or b"{}")
-        except StorageError:  # that it is lost is known, and matters
-            body = {}
-        return body.get("holder", "another driver")
+            self._etag, self._renewed = etag, begun
 
     def _body(self) -> bytes:
         return json.dumps({"holder": _holder(), "token": self._token, "renewed": time.time()}).encode()
