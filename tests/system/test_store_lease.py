@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from server_store import ObjectStore
 
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.bucket import BucketFolder
+from schemas.errors import StorageError
 from schemas.settings import Storage
 
 if TYPE_CHECKING:
@@ -230,22 +233,49 @@ def test_a_local_lock_is_of_one_process_and_ends_with_it(
     assert_one_at_a_time(start(given | {"waves": 5}).rest(), starts=50, least=5)
 
 
-def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
-    bucket: "Bucket", storage: Storage, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from jobs.streaming.storage import lease
-    from jobs.streaming.storage.bucket import BucketFolder
-    from schemas.errors import StorageError
-
+@pytest.fixture
+def held(bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[str]]]:
+    """A lease that is renewed ten times a second, and who it was lost to."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     lost: list[str] = []
-    held = lease.take(BucketFolder(f"{bucket.uri}/checkpoint", storage), "wine", lost.append)
+    taken = lease.take(BucketFolder(f"{bucket.uri}/checkpoint", storage), "wine", lost.append)
+    yield taken, lost
+    taken.release()
 
-    def no_answer(*_: object) -> None:
-        raise StorageError("no answer")
 
-    monkeypatch.setattr(held._folder, "read", no_answer)
+def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
+    held: tuple[Any, list[str]], bucket: "Bucket", object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, lost = held
+    read, asked = one._folder.read_tagged, list[str]()
+
+    def answers_the_third_time(name: str) -> Any:
+        asked.append(name)
+        if len(asked) < 3:
+            raise StorageError("no answer")
+        return read(name)
+
+    monkeypatch.setattr(one._folder, "read_tagged", answers_the_third_time)
     object_store.client.put_object(Bucket=bucket.name, Key="checkpoint/lease", Body=b'{"holder": "another"}')
-    held._thread.join(5)
-    assert lost == ["another driver"]
-    held.release()
+    one._thread.join(5)
+    assert lost == ["another"]
+    with pytest.raises(StorageError, match="nothing is committed"):
+        one.assert_held()
+
+
+def test_a_renewal_whose_answer_was_lost_is_ones_own(
+    held: tuple[Any, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, lost = held
+    replace, lose = one._folder.replace, [True]
+
+    def loses_the_answer(*arguments: Any) -> Any:
+        answer = replace(*arguments)
+        if lose and lose.pop():
+            raise StorageError("no answer")
+        return answer
+
+    monkeypatch.setattr(one._folder, "replace", loses_the_answer)
+    time.sleep(1)
+    assert not lose and lost == []
+    one.assert_held()
