@@ -1,7 +1,6 @@
 """A run of the stream: everything set up, the query started, and a clean stop."""
 
 import os
-import re
 import signal
 import threading
 import time
@@ -24,7 +23,7 @@ from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
 from jobs.streaming.scoring.follow import Follower
-from jobs.streaming.session import ship_code, start_session
+from jobs.streaming.session import ship_code, spark_commits_to_store, start_session
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import as_uri, hadoop_uri, open_folder, place
@@ -33,7 +32,15 @@ from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
 from jobs.streaming.writing.writers import writer_of
-from schemas.errors import ConflictError, FeedError, RecoveryError, SettingsError, StorageError, StreamscoreError
+from schemas.errors import (
+    ConflictError,
+    FeedError,
+    RecoveryError,
+    SettingsError,
+    StorageError,
+    StreamscoreError,
+    raised_in_worker,
+)
 from schemas.feed import Feed
 from schemas.object_store import assert_reachable, is_object_uri
 from schemas.registry import open_registry
@@ -287,8 +294,7 @@ def make_folders(feed: Feed, settings: Settings) -> Folders:
 
 def _assert_safe(settings: Settings) -> None:
     """Spark's own commits to an object store are not put-if-absent: two drivers would lose rows."""
-    by_spark = settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
-    if by_spark and not settings.streaming.lease:
+    if spark_commits_to_store(settings) and not settings.streaming.lease:
         raise SettingsError(
             "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "
             "drivers would overwrite each other there; set streaming.lease to true, or tables.writer to delta-rs"
@@ -307,9 +313,8 @@ def _make(path: Path, name: str) -> None:
 def _ended(error: Exception) -> StreamscoreError:
     """What ended the query, in one line: our own error if the source raised one, else Spark's."""
     said = str(error).strip()
-    for kind in (RecoveryError, ConflictError, StorageError):
-        if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
-            return kind(found[1])
+    if ours := raised_in_worker(said, RecoveryError, ConflictError, StorageError):
+        return ours
     if "concurrently using" in said or "CONCURRENT_STREAM_LOG_UPDATE" in said:
         return ConflictError("another driver writes this checkpoint, as Spark says; stop one of them, then start again")
     return StorageError(f"Spark ended the query: {said.splitlines()[0]}; the whole story: --debug")

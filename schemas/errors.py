@@ -14,6 +14,8 @@
 A message's first line says what, where, found and wanted, and the next command to run.
 """
 
+import re
+
 
 class StreamscoreError(Exception):
     """The root; raise one of the others."""
@@ -85,3 +87,11 @@ class ConflictError(TryAgainError):
     """Another driver owns this micro-batch."""
 
     http_status = 409
+
+
+def raised_in_worker(said: str, *kinds: type[StreamscoreError]) -> StreamscoreError | None:
+    """Our own error in the traceback of a Python worker, as Spark tells it; the first of these kinds that is there."""
+    for kind in kinds:
+        if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
+            return kind(found[1])
+    return None

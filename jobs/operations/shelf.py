@@ -5,9 +5,9 @@ import os
 import stat
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.landing.objects import landed_object
 from jobs.streaming.storage.bucket import MISSING, REFUSED, BucketFolder
 from jobs.streaming.storage.folder import Folder, LocalFolder
 from schemas.errors import TryAgainError
@@ -99,19 +99,10 @@ class BucketShelf:
         self._landing = landing
 
     def find(self, name: str) -> LandedFile | None:
-        from botocore.exceptions import ClientError
-
-        landing, key = self._landing, self._landing.key(name)
-        with reaching(landing.storage, f"cannot look for {landing.uri}/{name}") as client:
-            try:
-                found = client.head_object(Bucket=landing.bucket, Key=key)
-            except ClientError as error:
-                if code_of(error) in MISSING:
-                    return None
-                raise
-        modified = int(found["LastModified"].timestamp() * 1_000_000) * 1000
-        uri = f"s3://{landing.bucket}/{quote(key)}"
-        return LandedFile(uri, found["ContentLength"], modified, found["ETag"].strip('"'))
+        landing, found = self._landing, self._landing.head(name)
+        if found is None:
+            return None
+        return landed_object(landing.bucket, landing.key(name), found["ContentLength"], found)
 
     def digest(self, file: LandedFile, name: str) -> str:
         # the store knows the content by its etag: nothing is read for it

@@ -63,8 +63,12 @@ def session_conf(settings: Settings) -> dict[str, str]:
 
 def spark_needs_store(settings: Settings) -> bool:
     """Whether Spark itself touches the object store; else no jar of Hadoop's for it is on the class path."""
-    by_spark = settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
-    return by_spark or is_object_uri(settings.checkpoint)
+    return spark_commits_to_store(settings) or is_object_uri(settings.checkpoint)
+
+
+def spark_commits_to_store(settings: Settings) -> bool:
+    """Whether Spark's own writer commits to tables in the object store."""
+    return settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
 
 
 def packaged_conf() -> dict[str, str]:

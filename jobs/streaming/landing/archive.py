@@ -127,6 +127,6 @@ class _BucketShelf:
 
     def _free(self, target: str, etag: str) -> str:
         """A key that is free, or holds this very content: of a copy whose DELETE a crash prevented."""
-        while self._landing.etag(target) not in (None, etag):
+        while (there := self._landing.head(target)) and there["ETag"] != etag:
             target += ".again"  # another content of the same path was archived before
         return target

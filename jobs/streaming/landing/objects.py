@@ -6,7 +6,7 @@ between those LISTs, finds the rest.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -106,19 +106,19 @@ class BucketLanding:
             page = client.list_objects_v2(Bucket=folder.bucket, Prefix=folder.key(under), **how)
         now, start = time.time_ns(), len(folder.key(""))
         files = [
-            LandedFile(
-                f"s3://{folder.bucket}/{quote(entry['Key'])}",
-                entry["Size"],
-                int(entry["LastModified"].timestamp() * 1_000_000) * 1000,
-                entry["ETag"].strip('"'),
-                now,
-            )
+            landed_object(folder.bucket, entry["Key"], entry["Size"], entry, now)
             for entry in page.get("Contents", ())
             if is_landed(entry["Key"][start:])
         ]
         self._newest = max([self._newest, *(file.key for file in files)])  # an archive has greater keys than a date
         folders = [entry["Prefix"][start:-1] for entry in page.get("CommonPrefixes", ())]
         return files, folders, page.get("NextContinuationToken")
+
+
+def landed_object(bucket: str, key: str, size: int, answer: Mapping[str, Any], found: int = 0) -> LandedFile:
+    """An object as a landed file; its time and etag are in an entry of a LIST as in the answer to a HEAD."""
+    modified = int(answer["LastModified"].timestamp() * 1_000_000) * 1000
+    return LandedFile(f"s3://{bucket}/{quote(key)}", size, modified, answer["ETag"].strip('"'), found)
 
 
 def is_landed(name: str) -> bool:

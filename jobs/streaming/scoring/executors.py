@@ -1,7 +1,6 @@
 """Scoring on executors: Spark carries references to files there and the parts' descriptions back, never rows."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from jobs.streaming.scoring.model import Model, load_model
 from jobs.streaming.scoring.work import score_to_parts
 from jobs.streaming.writing.batch import Work
 from jobs.streaming.writing.parts import Parts
-from schemas.errors import ConflictError, StorageError
+from schemas.errors import ConflictError, StorageError, raised_in_worker
 from schemas.feed import Feed
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
     try:
         rows = frame.mapInArrow(score_partition, "parts string, files array<string>").collect()
     except Exception as error:  # as Spark tells of what was raised there
-        if storage := re.search(r"schemas\.errors\.StorageError: (.+)", str(error)):
-            raise StorageError(storage[1]) from error
+        if storage := raised_in_worker(str(error), StorageError):
+            raise storage from error
         raise
     manifest = work.batch.manifest
     if sorted(file for row in rows for file in row["files"]) != sorted(_which(file) for file in manifest.files):

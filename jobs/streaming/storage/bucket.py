@@ -44,10 +44,9 @@ class BucketFolder:
         with reaching(self.storage, f"cannot read {self.uri}/{name}"):  # an answer may be cut off
             return found["Body"].read(), found["ETag"]
 
-    def etag(self, name: str) -> str | None:
-        """The etag of an object; None if there is none."""
-        found = self._unless(MISSING, "head_object", name)
-        return None if found is None else found["ETag"]
+    def head(self, name: str) -> dict[str, Any] | None:
+        """What the store says of an object: `ETag`, `ContentLength`, `LastModified`; None if there is none."""
+        return self._unless(MISSING, "head_object", name)
 
     def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
         with reaching(self.storage, f"cannot write {self.uri}/{name}") as client:
