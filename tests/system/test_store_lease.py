@@ -32,7 +32,7 @@ import json, os, sys, time
 import structlog
 from jobs.streaming.storage import lease
 from jobs.streaming.storage.places import open_folder
-from schemas.errors import TryAgainError
+from schemas.errors import StorageError, TryAgainError
 from schemas.object_store import reaching
 from schemas.settings import Storage
 
@@ -53,7 +53,11 @@ def drive(hold, crash=False):
         return say(event="refused", error=str(error))
     say(event="taken")
     hold()
-    say(event="ending")
+    try:
+        taken.assert_held()
+        say(event="ending", held=True)
+    except StorageError:  # what a batch would meet that is committed now
+        say(event="ending", held=False)
     if crash:
         os._exit(9)
     taken.release()
@@ -73,7 +77,7 @@ else:
     drive(sys.stdin.read)
 """
 
-SHORT = {"RENEW_SECONDS": 0.3, "EXPIRE_SECONDS": 3.0, "LOOK_SECONDS": 0.3}
+SHORT = {"RENEW_SECONDS": 0.3, "HELD_SECONDS": 1.8, "EXPIRE_SECONDS": 3.0, "LOOK_SECONDS": 0.3}
 
 
 class Driver:
@@ -202,18 +206,11 @@ def test_of_many_starts_never_two_hold_it(drive: Drive) -> None:
 
 
 def assert_one_at_a_time(events: list[dict[str, Any]], starts: int, least: int) -> None:
-    held = {
-        event["pid"]: (
-            event["at"],
-            next(e["at"] for e in events if e["pid"] == event["pid"] and e["event"] == "ending"),
-        )
-        for event in events
-        if event["event"] == "taken"
-    }
-    assert len(held) + sum(event["event"] == "refused" for event in events) == starts
-    assert len(held) >= least
-    assert not [event for event in events if event["event"] == "lost"]
-    spans = sorted(held.values())
+    taken = {event["pid"]: event["at"] for event in events if event["event"] == "taken"}
+    assert len(taken) + sum(event["event"] == "refused" for event in events) == starts
+    # a process that a busy machine stopped for longer than the lease lost it, and would commit nothing
+    spans = sorted((taken[event["pid"]], event["at"]) for event in events if event.get("held"))
+    assert len(spans) >= least
     assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans)), spans
 
 

@@ -101,7 +101,7 @@ class BucketLease:
         # a renewal ends sooner than another driver may take over
         self._folder = BucketFolder(folder.uri, folder.storage, read_seconds=REQUEST_SECONDS, attempts=1)
         self._lost = lost
-        self._renewed = time.monotonic()
+        self._renewed = 0.0
         self._token = uuid.uuid4().hex
         self._etag = self._take(feed)
         self._released = threading.Event()
@@ -128,6 +128,7 @@ class BucketLease:
         while True:
             found = self._folder.read_tagged(NAME)
             if found is None:
+                self._renewed = time.monotonic()
                 self._folder.create(NAME, self._body())
                 continue
             body, etag = found
@@ -141,10 +142,11 @@ class BucketLease:
                 until, watched = time.monotonic() + EXPIRE_SECONDS, etag
             if holder and time.monotonic() < until:
                 time.sleep(LOOK_SECONDS)
-            elif taken := self._folder.replace(NAME, self._body(), etag):
+                continue
+            self._renewed = time.monotonic()
+            if taken := self._folder.replace(NAME, self._body(), etag):
                 return taken
-            else:
-                watched = etag  # somebody else was faster
+            watched = etag  # somebody else was faster
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
