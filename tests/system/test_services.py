@@ -105,7 +105,7 @@ def test_a_model_version_is_in_postgresql_and_its_files_are_in_the_bucket(
 
     for name, value in mlflow_environment(storage).items():
         monkeypatch.setenv(name, value)
-    client = mlflow.MlflowClient(mlflow_server.url)
+    client = mlflow.MlflowClient(mlflow_server.url, mlflow_server.url)  # not the registry of the test before
     run = client.create_run(client.create_experiment("services"))
     (tmp_path / "MLmodel").write_text("flavors: {}\n")
     client.log_artifacts(run.info.run_id, str(tmp_path), "model")
@@ -124,7 +124,7 @@ def test_a_model_version_is_in_postgresql_and_its_files_are_in_the_bucket(
     assert still_running(before) == []
     mlflow_server.start()
     assert mlflow_server.url == url
-    assert mlflow.MlflowClient(url).get_model_version("tiny", "1").current_stage == "Production"
+    assert mlflow.MlflowClient(url, url).get_model_version("tiny", "1").current_stage == "Production"
 
 
 def test_a_stopped_store_leaves_no_process(own_store: ObjectStore) -> None:
