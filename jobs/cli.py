@@ -1,6 +1,7 @@
 """The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,13 +96,20 @@ def run(
 
         print(":".join(map(str, project_jars(with_store=spark_needs_store(settings)))))
         return
+    from jobs.streaming.session import ahead, start_session
+    from jobs.streaming.trigger import parse_trigger
+
+    wanted = load_feed(feed)
+    parse_trigger(settings.streaming.trigger)
+    gc.disable()  # until the stream is started: 1 s of 10 that imports take
+    session = ahead(lambda: start_session(settings, f"streamscore {feed}"))  # the JVM starts while Python imports
     from jobs.stream import run as run_stream
     from jobs.streaming.progress import configure_logging
 
     if settings.streaming.trigger == "once":
         print("streamscore: --trigger once is deprecated in Spark and run as available-now", file=sys.stderr)
     configure_logging(debug=False)
-    run_stream(load_feed(feed), settings, recover=recover, show_progress=sys.stderr.isatty())
+    run_stream(wanted, settings, session, recover=recover, show_progress=sys.stderr.isatty())
 
 
 @app.command()

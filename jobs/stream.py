@@ -1,10 +1,11 @@
 """A run of the stream: everything set up, the query started, and a clean stop."""
 
+import gc
 import os
 import signal
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
 from jobs.streaming.scoring.follow import Follower
-from jobs.streaming.session import ship_code, spark_commits_to_store, start_session
+from jobs.streaming.session import ahead, ship_code, spark_commits_to_store
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import as_uri, hadoop_uri, open_folder, place
@@ -92,8 +93,8 @@ class Run:
         self.stop = threading.Event()
         self.lost = ""  # who took the checkpoint away
 
-    def stream(self, spark: "SparkSession | None" = None, *, recover: bool = False) -> None:
-        """Until it is stopped, or caught up; in a session of its own, which it ends, or in the given one.
+    def stream(self, spark: "SparkSession | Future[SparkSession]", *, recover: bool = False) -> None:
+        """Until it is stopped, or caught up; in a session that is started for it, which it ends, or in a running one.
 
         1. The checkpoint, and whether the tables know it.  2. The model, while the JVM starts.  3. The tables.
         4. The query.  5. A clean stop.
@@ -120,10 +121,9 @@ class Run:
             checkpoint.assert_whole(self.tables)
             self.keeping = Housekeeping(self.tables, checkpoint.app_id)
             # 2
-            starting = undo.enter_context(ThreadPoolExecutor(1))
-            source = starting.submit(self._source, spark, checkpoint)
-            if spark is None:
-                undo.callback(_stop_session, source)
+            source = ahead(lambda: self._source(spark, checkpoint))
+            if isinstance(spark, Future):
+                undo.callback(_stop_session, spark)
             follower = self._follow(checkpoint)
             undo.callback(follower.stop)
             # 3
@@ -136,6 +136,8 @@ class Run:
             undo.callback(self.keeping.stop)
             # 4
             batches, query = self._start(source.result(), checkpoint, follower)
+            gc.enable()
+            gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
             log.info("stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger)
             # 5
             self._wait(query, batches, checkpoint)
@@ -163,10 +165,10 @@ class Run:
         say = log.info if kind in ("swapped", "registry_up") else log.warning
         say(kind, feed=self.feed.name, model_name=name, model_version=version, detail=detail)
 
-    def _source(self, spark: "SparkSession | None", checkpoint: Checkpoint) -> "DataFrame":
+    def _source(self, given: "SparkSession | Future[SparkSession]", checkpoint: Checkpoint) -> "DataFrame":
         from jobs.streaming.landing.source import LandingSource
 
-        spark = spark or start_session(self.settings, f"streamscore {self.feed.name}")
+        spark = given.result() if isinstance(given, Future) else given
         ship_code(spark, self.folders.scratch)
         spark.dataSource.register(LandingSource)
         return spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
@@ -243,15 +245,22 @@ class Run:
             self.archive.sweep(batches.last[1].files)
 
 
-def _stop_session(source: "Future[DataFrame]") -> None:
-    if not source.exception():
-        source.result().sparkSession.stop()
+def _stop_session(session: "Future[SparkSession]") -> None:
+    if session.done() and not session.exception():  # else it ends with the process
+        session.result().stop()
 
 
-def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress: bool = False) -> None:
+def run(
+    feed: Feed,
+    settings: Settings,
+    session: "Future[SparkSession]",
+    *,
+    recover: bool = False,
+    show_progress: bool = False,
+) -> None:
     """Stream a feed's landing folder into its tables until it is stopped, or caught up if the trigger says so.
 
-    SIGTERM and Ctrl-C finish the running micro-batch and return.
+    SIGTERM and Ctrl-C finish the running micro-batch and return; the session is ended with it.
 
     Raises:
         StreamscoreError: the stream cannot start, or ended of it.
@@ -261,7 +270,7 @@ def run(feed: Feed, settings: Settings, *, recover: bool = False, show_progress:
     stream = Run(feed, settings, show_progress=show_progress)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stream.stop.set())
-    stream.stream(recover=recover)
+    stream.stream(session, recover=recover)
 
 
 def make_folders(feed: Feed, settings: Settings) -> Folders:

@@ -2,9 +2,12 @@
 
 import os
 import sys
+import threading
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import jobs
 import schemas
@@ -15,11 +18,27 @@ from schemas.settings import PACKAGED, Settings
 if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamscore status`
     from pyspark.sql import SparkSession
 
+Made = TypeVar("Made")
+
 ROOT = Path(schemas.__file__).parent.parent
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+
+
+def ahead(work: Callable[[], Made]) -> "Future[Made]":
+    """What `work` makes, begun now in a thread that keeps no process from ending."""
+    made: Future[Made] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(work())
+        except Exception as error:
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="ahead", daemon=True).start()
+    return made
 
 
 def start_session(settings: Settings, app_name: str) -> "SparkSession":
