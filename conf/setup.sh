@@ -71,7 +71,7 @@ install_jars() {
   local ivy expected jar
   say "fetching the jars that Spark does not ship into .jars"
   ivy=$(echo .venv/lib/python3*/site-packages/pyspark/jars/ivy-*.jar)
-  rm -rf .jars/.setup .jars/*.jar .jars/s3a
+  rm -rf .jars/.setup .jars/.classes .jars/*.jar .jars/s3a
   mkdir -p .jars/.ivy
   retrieve ivy.xml ""
   retrieve s3a.xml s3a/
@@ -88,6 +88,14 @@ install_jars() {
   printf '%s\n' "$jars_wanted" >.jars/.setup
 }
 
+# Not on every Java: one without it starts a stream some seconds later.
+archive_classes() {
+  say "archiving the classes of a start into .jars"
+  .venv/bin/python -m jobs.streaming.class_archive >.jars/classes.log 2>&1 ||
+    say "no class archive, so starts take some seconds more; its log: .jars/classes.log"
+  printf '%s\n' "$classes_wanted" >.jars/.classes
+}
+
 # Every jar is there; their content was checked when they were fetched.
 jars_present() {
   local jar
@@ -97,6 +105,7 @@ jars_present() {
 check_java
 python_wanted="$root $(digest pyproject.toml requirements.lock)"
 jars_wanted=$(digest conf/jars/ivy.xml conf/jars/s3a.xml conf/jars/ivysettings.xml conf/jars/SHA256SUMS)
+classes_wanted="$root $(digest requirements.lock conf/jars/SHA256SUMS)"
 done_before=yes
 if [ "$(cat .venv/.setup 2>/dev/null)" != "$python_wanted" ] || ! .venv/bin/python -c '' 2>/dev/null; then
   install_python
@@ -104,6 +113,10 @@ if [ "$(cat .venv/.setup 2>/dev/null)" != "$python_wanted" ] || ! .venv/bin/pyth
 fi
 if [ "$(cat .jars/.setup 2>/dev/null)" != "$jars_wanted" ] || ! jars_present; then
   install_jars
+  done_before=no
+fi
+if [ "$(cat .jars/.classes 2>/dev/null)" != "$classes_wanted" ]; then
+  archive_classes
   done_before=no
 fi
 if [ $done_before = yes ]; then say "everything is in place"; else say "done: .venv and .jars are ready; the command is .venv/bin/streamscore"; fi

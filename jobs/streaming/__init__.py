@@ -6,10 +6,11 @@ scoring      rows in, predictions out, by the model that the registry names
 writing      parts in, one commit per table, exactly once
 storage      folders of this machine or of an object store, journals, the lease
 
-query        the micro-batch, from offset to commit
-checkpoint   who a stream is, beside Spark's own checkpoint files
-trigger      when a micro-batch starts
-session      the Spark session
-progress     log lines, metrics, progress bar
-failpoints   kills on demand, for the tests
+query          the micro-batch, from offset to commit
+checkpoint     who a stream is, beside Spark's own checkpoint files
+trigger        when a micro-batch starts
+session        the Spark session
+class_archive  the classes of its JVM as one file, made once
+progress       log lines, metrics, progress bar
+failpoints     kills on demand, for the tests
 """
