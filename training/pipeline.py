@@ -1,70 +1,111 @@
-"""`streamscore train`: the flow from data to a model version."""
+"""`streamscore train`: the flow from data to a model version that has earned Production."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from schemas.feed import Feed
-from schemas.registry import Promotion, Registry
-from training.data import training_data
-from training.evaluate import evaluate
-from training.fit import Parameters, fit
-from training.register import model_name, register
-from training.split import split
+from schemas.history import Promotion
+from schemas.origin import GATE_REASONS, Origin
+from schemas.registry import Registry
+from schemas.settings import Storage
+from training.check import check_version
+from training.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
+from training.series.data import SeriesData, load_series
+from training.series.pipeline import series_candidate
+from training.settings import TrainingSettings
+from training.tabular import Data, Source, load_rows, rows_candidate
+from training.tune import Progress
+
+GATE = "gate"  # who promoted, where the settings let a version that passed into Production
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a training run made.
+    """What a training run made, or found made before.
 
     Attributes:
         name, version, run_id: the model version and its run.
-        metrics: on the held-out rows: rmse, mae, r2, baseline_rmse, baseline_mae.
-        rows: of the data, held-out ones included.
-        digest: SHA-256 of the data file's bytes.
-        source: the data file, or `sample(…)` with its arguments.
-        promotion: null if the version was not put into Production.
+        metrics: on the held-out rows, those of the baseline as `baseline_…`.
+        origin: data, feed, settings and code that it was made of.
+        reasons: why it is no candidate, a line each; empty: it is one.
+        is_new: registered now; else a version of the same origin was there.
+        promotion: null if it was not put into Production now.
     """
 
     name: str
     version: str
     run_id: str
     metrics: dict[str, float]
-    rows: int
-    digest: str
-    source: str
-    promotion: Promotion | None
+    origin: Origin
+    reasons: tuple[str, ...]
+    is_new: bool
+    promotion: Promotion | None = None
 
 
 def train(
     feed: Feed,
-    data_path: Path | None,
+    source: Source,
     registry: Registry,
+    settings: TrainingSettings,
+    *,
     promote: bool = False,
-    parameters: Parameters | None = None,
+    storage: Storage | None = None,
+    progress: Progress = lambda done, total, best: None,
 ) -> TrainResult:
-    """Train the feed's model on a CSV file (see `training_data` for none) and register it.
+    """From data to a model version: a candidate, or rejected with the reasons and Production untouched.
 
-    1. The registry must answer, before any work.  2. Data.  3. Split.  4. Fit.  5. Evaluate.  6. Register.  7. Promote.
+    1. The registry must answer, before any work.  2. Data.  3. Nothing is registered if a version of the same data,
+    feed, settings and code is there.  4. A candidate, judged by the gate.  5. Register it, and try it in a fresh
+    process.  6. Promote it if it passed and the settings or the caller want it.
+
+    Args:
+        promote: as `gate.promote` in the settings.
+        storage: how a predictions table in an object store is reached.
+        progress: of tuning.
 
     Raises:
-        FeedError, SettingsError: the data or the feed will not do; nothing is registered.
+        FeedError, SettingsError: the data, the feed or the settings will not do; nothing is registered.
         RegistryError: the registry does not answer.
-        ContractError: the version does not fit the feed; it stays registered and is not promoted.
     """
-    parameters = parameters or Parameters()
     name = model_name(feed)
     # 1
     registry.experiment(feed.name)
     # 2
-    data = training_data(feed, data_path, parameters.seed)
+    data = _load(feed, source, settings, storage or Storage())
+    origin = origin_of(feed, data.source, data.digest, data.rows, settings)
     # 3
-    parts = split(data, parameters.held_out, parameters.seed)
-    # 4
-    model = fit(feed, parts.features, parts.target, parameters)
-    # 5
-    metrics = evaluate(model, parts)
+    if same := find_same(registry, name, origin.key):
+        reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
+        result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
+    else:
+        # 4
+        if isinstance(data, SeriesData):
+            candidate = series_candidate(feed, data, origin, registry, settings)
+        else:
+            candidate = rows_candidate(feed, data, origin, registry, settings, progress)
+        # 5
+        result = _register(feed, candidate, registry)
     # 6
-    made = register(feed, data, model, metrics, parameters, registry)
-    # 7
-    promotion = registry.promote(name, made.version, feed) if promote else None
-    return TrainResult(name, made.version, made.run_id, metrics, data.rows, data.digest, data.source, promotion)
+    wanted = promote or settings.gate.promote
+    if wanted and not result.reasons and registry.in_production(name) != result.version:
+        return replace(result, promotion=registry.promote(name, result.version, feed, by="" if promote else GATE))
+    return result
+
+
+def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Storage) -> Data | SeriesData:
+    if feed.kind == "series":
+        return load_series(feed, source.data, settings.series)
+    return load_rows(feed, source, settings, storage)
+
+
+def _register(feed: Feed, candidate: Candidate, registry: Registry) -> TrainResult:
+    """Registered either way; the alias is for one that passed the gate, and the check after it."""
+    made, reasons = register(feed, candidate, registry), candidate.verdict.reasons
+    if not reasons:
+        report = check_version(feed, made.name, made.version, registry, candidate.settings.check)
+        reasons = report.reasons
+        if report.passed:
+            accept(registry, made)
+        else:
+            refuse(registry, made, report)
+    metrics = dict(candidate.metrics)
+    return TrainResult(made.name, made.version, made.run_id, metrics, candidate.origin, reasons, is_new=True)

@@ -1,0 +1,69 @@
+"""The model that is in Production: what a candidate is held against."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from schemas.errors import ContractError, RegistryError
+from schemas.feed import Feed
+from schemas.model_uri import ModelRef
+from schemas.registry import Registry
+from schemas.signature import assert_contract
+from training.profile import Profile, profiles_from_json
+from training.register import model_name
+from training.split import FITTED
+
+log = structlog.get_logger()
+
+PROFILE_FILE = "profile.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """The version in Production, loaded.
+
+    Attributes:
+        pyfunc: as MLflow loads it.
+        profile: of the rows that it was fitted on; null if its run has none, being another tool's.
+    """
+
+    ref: ModelRef
+    pyfunc: Any
+    profile: Profile | None
+
+
+def load_production(feed: Feed, registry: Registry) -> Production | None:
+    """The version that `promote` put into Production, verified; null if there is none, or none that may be loaded
+    and fits the feed.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    name = model_name(feed)
+    version = registry.in_production(name)
+    if version is None:
+        return None
+    ref = registry.resolve(f"models:/{name}/{version}", feed.name)
+    with registry.active() as mlflow, tempfile.TemporaryDirectory() as folder:
+        import mlflow.pyfunc
+
+        try:
+            pyfunc = mlflow.pyfunc.load_model(str(registry.download(ref, Path(folder))))
+            assert_contract(feed, pyfunc.metadata.signature, ref.title)
+        except (ContractError, RegistryError) as error:
+            log.warning("the candidate is not held against Production", model=ref.title, why=str(error))
+            return None
+        return Production(ref, pyfunc, _profile(mlflow, ref.run_id))
+
+
+def _profile(mlflow: Any, run_id: str) -> Profile | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{PROFILE_FILE}")
+    except (MlflowException, OSError, ValueError):
+        return None
+    return profiles_from_json(text).get(FITTED)

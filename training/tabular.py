@@ -1,0 +1,167 @@
+"""A candidate for a feed of rows: what is fitted, and all that is to be known of it before anything is registered."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.feed import Feed
+from schemas.origin import Origin
+from schemas.registry import Registry
+from schemas.settings import Storage
+from training.data import Data, training_data
+from training.estimators import is_classifier
+from training.evaluate import Evaluation, evaluate, slice_columns
+from training.findings import Findings, assert_valid
+from training.fit import fit
+from training.gate import Verdict, judge
+from training.labels import read_labelled
+from training.model import log_model, predictor
+from training.plots import Parts, draw
+from training.production import PROFILE_FILE, Production, load_production
+from training.profile import profile, profiles_to_json
+from training.register import Candidate, Rows
+from training.report import Section, html_report
+from training.settings import TrainingSettings
+from training.split import FITTED, HELD_OUT, Split, split
+from training.tune import Progress, Tuned, study_file, tune
+from training.validate import validate
+
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the rows come from: a file or folder; or a predictions table and labels; or neither: the feed's default."""
+
+    data: Path | None = None
+    predictions: str = ""
+    labels: Path | None = None
+
+
+def load_rows(feed: Feed, source: Source, settings: TrainingSettings, storage: Storage) -> Data:
+    """The rows to train on.
+
+    Raises:
+        FeedError, SettingsError: they will not do.
+    """
+    labels = is_classifier(feed, settings.estimator)
+    if source.predictions and source.labels:
+        return read_labelled(feed, source.predictions, source.labels, labels, storage)
+    return training_data(feed, source.data, settings.split.seed, labels)
+
+
+def rows_candidate(
+    feed: Feed, data: Data, origin: Origin, registry: Registry, settings: TrainingSettings, progress: Progress
+) -> Candidate:
+    """From rows to a judged model; nothing is registered.
+
+    1. Split.  2. Statistics.  3. Validate.  4. Tune.  5. Fit.  6. Evaluate, Production on the same rows.  7. The gate.
+
+    Raises:
+        FeedError, SettingsError: the data or the settings will not do; nothing was fitted.
+        RegistryError: the registry does not answer.
+    """
+    labels, seed = is_classifier(feed, settings.estimator), settings.split.seed
+    # 1
+    parts = split(data, settings.split, feed)
+    fitted, held_out = parts.fitted, parts.held_out
+    slices = slice_columns(settings.gate.slices, held_out.features, held_out.others)
+    # 2
+    profiles = {FITTED: profile(fitted), HELD_OUT: profile(held_out)}
+    # 3
+    before = load_production(feed, registry)
+    findings = validate(feed, parts, profiles, before.profile if before else None, settings.validation)
+    assert_valid(findings, data.source)
+    # 4
+    estimator, tuned = settings.estimator, None
+    if settings.tuning.trials:
+        study = study_file(feed, data.digest, estimator, settings.tuning, seed)
+        tuned = tune(feed, fitted.features, fitted.target, estimator, settings.tuning, seed, study, progress)
+        estimator = estimator.model_copy(update={"parameters": tuned.parameters})
+    # 5
+    model = fit(feed, fitted.features, fitted.target, estimator, seed)
+    # 6
+    rows = held_out.features, held_out.target, fitted.target, labels, slices, seed
+    found = evaluate(predictor(feed, model), *rows)
+    production = evaluate(before.pyfunc.predict, *rows) if before else None
+    # 7
+    verdict = judge(found, production, settings.gate)
+    pictures = draw(feed, model, estimator, Parts(fitted.features, fitted.target, *rows[:2]), seed)
+    return Candidate(
+        origin=origin,
+        settings=settings,
+        log=lambda mlflow: log_model(feed, model, held_out.features.head(EXAMPLE_ROWS), mlflow),
+        inputs={"training": Rows.of(fitted), "evaluation": Rows.of(held_out)},
+        parameters={"estimator": estimator.name, **estimator.parameters, **settings.split.model_dump()},
+        metrics=found.flat(),
+        verdict=verdict,
+        artifacts={
+            PROFILE_FILE: profiles_to_json(profiles),
+            "findings.json": findings.to_json(),
+            "evaluation.json": found.to_json(),
+            "report.html": _report(feed, origin, parts, verdict, found, before, production, findings, tuned, pictures),
+            **{f"{name}.svg": picture for name, picture in pictures.items()},
+        },
+    )
+
+
+def _report(
+    feed: Feed,
+    origin: Origin,
+    parts: Split,
+    verdict: Verdict,
+    found: Evaluation,
+    before: Production | None,
+    production: Evaluation | None,
+    findings: Findings,
+    tuned: Tuned | None,
+    pictures: Mapping[str, str],
+) -> str:
+    facts = {
+        "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
+        "rows": f"{parts.fitted.rows:,} fitted, {parts.held_out.rows:,} held out",
+        "code": origin.code_version,
+        "in Production": before.ref.title if before else "none",
+    }
+    if tuned:
+        facts["tuned"] = f"{tuned.trials} trials, {tuned.pruned} given up early; {tuned.metric} {tuned.value:.4g}"
+    before_metrics = production.metrics if production else {}
+    metrics = [
+        (
+            name,
+            value,
+            f"{found.intervals[name].low:.4g} to {found.intervals[name].high:.4g}" if name in found.intervals else "",
+            found.baseline.get(name),
+            before_metrics.get(name),
+        )
+        for name, value in found.metrics.items()
+    ]
+    sections = [
+        Section("Gate", "", ("check", "passed", "found"), [(c.name, c.passed, c.detail) for c in verdict.checks]),
+        Section(
+            "Held-out rows",
+            "Intervals are 95 %, by bootstrap; the baseline always answers the mean, or the frequencies of the labels.",
+            ("metric", "candidate", "interval", "baseline", "Production"),
+            metrics,
+        ),
+        Section("Pictures", pictures=list(pictures.values())),
+        Section(
+            "Data",
+            "" if findings.items else "No finding.",
+            ("level", "check", "column", "rows", "found", "wanted"),
+            [(f.level, f.check, f.column, f.split, f.found, f.wanted) for f in findings.items],
+        ),
+    ]
+    if found.slices:
+        names = list(found.metrics)
+        sections.insert(
+            2,
+            Section(
+                "Slices",
+                "",
+                ("column", "value", "rows", *names),
+                [(s.column, s.value, s.rows, *(s.metrics.get(name) for name in names)) for s in found.slices],
+            ),
+        )
+    return html_report(f"{feed.name}", verdict.passed, facts, sections)
