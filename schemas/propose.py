@@ -46,7 +46,12 @@ def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri
 
 
 def feed_text(
-    name: str, model_uri: str, delimiter: str, columns: Sequence[Mapping[str, object]], origin: str, notes: Sequence[str]
+    name: str,
+    model_uri: str,
+    delimiter: str,
+    columns: Sequence[Mapping[str, object]],
+    origin: str,
+    notes: Sequence[str],
 ) -> str:
     """The text of a `schemas/<name>.yaml`, the notes as comments above it.
 

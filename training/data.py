@@ -115,7 +115,8 @@ def target_column(feed: Feed, is_classifier: bool = False) -> Column:
     if feed.target is None:
         raise FeedError(f"feed {feed.name} has no target; give the column to predict 'role: target' in its file")
     if feed.target.type not in (LABELS if is_classifier else NUMBERS):
-        wanted = f"a label ({', '.join(LABELS)}); choose a regressor" if is_classifier else "a number; choose a classifier"
+        label = f"a label ({', '.join(LABELS)}); choose a regressor"
+        wanted = label if is_classifier else "a number; choose a classifier"
         raise FeedError(
             f"feed {feed.name}: the target '{feed.target.name}' is {feed.target.type}, wanted {wanted} in "
             f"conf/training/{feed.name}.yaml"
@@ -134,6 +135,6 @@ def assert_trainable(data: Data, is_classifier: bool = False) -> None:
     values = data.target.dropna().unique()
     if len(values) > 1:
         return
-    found = f"{values[0]!r} in every row" if len(values) else "null in every row"
+    found = f"{values[0]} in every row" if len(values) else "null in every row"
     wanted = "two classes at least" if is_classifier else "numbers that vary"
     raise FeedError(f"{data.source}: the target '{data.target.name}' is {found}, wanted {wanted}; give more data")

@@ -48,7 +48,7 @@ def propose_feed(path: Path, name: str, target: str = "") -> str:
     first_time = next((column.name for column in found.columns if column.kind == "time"), None)
     columns = [_proposed(column, target, first_time) for column in found.columns]
     notes = [
-        f"Proposed from {found.rows} rows of {path.name}: ranges and allowed values are what these rows have, widen them.",
+        f"Proposed from {found.rows} rows of {path.name}: widen what they say of ranges and allowed values.",
         "Give columns that are no feature their role: key, time, target or carry.",
     ]
     return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes)
@@ -66,6 +66,8 @@ def _proposed(column: ColumnProfile, target: str, first_time: str | None) -> dic
     if column.kind == "number" and column.min is not None and column.max is not None:
         whole = kind in ("int", "long")
         made |= {"min": int(column.min) if whole else column.min, "max": int(column.max) if whole else column.max}
+    if column.not_finite:
+        made["finite"] = False
     few = 0 < column.distinct <= min(MAX_ALLOWED, column.rows // ROWS_PER_VALUE)
     if column.kind == "text" and few:
         made["allowed"] = sorted(value for value, _ in column.values)

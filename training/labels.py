@@ -88,7 +88,9 @@ def _open(table: str, storage: Storage | None) -> "DeltaTable":
         assert_reachable(storage or Storage(), table, f"--predictions {table}")
         options = delta_options(storage or Storage())
     if not DeltaTable.is_deltatable(table, options):
-        raise SettingsError(f"no Delta table at {table}: give the one that streamscore run writes, as TABLES/predictions")
+        raise SettingsError(
+            f"no Delta table at {table}: give the one that streamscore run writes, as var/tables/FEED/predictions"
+        )
     return DeltaTable(table, storage_options=options)
 
 
@@ -116,9 +118,9 @@ def _labels(feed: Feed, path: Path, target: Column, is_classifier: bool) -> _Lab
     table = read_files(feed, path, wanted).table.rename_columns([c.table_name for c in (*by, target)]).drop_null()
     columns = [column.table_name for column in by]
     counted = table.group_by(columns).aggregate([([], "count_all")])
-    if (twice := counted.filter(pc.field("count_all") > 1)).num_rows:
+    if (twice := counted.filter(pc.field("count_all") > 1).select(columns)).num_rows:
         raise FeedError(
-            f"{path} has more than one label for {twice.num_rows} rows, first {twice.select(columns).slice(0, 1).to_pylist()[0]}; "
+            f"{path} has more than one label for {twice.num_rows} rows, as {twice.slice(0, 1).to_pylist()[0]}; "
             "leave one each"
         )
     return _Labels(table, by)

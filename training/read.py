@@ -96,7 +96,9 @@ def data_files(path: Path, act: str) -> tuple[Path, ...]:
     if not path.is_dir():
         raise SettingsError(f"no file {path}: {act}")
     if (path / "_delta_log").is_dir():
-        raise SettingsError(f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE")
+        raise SettingsError(
+            f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE"
+        )
     endings = (*CSV_ENDINGS, PARQUET_ENDING)
     files = sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith((".", "_")))
     if not files:
@@ -155,7 +157,8 @@ def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[
         kind = "the target" if [c.role for c in missing] == ["target"] else "columns"
         raise FeedError(
             f"{file} lacks {kind} {', '.join(repr(c.name) for c in missing)}; its header has "
-            f"{', '.join(header)[:300]}; wanted what schemas/{feed.name}.yaml declares (delimiter {feed.csv.delimiter!r})"
+            f"{', '.join(header)[:300]}; wanted what schemas/{feed.name}.yaml declares "
+            f"(delimiter {feed.csv.delimiter!r})"
         )
     return names
 

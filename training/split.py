@@ -28,8 +28,8 @@ def split(data: Data, settings: Splitting, feed: Feed) -> Split:
     - `ratio`: exactly `round(rows * held_out)`, at least one; which, the seed says.
     - `time`: the latest ones. Rows of the same time stay together, on the fitted side, so all held-out rows are later
       than all fitted ones, and there may be fewer of them than the share.
-    - `key`: a key is held out if SHA-256 of seed and key, as a share of all hashes, is below `held_out`: it stays on its
-      side when rows are added, and the share is about right for many keys only. Null is a key, the same as empty text.
+    - `key`: a key is held out if SHA-256 of seed and key, as a share of all hashes, is below `held_out`: it stays on
+      its side when rows are added, and the share is about right for many keys only. Null is a key as empty text is.
 
     The digest of a part is SHA-256 of `<digest of the whole> <part> <settings as JSON>`.
 
@@ -62,7 +62,7 @@ def _part(data: Data, chosen: np.ndarray, part: str, settings: Splitting) -> Dat
     positions = np.flatnonzero(chosen)
 
     def rows_of(values: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
-        taken = values.iloc[positions]
+        taken = values.take(positions)
         taken.index = pd.RangeIndex(len(positions))
         return taken
 
