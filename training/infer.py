@@ -4,7 +4,7 @@ from pathlib import Path
 
 from schemas.errors import SettingsError
 from schemas.propose import feed_text
-from training.profile import ColumnProfile, profile
+from training.profiles import ColumnProfile, profile
 from training.read import data_files, is_parquet
 
 MAX_ALLOWED = 20  # values; as many as a profile counts

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.profile import ColumnProfile
+from training.profiles import ColumnProfile
 
 BINS = 10
 ROWS_PER_BIN = 10

@@ -8,7 +8,7 @@ import pandas as pd
 
 from schemas.feed import Feed
 from training.findings import Finding, Findings
-from training.profile import Profile
+from training.profiles import Profile
 from training.settings import Validation
 from training.shift import shift_of_profile, shift_of_rows
 from training.split import FITTED, HELD_OUT, Split

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
@@ -262,7 +262,7 @@ def test_a_table_of_another_feed_is_refused(tmp_path):
     write_deltalake(tmp_path / "t", homes(10).select(["kind"]))
     with pytest.raises(FeedError, match="lacks 'source_file', wanted a predictions table of feed homes"):
         labelled(tmp_path / "t", tmp_path, labels_by_line(10))
-    with pytest.raises(SettingsError, match="no Delta table at .*nope"):
+    with pytest.raises(SettingsError, match=r"no Delta table at .*nope"):
         labelled(tmp_path / "nope", tmp_path, labels_by_line(10))
 
 
@@ -273,7 +273,7 @@ def numbers(data: Data) -> list[float]:
     return data.features["Size m2"].tolist()
 
 
-settings = st.builds(Splitting, by=st.just("ratio"), held_out=st.floats(0.05, 0.9), seed=st.integers(0, 9))
+RATIOS = st.builds(Splitting, by=st.just("ratio"), held_out=st.floats(0.05, 0.9), seed=st.integers(0, 9))
 
 
 def parts_or_refusal(data: Data, how: Splitting):
@@ -291,14 +291,16 @@ def assert_every_row_once(parts, rows: int) -> None:
         assert list(part.features.index) == list(part.others.index) == list(part.target.index) == list(range(part.rows))
 
 
-@given(st.integers(10, 200), settings)
+@settings(deadline=None)
+@given(st.integers(10, 200), RATIOS)
 def test_a_split_by_ratio_has_every_row_once(rows, how):
     if parts := parts_or_refusal(data_of_rows(rows=rows), how):
         assert_every_row_once(parts, rows)
         assert numbers(parts.held_out) == held_out_rows(rows, how.held_out, how.seed).tolist()
 
 
-@given(st.lists(st.integers(0, 30), min_size=10, max_size=100), settings)
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=10, max_size=100), RATIOS)
 def test_rows_held_out_by_time_are_later_than_all_fitted_ones(hours, how):
     times = pd.Series([START + timedelta(hours=hour) for hour in hours])
     if parts := parts_or_refusal(data_of_rows(times=times), how.model_copy(update={"by": "time"})):
@@ -307,7 +309,8 @@ def test_rows_held_out_by_time_are_later_than_all_fitted_ones(hours, how):
         assert parts.held_out.rows <= max(1, round(len(hours) * how.held_out))
 
 
-@given(st.lists(st.none() | st.integers(-5, 40), min_size=10, max_size=100), settings)
+@settings(deadline=None)
+@given(st.lists(st.none() | st.integers(-5, 40), min_size=10, max_size=100), RATIOS)
 def test_a_key_is_never_on_both_sides(keys, how):
     if parts := parts_or_refusal(data_of_rows(keys=keys), how.model_copy(update={"by": "key"})):
         assert_every_row_once(parts, len(keys))

@@ -146,7 +146,9 @@ def _as_parquet(path: Path) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as engine:
         copy = f"{folder}/csv.parquet"
         try:
-            reading = "FROM read_csv(?, header=true, sample_size=-1, dateformat='%Y-%m-%d')"
+            engine.execute("SET TimeZone = 'UTC'")
+            # days and times as the stream reads them: ISO 8601 alone
+            reading = "FROM read_csv(?, header=true, sample_size=-1, dateformat='%Y-%m-%d', timestampformat='iso')"
             engine.sql(reading, params=[[str(file) for file in files]]).write_parquet(copy)
         except duckdb.Error as error:
             raise FeedError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file") from error
