@@ -1,5 +1,7 @@
-"""`streamscore schema --from-model URI`: a feed's YAML out of a model's signature."""
+"""`streamscore schema`: a feed's YAML out of a model's signature, or of columns that were found some other way."""
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import yaml
@@ -36,20 +38,42 @@ def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri
     columns = (
         _of_tensor(signature, model_uri) if signature.inputs.is_tensor_spec() else _of_columns(signature, model_uri)
     )
-    feed = {"name": name, "model": model_uri, "csv": {"delimiter": ",", "header": "exact"}, "columns": columns}
+    notes = [
+        f"Proposed from the signature of {model_uri}.",
+        "Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",
+    ]
+    return feed_text(name, model_uri, ",", columns, f"model {model_uri}", notes)
+
+
+def feed_text(
+    name: str,
+    model_uri: str,
+    delimiter: str,
+    columns: Sequence[Mapping[str, object]],
+    origin: str,
+    notes: Sequence[str],
+) -> str:
+    """The text of a `schemas/<name>.yaml`, the notes as comments above it.
+
+    Args:
+        origin: what the columns were made of, for the message.
+
+    Raises:
+        FeedError: these columns make no feed.
+    """
+    csv = {"delimiter": delimiter, "header": "exact"}
     try:
-        Feed.model_validate(feed)
+        Feed.model_validate({"name": name, "model": model_uri, "csv": csv, "columns": columns})
     except ValidationError as error:
-        raise FeedError(f"no feed can be made of model {model_uri}: {first_problem(error, Feed)}") from error
+        raise FeedError(f"no feed can be made of {origin}: {first_problem(error, Feed)}") from error
     return "\n".join(
         [
-            f"# Proposed from the signature of {model_uri}.",
-            "# Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",
+            *(f"# {note}" for note in notes),
             f"name: {name}",
             f"model: {_inline(model_uri)}",
-            'csv: {delimiter: ",", header: exact}',
+            f"csv: {{delimiter: {json.dumps(delimiter)}, header: exact}}",
             "columns:",
-            *(f"  - {_inline(column)}" for column in columns),
+            *(f"  - {_inline(dict(column))}" for column in columns),
             "",
         ]
     )

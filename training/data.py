@@ -1,43 +1,47 @@
-"""Training data: a CSV file of a feed, read by header name and typed as the feed declares."""
+"""Training data of a feed, out of files or a generated sample: features, target and the columns that go with them."""
 
-import csv
-import gzip
-import hashlib
-import io
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as pacsv
 
-from schemas.errors import FeedError, SettingsError
+from schemas.errors import FeedError
 from schemas.feed import Column, Feed
 from training.fetch import data_path
+from training.read import Wanted, read_files
 from training.sample import sample
 
 SAMPLE_ROWS = 5000
+MIN_ROWS = 10
+NUMBERS = ("int", "long", "float", "double")
+LABELS = ("string", "boolean", "int", "long")
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Rows to train on.
+    """Rows to train on; the index of all three frames is 0 to rows - 1.
 
     Attributes:
         features: the feed's features under their original names and in its order; whole numbers that may be null, and
             floats, are floats, text stays text.
-        target: doubles, named as in the feed.
-        digest: SHA-256 of the file's bytes, hexadecimal.
-        source: where the rows come from: a path, or `sample(…)` with its arguments.
+        target: doubles; for a classifier its labels as the feed types them (text, booleans, whole numbers).
+        others: the feed's key, time and carry columns that the source has; whole numbers stay whole (`Int64`).
+        digest: SHA-256 of the content, hexadecimal: of a file's bytes; of a folder's files; of a table's rows.
+        source: where the rows come from: a path, `sample(…)` with its arguments, or a table and its labels.
+        left_out: rows of the source that have no label.
+        positions: of these rows in the source, 0 for the first; null: 0 to rows - 1.
     """
 
     features: pd.DataFrame
     target: pd.Series
+    others: pd.DataFrame
     digest: str
     source: str
+    left_out: int = 0
+    positions: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -45,131 +49,92 @@ class Data:
         return len(self.target)
 
 
-def training_data(feed: Feed, path: Path | None, seed: int = 0) -> Data:
+def training_data(feed: Feed, path: Path | None, seed: int = 0, is_classifier: bool = False) -> Data:
     """The rows of `path`; without one those of `var/data/<feed>.csv`; without that a generated sample of 5,000 rows.
 
     Raises:
-        FeedError, SettingsError: as `read_data`.
+        FeedError, SettingsError: as `read_data`, or there is nothing to learn from these rows.
     """
-    target_column(feed)
+    target_column(feed, is_classifier)
     if path is None and data_path(feed.name).is_file():
         path = data_path(feed.name)
     if path is not None:
-        return read_data(feed, path)
-    with tempfile.TemporaryDirectory() as folder:
-        made = sample(feed, rows=SAMPLE_ROWS, files=1, out=Path(folder), seed=seed)
-        return read_data(feed, made.paths[0], source=f"sample(feed={feed.name}, rows={SAMPLE_ROWS}, seed={seed})")
+        data = read_data(feed, path, is_classifier=is_classifier)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            made = sample(feed, rows=SAMPLE_ROWS, files=1, out=Path(folder), seed=seed)
+            source = f"sample(feed={feed.name}, rows={SAMPLE_ROWS}, seed={seed})"
+            data = read_data(feed, made.paths[0], source, is_classifier)
+    assert_trainable(data, is_classifier)
+    return data
 
 
-def read_data(feed: Feed, path: Path, source: str = "") -> Data:
-    """The features and the target in a CSV file (or `.csv.gz`), columns found by header name; other columns are left.
+def read_data(feed: Feed, path: Path, source: str = "", is_classifier: bool = False) -> Data:
+    """The features, the target and the other columns in CSV or Parquet, a file or a folder of them.
 
-    Every value must be one that the stream would accept, so that a model never learns from what it will not see.
+    Columns are found by name; those that the feed does not declare are left. Every value is of its column's type;
+    whether the feed accepts it, is for `training.validate` to say.
 
     Raises:
         SettingsError: no such file.
-        FeedError: it is empty, lacks a column, or holds a value that the feed refuses; names column and first row.
+        FeedError: it is empty, lacks a feature or the target, or holds a value of another type.
     """
-    wanted = {column.name: column for column in (*feed.features, target_column(feed))}
-    if not path.is_file():
-        raise SettingsError(f"no file {path}: give a CSV with --data, or get one: streamscore fetch {feed.name}")
-    content = path.read_bytes()
-    text = gzip.decompress(content) if path.suffix == ".gz" else content
-    names = _names_in_file(feed, path, text, wanted)
-    table = _parse(feed, path, text, {names[name]: column for name, column in wanted.items()})
-    if not table.num_rows:
-        raise FeedError(
-            f"{path} has a header and no rows; training wants some: streamscore sample {feed.name} --rows 5000"
-        )
-    frame = table.rename_columns(list(wanted)).to_pandas()
-    for column in wanted.values():
-        _assert_values(frame[column.name], column, path, is_target=column.role == "target")
-    whole = {c.name: "float64" for c in feed.features if c.nullable and c.type in ("int", "long")}
+    target = target_column(feed, is_classifier)
+    found = read_files(feed, path, wanted_columns(feed, target, is_classifier))
+    return data_of(feed, target, found.table, found.digest, source or str(path.absolute()))
+
+
+def wanted_columns(feed: Feed, target: Column, is_classifier: bool) -> Wanted:
+    """What to read: features and target, and the others where they are there; the target of a regression as double."""
+    others = [column for column in feed.columns if column.role in ("key", "time", "carry")]
+    return Wanted([*feed.features, target], others, {} if is_classifier else {target.name: pa.float64()})
+
+
+def data_of(feed: Feed, target: Column, table: pa.Table, digest: str, source: str, left_out: int = 0) -> Data:
+    """The data in a table that has the feed's columns under their own names."""
+    names = [column.name for column in feed.features]
+    beside = table.select([name for name in table.column_names if name not in {*names, target.name}])
+    kept_whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    as_floats = {c.name: "float64" for c in feed.features if c.nullable and c.type in ("int", "long")}
     return Data(
-        features=frame[[column.name for column in feed.features]].astype(whole),
-        target=frame[target_column(feed).name],
-        digest=hashlib.sha256(content).hexdigest(),
-        source=source or str(path.absolute()),
+        features=table.select(names).to_pandas().astype(as_floats),
+        target=table.select([target.name]).to_pandas()[target.name],
+        others=beside.to_pandas(types_mapper=kept_whole.get, date_as_object=False),
+        digest=digest,
+        source=source,
+        left_out=left_out,
     )
 
 
-def target_column(feed: Feed) -> Column:
+def target_column(feed: Feed, is_classifier: bool = False) -> Column:
     """The column that a model learns to predict.
 
     Raises:
-        FeedError: the feed has none, or it is no number.
+        FeedError: the feed has none, or it is no number; for a classifier, no label.
     """
     if feed.target is None:
         raise FeedError(f"feed {feed.name} has no target; give the column to predict 'role: target' in its file")
-    if feed.target.type not in ("int", "long", "float", "double"):
+    if feed.target.type not in (LABELS if is_classifier else NUMBERS):
+        label = f"a label ({', '.join(LABELS)}); choose a regressor"
+        wanted = label if is_classifier else "a number; choose a classifier"
         raise FeedError(
-            f"feed {feed.name}: the target '{feed.target.name}' is {feed.target.type}, wanted a number; "
-            "train elsewhere and use: streamscore promote NAME VERSION"
+            f"feed {feed.name}: the target '{feed.target.name}' is {feed.target.type}, wanted {wanted} in "
+            f"conf/training/{feed.name}.yaml"
         )
     return feed.target
 
 
-def _names_in_file(feed: Feed, path: Path, text: bytes, wanted: Mapping[str, Column]) -> dict[str, str]:
-    """How the file spells each wanted column."""
-    encoding = "utf-8-sig" if feed.csv.encoding.lower() in ("utf-8", "utf8") else feed.csv.encoding
-    lines = io.TextIOWrapper(io.BytesIO(text), encoding, errors="replace", newline="")
-    header = next(csv.reader(lines, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote), None)
-    if not header:
-        raise FeedError(
-            f"{path} is empty, wanted a header with {', '.join(wanted)}; streamscore sample makes such files"
-        )
-    fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str
-    spelled = {fold(name): name for name in header}
-    if missing := [name for name in wanted if fold(name) not in spelled]:
-        kind = "the target" if missing == [target_column(feed).name] else "columns"
-        raise FeedError(
-            f"{path} lacks {kind} {', '.join(repr(m) for m in missing)}; its header has {', '.join(header)[:300]}; "
-            f"wanted what schemas/{feed.name}.yaml declares (delimiter {feed.csv.delimiter!r})"
-        )
-    names = {name: spelled[fold(name)] for name in wanted}
-    if twice := [name for name in wanted if sum(fold(name) == fold(h) for h in header) > 1]:
-        raise FeedError(f"{path} has column '{twice[0]}' more than once; leave one")
-    return names
+def assert_trainable(data: Data, is_classifier: bool = False) -> None:
+    """Hold the rows against what any fitting needs.
 
-
-def _parse(feed: Feed, path: Path, text: bytes, columns: Mapping[str, Column]) -> pa.Table:
-    types = {name: pa.float64() if c.role == "target" else c.arrow_type for name, c in columns.items()}
-    try:
-        return pacsv.read_csv(
-            pa.BufferReader(text),
-            read_options=pacsv.ReadOptions(encoding=feed.csv.encoding),
-            parse_options=pacsv.ParseOptions(
-                delimiter=feed.csv.delimiter, quote_char=feed.csv.quote, newlines_in_values=True
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=types,
-                include_columns=list(columns),
-                null_values=list(feed.csv.null_values),
-                strings_can_be_null=True,
-            ),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise FeedError(
-            f"{path} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
-        ) from error
-
-
-def _assert_values(values: pd.Series, column: Column, path: Path, is_target: bool) -> None:
-    nulls = values.isna()
-    checks = {"null": nulls & (is_target or not column.nullable)}
-    if pd.api.types.is_float_dtype(values):
-        # pyarrow gives pandas NaN for nulls too, so that both are named here
-        checks = {"null or NaN": checks["null"], "infinite": pd.Series(np.isinf(values))}
-    if column.min is not None:
-        checks[f"below {column.min:g}"] = values < column.min
-    if column.max is not None:
-        checks[f"above {column.max:g}"] = values > column.max
-    if column.allowed is not None:
-        checks["not an allowed value"] = ~values.isin(list(column.allowed)) & ~nulls
-    for what, wrong in checks.items():
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise FeedError(
-                f"{path}: '{column.name}' is {what} in {int(wrong.sum())} of {len(values)} rows, first in data row "
-                f"{row + 1} ({values.iloc[row]}); leave these rows out or widen the column in the feed's file"
-            )
+    Raises:
+        FeedError: fewer than 10 rows, or a target that is the same in all of them.
+    """
+    if data.rows < MIN_ROWS:
+        raise FeedError(f"{data.source} has {data.rows} rows; training wants at least {MIN_ROWS}")
+    values = data.target.dropna().unique()
+    if len(values) > 1:
+        return
+    found = f"{values[0]} in every row" if len(values) else "null in every row"
+    wanted = "two classes at least" if is_classifier else "numbers that vary"
+    raise FeedError(f"{data.source}: the target '{data.target.name}' is {found}, wanted {wanted}; give more data")

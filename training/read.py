@@ -1,0 +1,211 @@
+"""CSV and Parquet files of a feed: columns found by name, typed as the feed declares; values are not judged here."""
+
+import csv
+import gzip
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv as pacsv
+from pyarrow import parquet as pq
+
+from schemas.errors import FeedError, SettingsError
+from schemas.feed import Column, Feed
+
+CSV_ENDINGS = (".csv", ".csv.gz")
+PARQUET_ENDING = ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which columns to read, and as what.
+
+    Attributes:
+        needed: a file that lacks one is refused.
+        optional: left out where any of the files lacks them.
+        types: by name, where it is not the feed's own type.
+    """
+
+    needed: Sequence[Column]
+    optional: Sequence[Column] = ()
+    types: Mapping[str, pa.DataType] | None = None
+
+    def type_of(self, column: Column) -> pa.DataType:
+        """The type in Arrow that the column is read as."""
+        return (self.types or {}).get(column.name, column.arrow_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What files hold.
+
+    Attributes:
+        table: the wanted columns under the feed's names, needed ones first.
+        digest: SHA-256, hexadecimal: of the file's bytes; for a folder, of a line `<digest>  <name>` for each file.
+    """
+
+    table: pa.Table
+    digest: str
+
+
+def read_files(feed: Feed, path: Path, wanted: Wanted) -> Read:
+    """The rows of a CSV or Parquet file, or of all such files of a folder in the order of their names.
+
+    CSV is read in the feed's dialect. A Parquet column may also have the name of the tables (snake_case); it may be
+    narrower than the feed's type or text that is such a value, but no text is made of numbers.
+
+    Raises:
+        SettingsError: no such file or folder, or one with files of both kinds.
+        FeedError: a file lacks a column, has one twice, or holds a value that is not of its type; empty files too.
+    """
+    files = data_files(path, f"give one with --data, or get one: streamscore fetch {feed.name}")
+    names = {file: column_names(feed, file) for file in files}
+    found = {file: _spelled(feed, file, names[file], wanted) for file in files}
+    optional = [c for c in wanted.optional if all(c.name in spelled for spelled in found.values())]
+    columns = [*wanted.needed, *optional]
+    tables, digests = [], []
+    for file in files:
+        read = _parquet if is_parquet(file) else _csv
+        table = read(feed, file, {c: found[file][c.name] for c in columns}, wanted)
+        tables.append(table.rename_columns([c.name for c in columns]))
+        with file.open("rb") as bytes_of:
+            digests.append(hashlib.file_digest(bytes_of, "sha256").hexdigest())
+    lines = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    digest = hashlib.sha256(lines.encode()).hexdigest() if path.is_dir() else digests[0]
+    whole = pa.concat_tables(tables)
+    if not whole.num_rows:
+        raise FeedError(
+            f"{path} has a header and no rows; training wants some: streamscore sample {feed.name} --rows 5000"
+        )
+    return Read(whole, digest)
+
+
+def data_files(path: Path, act: str) -> tuple[Path, ...]:
+    """The file itself, or the data files of a folder by name; names with `.` or `_` in front are passed over.
+
+    Args:
+        act: the end of the message where nothing is there.
+
+    Raises:
+        SettingsError: nothing there, a Delta table, or CSV and Parquet side by side.
+    """
+    if path.is_file():
+        return (path,)
+    if not path.is_dir():
+        raise SettingsError(f"no file {path}: {act}")
+    if (path / "_delta_log").is_dir():
+        raise SettingsError(
+            f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE"
+        )
+    endings = (*CSV_ENDINGS, PARQUET_ENDING)
+    files = sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith((".", "_")))
+    if not files:
+        raise SettingsError(f"no file in {path} ends with {', '.join(endings)}: {act}")
+    if len({is_parquet(file) for file in files}) > 1:
+        raise SettingsError(f"{path} has CSV and Parquet files side by side; give one kind a folder of its own")
+    return tuple(files)
+
+
+def is_parquet(path: Path) -> bool:
+    """By its name; all else is taken for CSV."""
+    return path.name.endswith(PARQUET_ENDING)
+
+
+def column_names(feed: Feed, file: Path) -> list[str]:
+    """The names in a file's header; of a Parquet file, in its schema.
+
+    Raises:
+        FeedError: it has none, or cannot be read.
+    """
+    if is_parquet(file):
+        try:
+            return list(pq.read_schema(file).names)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FeedError(f"{file} is no Parquet file: {' '.join(str(error).split())}; write it again") from error
+    encoding = "utf-8-sig" if feed.csv.encoding.lower() in ("utf-8", "utf8") else feed.csv.encoding
+    opened = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opened(file, "rt", encoding=encoding, errors="replace", newline="") as lines:
+            header = next(csv.reader(lines, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote), None)
+    except (OSError, EOFError, csv.Error) as error:
+        raise FeedError(f"{file} cannot be read as CSV: {error}; write it again") from error
+    if not header:
+        names = ", ".join(c.name for c in feed.columns)
+        raise FeedError(f"{file} is empty, wanted a header with {names}; streamscore sample makes such files")
+    return header
+
+
+def folded(feed: Feed, name: str) -> str:
+    """What two spellings of one column's name have in common, as the feed's `csv.header` says."""
+    return name.strip().casefold() if feed.csv.header == "ignore_case" else name
+
+
+def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[str, str]:
+    """How the file spells each wanted column that it has."""
+    names: dict[str, str] = {}
+    for column in (*wanted.needed, *wanted.optional):
+        called = [name for name in header if folded(feed, name) == folded(feed, column.name)]
+        if not called and is_parquet(file):
+            called = [name for name in header if name == column.table_name]
+        if len(called) > 1:
+            raise FeedError(f"{file} has column '{column.name}' more than once; leave one")
+        if called:
+            names[column.name] = called[0]
+    if missing := [c for c in wanted.needed if c.name not in names]:
+        kind = "the target" if [c.role for c in missing] == ["target"] else "columns"
+        raise FeedError(
+            f"{file} lacks {kind} {', '.join(repr(c.name) for c in missing)}; its header has "
+            f"{', '.join(header)[:300]}; wanted what schemas/{feed.name}.yaml declares "
+            f"(delimiter {feed.csv.delimiter!r})"
+        )
+    return names
+
+
+def _csv(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
+    try:
+        return pacsv.read_csv(
+            file,
+            read_options=pacsv.ReadOptions(encoding=feed.csv.encoding),
+            parse_options=pacsv.ParseOptions(
+                delimiter=feed.csv.delimiter, quote_char=feed.csv.quote, newlines_in_values=True
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: wanted.type_of(column) for column, name in spelled.items()},
+                include_columns=list(spelled.values()),
+                null_values=list(feed.csv.null_values),
+                strings_can_be_null=True,
+            ),
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+        raise FeedError(
+            f"{file} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
+        ) from error
+
+
+def _parquet(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
+    table = pq.read_table(file, columns=list(spelled.values())).select(list(spelled.values()))
+    return typed(feed, str(file), table, {name: wanted.type_of(column) for column, name in spelled.items()})
+
+
+def typed(feed: Feed, where: str, table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The table with its columns as these types, no value changed.
+
+    Raises:
+        FeedError: a column or a value in it is not of its type.
+    """
+    for number, (name, kind) in enumerate(types.items()):
+        column = table[name]
+        value_type = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
+        try:
+            if kind == pa.string() and not is_text and not pa.types.is_null(value_type):
+                raise pa.ArrowInvalid("how these values were written is not known")
+            table = table.set_column(number, name, column.cast(kind))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise FeedError(
+                f"{where} does not hold what feed {feed.name} declares: '{name}' is {column.type}, wanted {kind}: "
+                f"{error}; mend the file, or the type in schemas/{feed.name}.yaml"
+            ) from error
+    return table
