@@ -1,15 +1,27 @@
 """`streamscore train`: the flow from data to a model version."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.feed import Feed
 from schemas.registry import Promotion, Registry
 from training.data import training_data
 from training.evaluate import evaluate
-from training.fit import Parameters, fit
+from training.fit import fit
+from training.model import predictor
 from training.register import model_name, register
+from training.settings import Estimator
 from training.split import split
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a training run can be told; `alpha` and `l1_ratio` as in scikit-learn, on standardised features."""
+
+    alpha: float = 0.01
+    l1_ratio: float = 0.5
+    held_out: float = 0.2
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +72,14 @@ def train(
     # 3
     parts = split(data, parameters.held_out, parameters.seed)
     # 4
-    model = fit(feed, parts.features, parts.target, parameters)
+    estimator = Estimator(parameters={"alpha": parameters.alpha, "l1_ratio": parameters.l1_ratio})
+    model = fit(feed, parts.features, parts.target, estimator, parameters.seed)
     # 5
-    metrics = evaluate(model, parts)
+    answer = predictor(feed, model)
+    metrics = evaluate(answer, parts.held_out_features, parts.held_out_target, parts.target, False).flat()
     # 6
-    made = register(feed, data, model, metrics, parameters, registry)
+    told = asdict(parameters) | {"estimator": "ElasticNet"}
+    made = register(feed, data, model, metrics, told, registry)
     # 7
     promotion = registry.promote(name, made.version, feed) if promote else None
     return TrainResult(name, made.version, made.run_id, metrics, data.rows, data.digest, data.source, promotion)
