@@ -5,6 +5,7 @@ sample      generated files, seeded
 data        a CSV file in, typed features and target out
 split       rows to fit on, rows held out
 estimators  what the settings name, from an allow-list
+space       what parameters a search may choose
 tune        a resumable search for parameters, by cross-validation
 fit         a scikit-learn pipeline, the preparation of features part of it
 model       how it is logged: a number per row, or a label and the probability of each

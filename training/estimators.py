@@ -67,7 +67,8 @@ def make_estimator(feed: Feed, estimator: Estimator, seed: int) -> BaseEstimator
     """The estimator with its parameters, not fitted; random by `seed` unless they say otherwise.
 
     Raises:
-        SettingsError: a parameter that it does not have, with the nearest that it has, or a value that it refuses.
+        SettingsError: a parameter that it does not have, with the nearest that it has, or a value that it refuses; a
+            classifier without probabilities.
         FeedError: as `is_classifier`.
     """
     found = estimator_class(feed, estimator)
@@ -81,6 +82,10 @@ def make_estimator(feed: Feed, estimator: Estimator, seed: int) -> BaseEstimator
             f"estimator.parameters of {estimator.name}: {' '.join(str(error).split())}; "
             f"correct conf/training/{feed.name}.yaml"
         ) from error
+    if isinstance(made, ClassifierMixin) and not hasattr(made, "predict_proba"):
+        raise SettingsError(
+            f"estimator.name '{estimator.name}' gives labels without probabilities, wanted both; choose another"
+        )
     return made
 
 

@@ -41,7 +41,7 @@ def log_model(feed: Feed, model: Pipeline, example: pd.DataFrame, mlflow: Any) -
 
     Raises:
         FeedError: two labels would give one column.
-        SettingsError: a classifier without probabilities, or stored with a type that skops is not to trust.
+        SettingsError: a classifier is stored with a type that skops is not to trust.
     """
     labels = labels_of(model)
     shared = {
@@ -145,10 +145,6 @@ def _assert_classifier_loads(feed: Feed, model: Pipeline, unknown: list[str]) ->
     from schemas.settings import Models
 
     name = type(model[-1]).__name__
-    if not hasattr(model, "predict_proba"):
-        raise SettingsError(
-            f"feed {feed.name}: {name} gives labels without probabilities, wanted both; choose another estimator"
-        )
     if refused := sorted(set(unknown) - set(Models().skops_types)):
         raise SettingsError(
             f"feed {feed.name}: {name} is stored with the type {refused[0]}, which is not loaded; "
