@@ -31,6 +31,17 @@ def judged(answer: Any, target: pd.Series, fitted_target: pd.Series, is_classifi
     return _labels(answer, target, fitted_target)
 
 
+def loss_name(is_classifier: bool) -> str:
+    """The metric that is made small where there must be one."""
+    return "log_loss" if is_classifier else "rmse"
+
+
+def loss(answer: Any, target: pd.Series, fitted_target: pd.Series, is_classifier: bool) -> float:
+    """That metric; arguments as of `judged`."""
+    found = judged(answer, target, fitted_target, is_classifier).metrics(np.ones(len(target)))
+    return found[loss_name(is_classifier)]
+
+
 class Quantities:
     """Predicted numbers beside the true ones."""
 

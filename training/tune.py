@@ -16,7 +16,7 @@ from schemas.errors import FeedError, StorageError
 from schemas.feed import Feed
 from training.estimators import is_classifier, make_estimator
 from training.fit import assert_no_times, fit
-from training.metrics import judged
+from training.metrics import loss, loss_name
 from training.model import predictor
 from training.settings import Estimator, Tuning
 from training.space import search_space
@@ -98,7 +98,7 @@ def tune(
         progress(len(_finished(study)), tuning.trials, _best(study))
     best, finished = study.best_trial, _finished(study)
     pruned = sum(trial.state.name == "PRUNED" for trial in finished)
-    metric = "log_loss" if is_classifier(feed, estimator) else "rmse"
+    metric = loss_name(is_classifier(feed, estimator))
     return Tuned(estimator.parameters | best.params, metric, study.best_value, len(finished), pruned, resumed)
 
 
@@ -123,9 +123,7 @@ class _Cross:
         known = self.target.iloc[fold.fitted]
         model = fit(self.feed, self.features.iloc[fold.fitted], known, estimator, self.seed)
         answer = predictor(self.feed, model)(self.features.iloc[fold.judged])
-        labels = is_classifier(self.feed, estimator)
-        found = judged(answer, self.target.iloc[fold.judged], known, labels).metrics(np.ones(len(fold.judged)))
-        return found["log_loss" if labels else "rmse"]
+        return loss(answer, self.target.iloc[fold.judged], known, is_classifier(self.feed, estimator))
 
 
 def _run(study: "Study", trial: "Trial", cross: _Cross, estimator: Estimator, end: float) -> None:
