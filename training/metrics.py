@@ -46,19 +46,21 @@ class Quantities:
     """Predicted numbers beside the true ones."""
 
     def __init__(self, actual: np.ndarray, predicted: np.ndarray) -> None:
-        self._actual, self._off = actual, np.abs(predicted - actual)
+        self._off = np.abs(predicted - actual)
         self._squared, self._order = self._off**2, np.argsort(self._off)
+        self._centred = actual - actual.mean()  # else the spread is lost where the mean is large
+        self._spread = self._centred**2
 
     def metrics(self, weights: np.ndarray) -> dict[str, float]:
         total = weights.sum()
         squared = float(weights @ self._squared)
-        spread = float(weights @ (self._actual - weights @ self._actual / total) ** 2)
+        spread = float(weights @ self._spread - (weights @ self._centred) ** 2 / total)
         found = {
             "rmse": math.sqrt(squared / total),
             "mae": float(weights @ self._off / total),
             "median_absolute_error": self._median(weights),
         }
-        return found | ({"r2": 1 - squared / spread} if spread > 0 else {})
+        return found | ({"r2": 1 - squared / spread} if spread > SMALLEST * total else {})
 
     def _median(self, weights: np.ndarray) -> float:
         reached = np.cumsum(weights[self._order])
@@ -70,7 +72,8 @@ class Labels:
     """Predicted labels, and probabilities if there are, beside the true labels; labels are given as their positions."""
 
     def __init__(self, actual: np.ndarray, predicted: np.ndarray, shares: np.ndarray | None, count: int) -> None:
-        self._pairs, self._right, self._count = actual * count + predicted, actual == predicted, count
+        self._pairs, self._count = actual * count + predicted, count
+        self._right = (actual == predicted).astype(np.float64)
         self._loss = None
         self._ranked: list[_Ranked] = []
         if shares is not None:
@@ -100,14 +103,15 @@ class _Ranked:
 
     def __init__(self, share: np.ndarray, is_label: np.ndarray) -> None:
         self._order = np.argsort(share, kind="stable")
-        self._is_label = is_label[self._order]
+        self._hits = is_label[self._order].astype(np.float64)
+        self._misses = 1 - self._hits
         self._starts = np.flatnonzero(np.diff(share[self._order], prepend=-1.0))
 
     def area(self, weights: np.ndarray) -> float | None:
         """Area under the ROC curve; null where all rows are of one kind. Mann and Whitney (1947)."""
         ordered = weights[self._order]
-        hits = np.add.reduceat(ordered * self._is_label, self._starts)
-        misses = np.add.reduceat(ordered * ~self._is_label, self._starts)
+        hits = np.add.reduceat(ordered * self._hits, self._starts)
+        misses = np.add.reduceat(ordered * self._misses, self._starts)
         below = np.cumsum(misses) - misses / 2
         pairs = hits.sum() * misses.sum()
         return float(hits @ below / pairs) if pairs else None
