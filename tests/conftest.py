@@ -68,8 +68,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
-    from training.fit import Parameters
-    from training.pipeline import train
+    from training.pipeline import Parameters, train
 
     folder: Path = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"

@@ -1,9 +1,9 @@
 """One training run in MLflow, and the model version that came of it."""
 
 import warnings
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from sklearn.pipeline import Pipeline
 
@@ -12,13 +12,8 @@ from schemas.feed import Feed
 from schemas.model_uri import registered_name
 from schemas.registry import Registry
 from training.data import Data, target_column
-from training.fit import Parameters
+from training.model import log_model
 
-if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
-
-MLFLOW_TYPES = {"int": "integer", "timestamp": "datetime", "date": "datetime"}
-PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy")
 EXAMPLE_ROWS = 5
 DIGEST_LENGTH = 36  # MLflow allows no more for a data set; the whole digest is in the run's tags
 
@@ -43,23 +38,13 @@ def model_name(feed: Feed) -> str:
     raise FeedError(f"feed {feed.name}: its model is {feed.model_uri}; to train, write model: models:/NAME@production")
 
 
-def signature_of(feed: Feed) -> "ModelSignature":
-    """The feed's features as a model's inputs, and one double as its output."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-
-    def kind(name: str, nullable: bool) -> Any:
-        name = "double" if nullable and name in ("int", "long") else name  # pandas has no null in whole numbers
-        return DataType[MLFLOW_TYPES.get(name, name)]
-
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(kind(c.type, c.nullable), c.name, required=not c.nullable) for c in feed.features
-    ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(DataType.double)]))
-
-
 def register(
-    feed: Feed, data: Data, model: Pipeline, metrics: dict[str, float], parameters: Parameters, registry: Registry
+    feed: Feed,
+    data: Data,
+    model: Pipeline,
+    metrics: dict[str, float],
+    parameters: Mapping[str, Any],
+    registry: Registry,
 ) -> Registered:
     """Log parameters, metrics, data set, signature, input example and model as one run; then register with a manifest.
 
@@ -79,21 +64,12 @@ def register(
     with registry.active() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and data set sources
         import mlflow.data
-        import mlflow.sklearn
 
         with mlflow.start_run(experiment_id=experiment, run_name=f"train-{feed.name}", tags=tags) as run:
-            mlflow.log_params(asdict(parameters) | {"estimator": "ElasticNet"})
+            mlflow.log_params(parameters)
             mlflow.log_metrics(metrics)
             mlflow.log_input(_data_set(feed, data, mlflow), context="training")
-            logged = mlflow.sklearn.log_model(
-                model,
-                name="model",
-                signature=signature_of(feed),
-                input_example=data.features.head(EXAMPLE_ROWS),
-                pip_requirements=[f"{package}=={version(package)}" for package in PACKAGES],
-                # SimpleImputer keeps the type of what it was fitted on
-                skops_trusted_types=["numpy.dtype"] if any(c.nullable for c in feed.features) else None,
-            )
+            logged = log_model(feed, model, data.features.head(EXAMPLE_ROWS), mlflow)
         registered = registry.add_version(name, logged.model_id, run.info.run_id, tags)
     return Registered(name, registered, run.info.run_id)
 

@@ -103,8 +103,7 @@ def test_a_stream_rides_out_the_faults_of_its_object_store(
 @pytest.fixture
 def served(mlflow_server: MlflowServer, storage: Storage, feed: Feed) -> Registry:
     """A registry behind a server, with three versions whose artifacts are in a bucket; the first is in Production."""
-    from training.fit import Parameters
-    from training.pipeline import train
+    from training.pipeline import Parameters, train
 
     settings = load_settings(flags={"registry.tracking_uri": mlflow_server.url, "storage": storage.model_dump()})
     registry = open_registry(settings)

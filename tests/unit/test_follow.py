@@ -19,8 +19,7 @@ from schemas.feed import load_feed
 from schemas.model_uri import MANIFEST
 from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
-from training.fit import Parameters
-from training.pipeline import train
+from training.pipeline import Parameters, train
 
 FEED = load_feed("wine_quality")
 NOWHERE = "http://127.0.0.1:9"

@@ -14,9 +14,10 @@ from schemas.registry import open_registry
 from schemas.settings import load_settings
 from training.data import read_data, training_data
 from training.fetch import DATA_SETS, DataSet, fetch
-from training.fit import Parameters, fit
+from training.fit import fit
 from training.pipeline import train
 from training.sample import sample
+from training.settings import Estimator
 from training.split import held_out_rows
 
 WINE = Path(__file__).parents[3] / "shared" / "data" / "wine-quality-white.csv"
@@ -112,7 +113,7 @@ def test_every_row_is_fitted_or_held_out_and_the_seed_decides():
 def test_words_nulls_and_booleans_become_numbers_inside_the_model(homes, tmp_path):
     made = sample(homes, rows=200, files=1, out=tmp_path)
     data = read_data(homes, made.paths[0])
-    model = fit(homes, data.features, data.target, Parameters())
+    model = fit(homes, data.features, data.target, Estimator(), seed=0)
     odd = pd.DataFrame({"size": [1.0], "rooms": [np.nan], "kind": ["castle"], "lift": [True]})
     assert np.isfinite(model.predict(odd)).all()
 
@@ -120,7 +121,7 @@ def test_words_nulls_and_booleans_become_numbers_inside_the_model(homes, tmp_pat
 def test_a_time_is_no_feature_for_an_elastic_net(homes):
     feed = Feed.model_validate({"name": "homes", "columns": [*COLUMNS, {"name": "built", "type": "date"}]})
     with pytest.raises(FeedError, match="'built' is a time"):
-        fit(feed, pd.DataFrame(), pd.Series(), Parameters())
+        fit(feed, pd.DataFrame(), pd.Series(), Estimator(), seed=0)
 
 
 IN_ANOTHER_PROCESS = """
