@@ -1,11 +1,42 @@
 """How far off a model is on rows it has not seen."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline
 
 from training.split import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval of a metric."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The held-out rows with one value in one column; `value` as it is shown."""
+
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A model on the held-out rows, beside always predicting the fitted rows' mean."""
+
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    intervals: dict[str, Interval]
+    slices: tuple[Slice, ...]
 
 
 def evaluate(model: Pipeline, split: Split) -> dict[str, float]:

@@ -1,14 +1,17 @@
 """`streamscore train`: the flow from data to a model version."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.feed import Feed
 from schemas.registry import Promotion, Registry
 from training.data import training_data
-from training.evaluate import evaluate
+from training.evaluate import Evaluation, evaluate
 from training.fit import Parameters, fit
-from training.register import model_name, register
+from training.gate import judge
+from training.model import log_model
+from training.register import Candidate, Rows, model_name, origin_of, register
+from training.settings import Gate, TrainingSettings
 from training.split import split
 
 
@@ -64,7 +67,24 @@ def train(
     # 5
     metrics = evaluate(model, parts)
     # 6
-    made = register(feed, data, model, metrics, parameters, registry)
+    settings = TrainingSettings()
+    fitted = parts.features.assign(**{str(data.target.name): parts.target})
+    held_out = parts.held_out_features.assign(**{str(data.target.name): parts.held_out_target})
+    baseline = {"rmse": metrics["baseline_rmse"], "mae": metrics["baseline_mae"]}
+    candidate = Candidate(
+        origin=origin_of(feed, data.source, data.digest, data.rows, settings),
+        settings=settings,
+        log=lambda mlflow: log_model(feed, model, data.features.head(5), mlflow),
+        inputs={
+            "training": Rows(fitted, data.digest, str(data.target.name)),
+            "evaluation": Rows(held_out, data.digest, str(data.target.name)),
+        },
+        parameters=asdict(parameters) | {"estimator": "ElasticNet"},
+        metrics=metrics,
+        verdict=judge(Evaluation(metrics, baseline, {}, ()), None, Gate()),
+        artifacts={},
+    )
+    made = register(feed, candidate, registry)
     # 7
     promotion = registry.promote(name, made.version, feed) if promote else None
     return TrainResult(name, made.version, made.run_id, metrics, data.rows, data.digest, data.source, promotion)
