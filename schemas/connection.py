@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import RegistryError
 from schemas.mlflow_server import assert_usable, import_mlflow, object_store_errors, root_cause, without_password
 from schemas.object_store import mlflow_environment
-from schemas.settings import Models, Registry, Storage, as_variables
+from schemas.settings import Models, Storage, as_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,9 +65,12 @@ class Connection:
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which another process opens this registry, with these limits on models and this store."""
-        where = Registry(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
-        blocks = {"registry": where, "models": self.models, "storage": self._storage}
-        return {name: text for block, values in blocks.items() for name, text in as_variables(block, values).items()}
+        where = {"tracking_uri": self.tracking_uri, "registry_uri": self.registry_uri}
+        return (
+            as_variables("registry", where)
+            | as_variables("models", self.models.model_dump(mode="json"))
+            | as_variables("storage", self._storage.model_dump(mode="json"))
+        )
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name, made if need be with its artifacts beside the registry."""

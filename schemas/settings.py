@@ -175,12 +175,11 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
         ) from error
 
 
-def as_variables(name: str, block: BaseModel) -> dict[str, str]:
-    """A block of settings as variables, with which another process gets the same."""
-    values = block.model_dump(mode="json").items()
+def as_variables(block: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Keys of a block as variables, with which another process gets the same values."""
     return {
-        f"{PREFIX}{name}__{key}".upper(): value if isinstance(value, str) else json.dumps(value)
-        for key, value in values
+        f"{PREFIX}{block}__{key}".upper(): value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
     }
 
 

@@ -92,7 +92,7 @@ def _against_production(candidate: Evaluation, production: Evaluation | None, me
     if production is None:
         return _check(name, metric, found, None, "no Production model to compare with")
     before = _value(production.metrics, metric)
-    return _check(name, metric, found, _limit(metric, before, worse), f"Production has {before:.6g}, {worse:.1%} off")
+    return _check(name, metric, found, _limit(metric, before, worse), _allowed("Production", before, worse))
 
 
 def _slice_checks(candidate: Evaluation, production: Evaluation | None, metric: str, gate: Gate) -> Iterator[GateCheck]:
@@ -114,8 +114,12 @@ def _slice_checks(candidate: Evaluation, production: Evaluation | None, metric: 
 def _slice_check(part: Slice, before: Mapping[str, float] | None, metric: str, worse: float) -> GateCheck:
     than = _value(before or part.baseline, metric)
     where = f"{part.column}={part.value}"
-    source = f"{'Production' if before else 'the baseline'} has {than:.6g} there, {worse:.1%} off"
+    source = _allowed("Production" if before else "the baseline", than, worse)
     return _check(f"slice {where}", metric, part.metrics[metric], _limit(metric, than, worse), source, f" in {where}")
+
+
+def _allowed(who: str, than: float, worse: float) -> str:
+    return f"{who} has {than:.6g}, at most {100 * worse:g} % worse is allowed"
 
 
 def _limit(metric: str, than: float, worse: float) -> float | None:
