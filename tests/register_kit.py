@@ -17,7 +17,7 @@ from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
 from training.gate import GateCheck, Verdict
 from training.model import log_model
-from training.register import Candidate, Registered, Rows, origin_of, register
+from training.register import Candidate, Rows, origin_of
 from training.settings import TrainingSettings
 
 HOMES = """
@@ -77,12 +77,3 @@ def a_candidate(
         "artifacts": {"profile.json": '{"rows": 20}'},
     }
     return Candidate(**values | more)
-
-
-def with_versions(feed: Feed, registry: Registry, count: int) -> Registered:
-    """The same model registered so many times; the run and the name are in what is returned."""
-    made = register(feed, a_candidate(feed), registry)
-    source = registry.resolve(f"models:/{made.name}/{made.version}").source
-    for _ in range(count - 1):
-        registry.add_version(made.name, source.removeprefix("models:/"), made.run_id, {})
-    return made

@@ -75,13 +75,12 @@ def judge(found: Mapping[str, Any], limits: Check) -> CheckReport:
         found: `predict_ms`, `memory_mb`, `rows` and `differences`, as `streamscore check-version` prints them.
     """
     reasons = list(found["differences"])
-    if found["predict_ms"] > limits.predict_ms:
-        reasons.append(
-            f"predicting its example takes {found['predict_ms']:.1f} ms (p99), at most {limits.predict_ms:g}"
-        )
-    if found["memory_mb"] > limits.memory_mb:
-        reasons.append(f"its process takes {found['memory_mb']:.0f} MB, wanted at most {limits.memory_mb:g} MB")
-    return CheckReport(tuple(reasons), found["predict_ms"], found["memory_mb"], found["rows"])
+    milliseconds, megabytes = found["predict_ms"], found["memory_mb"]
+    if milliseconds > limits.predict_ms:
+        reasons.append(f"its example takes {milliseconds:.1f} ms (p99), wanted at most {limits.predict_ms:g} ms")
+    if megabytes > limits.memory_mb:
+        reasons.append(f"its process takes {megabytes:.0f} MB, wanted at most {limits.memory_mb:g} MB")
+    return CheckReport(tuple(reasons), milliseconds, megabytes, found["rows"])
 
 
 def _ended(done: subprocess.CompletedProcess[str]) -> str:

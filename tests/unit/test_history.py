@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from register_kit import HOMES, registry_in, with_versions
 
 from schemas.errors import GateError, RegistryError
 from schemas.feed import load_feed
 from schemas.history import PROMOTION, Promotion, promotions, version_before
 from schemas.registry import ALIAS, PROMOTED_BY, STAGE
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # stages are deprecated
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -18,33 +19,16 @@ def done(previous, version, rollback=False, minute=0):
     return Promotion("homes", version, previous, "ada", NOON + timedelta(minutes=minute), rollback)
 
 
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    from schemas.feed import read_feed
-
-    path = tmp_path_factory.mktemp("feed") / "homes.yaml"
-    path.write_text(HOMES)
-    return read_feed(path)
-
-
-@pytest.fixture(scope="module")
-def registered(homes, tmp_path_factory):
-    """A registry with the model `homes`, whose versions 1 to 4 are the same files."""
-    registry = registry_in(tmp_path_factory.mktemp("history"))
-    with_versions(homes, registry, 4)
-    return registry
-
-
 @pytest.fixture
-def registry(registered):
-    """The same, with nothing in Production and no history."""
-    with registered._reaching() as client:
+def registry(homes_registry):
+    """With nothing in Production and no history."""
+    with homes_registry._reaching() as client:
         for tag in client.get_registered_model("homes").tags:
             client.delete_registered_model_tag("homes", tag)
         client.delete_registered_model_alias("homes", ALIAS)
         for version in "1234":
             client.transition_model_version_stage("homes", version, "None")
-    return registered
+    return homes_registry
 
 
 def state(registry):
