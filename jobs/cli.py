@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from schemas.errors import StreamscoreError
+from schemas.errors import SettingsError, StreamscoreError
 from schemas.feed import load_feed
 from schemas.settings import Settings, load_settings
 
@@ -178,7 +178,10 @@ def train(
 @app.command()
 def promote(
     name: Annotated[str, typer.Argument(help="A registered model.")],
-    version: Annotated[str, typer.Argument(help="Its version.")],
+    version: Annotated[str | None, typer.Argument(help="Its version; not with --rollback.")] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="To the version that was in Production before; again: further back.")
+    ] = False,
     feed: Annotated[
         str | None, typer.Option(help="The feed it must fit (default: the feed of the model's name).")
     ] = None,
@@ -187,26 +190,61 @@ def promote(
     """Put a version into Production: manifest, stage and alias; exit 3 if it does not fit or may not be loaded."""
     from schemas.registry import open_registry
 
+    if rollback == (version is not None):
+        raise SettingsError(
+            f"wanted either a version or --rollback; next: streamscore models {name}, "
+            f"then: streamscore promote {name} VERSION, or: streamscore promote {name} --rollback"
+        )
+    registry, fits = open_registry(load_settings(profile)), load_feed(feed or name)
     with _working("promoting"):
-        done = open_registry(load_settings(profile)).promote(name, version, load_feed(feed or name))
+        done = registry.rollback(name, fits) if version is None else registry.promote(name, version, fits)
     before = f", before it v{done.previous}" if done.previous else ""
-    out.print(f"{name} v{version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
+    out.print(f"{name} v{done.version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
 
 
 @app.command()
 def models(name: Annotated[str, typer.Argument(help="A registered model.")], profile: Profile = None) -> None:
-    """List the versions of a model, newest first."""
-    from schemas.registry import PROMOTED_AT, PROMOTED_BY, open_registry
+    """List the versions of a model, newest first, and who put which into Production when."""
+    from jobs.operations.models import show_models
+    from schemas.registry import open_registry
 
-    found = open_registry(load_settings(profile)).versions(name)
-    table = Table("version", "stage", "aliases", "created (UTC)", "rmse", "promoted (UTC)")
-    for v in found:
-        rmse = f"{v.metrics['rmse']:.4f}" if "rmse" in v.metrics else ""
-        stage = "" if v.stage == "None" else v.stage
-        promoted = f"{v.tags[PROMOTED_AT][:16]} {v.tags.get(PROMOTED_BY, '')}" if PROMOTED_AT in v.tags else ""
-        created = f"{v.created:%Y-%m-%d %H:%M}"
-        table.add_row(v.version, stage, ", ".join(v.aliases), created, rmse, promoted.replace("T", " "))
-    out.print(table)
+    registry = open_registry(load_settings(profile))
+    show_models(registry.versions(name), registry.history(name), out)
+
+
+@app.command()
+def lineage(
+    feed: FeedName,
+    file: Annotated[str, typer.Option(help="As in the column source_file.")],
+    line: Annotated[int, typer.Option(help="As in the column source_line: 1 is the file's first line.")],
+    tables: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    profile: Profile = None,
+) -> None:
+    """Tell what a prediction was made of: model, code, data, schema, gate, and who promoted it."""
+    from jobs.operations.lineage import show_lineage, trace
+    from schemas.registry import open_registry
+
+    settings = _settings_of(profile, None, tables, None)
+    with _working("looking"):
+        found = trace(load_feed(feed), settings, open_registry(settings), file, line)
+    show_lineage(found, out, as_json=as_json)
+    if found.trouble:
+        raise found.trouble
+
+
+@app.command("check-version", hidden=True)
+def check_version(
+    feed: FeedName,
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    version: Annotated[str, typer.Argument(help="Its version.")],
+    profile: Profile = None,
+) -> None:
+    """Load a version from the registry, predict its input example, and again through the stream."""
+    from jobs.operations.check_version import check_version as check
+    from schemas.registry import open_registry
+
+    print(check(load_feed(feed), name, version, open_registry(load_settings(profile))).to_json())
 
 
 @app.command()

@@ -12,5 +12,8 @@ manifest    SHA-256 of a version's files, in the registry's tags
 safety      which models may be loaded, by their MLmodel file alone
 mlflow_server  MLflow itself: imported late, quiet, giving up in bounded time
 requirements  what a model was made with, against what runs here
+connection  the way to MLflow: one registry, one tracking store, every error in one line
+history     who put which version into Production when, and the way back
+origin      what a version was made of, in its tags
 registry    model versions in MLflow: resolve, promote, list
 """

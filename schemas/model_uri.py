@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,17 +69,6 @@ class VersionInfo:
     tags: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """Who put which version into Production when; `previous` is the version before it, or null."""
-
-    name: str
-    version: str
-    previous: str | None
-    by: str
-    at: datetime
-
-
 def registered_name(uri: str) -> str:
     """The model's name in a `models:/` URI, empty for any other."""
     return uri_parts(uri)[0] if uri.startswith("models:/") else ""
@@ -137,6 +126,20 @@ def all_versions(client: "MlflowClient", name: str) -> Iterator["ModelVersion"]:
         yield from page
         if not (token := page.token):
             return
+
+
+def version_info(client: "MlflowClient", version: "ModelVersion", aliases: Mapping[str, str]) -> VersionInfo:
+    """A version with the metrics of its run; `aliases` are all of its model's, with the versions that they name."""
+    return VersionInfo(
+        name=version.name,
+        version=str(version.version),
+        stage=version.current_stage or "None",
+        aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == str(version.version))),
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        run_id=version.run_id or "",
+        metrics=run_metrics(client, version.run_id),
+        tags=dict(version.tags),
+    )
 
 
 def run_metrics(client: "MlflowClient", run_id: str | None) -> dict[str, float]:

@@ -11,20 +11,18 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from schemas.errors import ContractError, RegistryError
+from schemas.connection import Connection
+from schemas.errors import ContractError, GateError, RegistryError
 from schemas.feed import Feed
+from schemas.history import Promotion, promotions, version_before
 from schemas.manifest import Manifest, take_manifest, wanted_manifest
 from schemas.mlflow_server import (
-    assert_usable,
     import_mlflow,
-    object_store_errors,
     root_cause,
     sqlite_path,
     sqlite_uri,
@@ -34,17 +32,15 @@ from schemas.model_uri import (
     FORMS,
     NOT_THERE,
     ModelRef,
-    Promotion,
     VersionInfo,
     all_versions,
     resolve_uri,
-    run_metrics,
     uri_parts,
+    version_info,
 )
-from schemas.object_store import mlflow_environment
 from schemas.requirements import requirements_differences, signature
 from schemas.safety import judge_folder, parse_mlmodel
-from schemas.settings import Models, Settings, Storage
+from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
 
 if TYPE_CHECKING:
@@ -66,49 +62,12 @@ STAGE = "Production"
 ALIAS = "production"
 PROMOTED_BY = "streamscore.promoted_by"
 PROMOTED_AT = "streamscore.promoted_at"
-STORE_ATTEMPTS = "2"  # of a request for artifacts in S3, 60 s each: MLflow's client knows no shorter ones
+CANDIDATE = "candidate"  # the alias of the newest version that passed gate and check
+SETTLE_ATTEMPTS = 10  # of making the stage follow the alias, while others promote
 
 
-class Registry:
+class Registry(Connection):
     """A model registry and the tracking store beside it."""
-
-    def __init__(
-        self,
-        tracking_uri: str,
-        registry_uri: str,
-        artifacts: str | None,
-        models: Models | None = None,
-        storage: Storage | None = None,
-    ) -> None:
-        self.tracking_uri = tracking_uri
-        self.registry_uri = registry_uri
-        self.artifacts = artifacts  # URI of new experiments' artifacts; null: the server's choice
-        self.models = models or Models()
-        self._storage = storage or Storage()
-        self._client: MlflowClient | None = None
-
-    @contextmanager
-    def active(self) -> Iterator[Any]:
-        """MLflow's module, set to this registry and the settings' object store; for calls that know no other way.
-
-        MLflow exports both URIs to the environment, where they would outrank a later default: that is undone, and so
-        are the variables of the object store.
-        """
-        store = mlflow_environment(self._storage) | {
-            "AWS_MAX_ATTEMPTS": os.environ.get("AWS_MAX_ATTEMPTS", STORE_ATTEMPTS)
-        }
-        names = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store
-        before = {name: os.environ.get(name) for name in names}
-        with self._reaching():
-            mlflow = import_mlflow()
-            try:
-                os.environ.update(store)
-                mlflow.set_tracking_uri(self.tracking_uri)
-                mlflow.set_registry_uri(self.registry_uri)
-                yield mlflow
-            finally:
-                for name, value in before.items():
-                    os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
     def resolve(self, uri: str, feed: str = "FEED") -> ModelRef:
         """The version that a model URI stands for now; one or two small queries, cheap enough for every 2 seconds.
@@ -197,13 +156,17 @@ class Registry:
             )
         return found
 
-    def promote(self, name: str, version: str, feed: Feed, by: str = "") -> Promotion:
+    def promote(self, name: str, version: str, feed: Feed, by: str = "", rollback: bool = False) -> Promotion:
         """Put a version into Production, for those who follow the stage and for those who follow the alias.
 
         1. Its files must be those of its manifest, if it has one, and such as the settings allow; they are not loaded.
         2. Its signature must fit the feed.  3. A manifest, if it has none.  4. Tag who and when.
-        5. The stage, archiving others.  6. The alias.
-        A crash between any two is repaired by promoting again.
+        5. The stage, archiving others.  6. The alias, which decides; the stage of what it names by then.
+        7. The history.
+        A crash between any two is repaired by promoting again. Of two promotions at once, the last alias stands.
+
+        Args:
+            rollback: what the history calls it.
 
         Raises:
             ContractError: model and feed do not fit, or its files may not be loaded; nothing was changed.
@@ -211,7 +174,7 @@ class Registry:
         """
         ref = self.resolve(f"models:/{name}/{version}", feed.name)
         by, at = by or getpass.getuser(), datetime.now(UTC)
-        previous = next((v.version for v in self._versions(name) if ALIAS in v.aliases or v.stage == STAGE), None)
+        previous = self.in_production(name)
         with tempfile.TemporaryDirectory() as temporary:
             # 1
             files = self._fetch(ref, Path(temporary))
@@ -227,18 +190,69 @@ class Registry:
                 f"model {ref.title} says nothing of its output, wanted a signature with outputs; "
                 f"log it with infer_signature(inputs, predictions)"
             )
-        tags = {PROMOTED_BY: by, PROMOTED_AT: at.isoformat(timespec="seconds")}
+        # 3, 4
+        who = {PROMOTED_BY: by, PROMOTED_AT: at.isoformat(timespec="seconds")}
+        self.tag_version(name, version, ({} if recorded else manifest.to_tags()) | who)
+        done = Promotion(name, version, previous, by, at, rollback)
         with self._reaching() as client:
-            # 3, 4
-            for tag, value in (({} if recorded else manifest.to_tags()) | tags).items():
-                client.set_model_version_tag(name, version, tag, value)
             # 5
-            with warnings.catch_warnings():  # stages are deprecated, and used on purpose beside the alias
-                warnings.simplefilter("ignore", FutureWarning)
-                client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+            _set_stage(client, name, version)
             # 6
             client.set_registered_model_alias(name, ALIAS, version)
-        return Promotion(name, version, previous, by, at)
+            _settle(client, name)
+            # 7
+            client.set_registered_model_tag(name, *done.to_tag())
+        return done
+
+    def rollback(self, name: str, feed: Feed, by: str = "") -> Promotion:
+        """Put that version into Production which was there before the current one; once more leads further back.
+
+        Raises:
+            GateError: there was none.
+            ContractError, RegistryError: as `promote`.
+        """
+        current = self.in_production(name)
+        there = {version.version for version in self.versions(name)}
+        before = version_before(self.history(name), current, there) if current else None
+        if before is None:
+            now = f"v{current} is the first of its Production versions" if current else "none of its versions ever was"
+            raise GateError(
+                f"model {name} cannot be rolled back: {now} that the registry still has; "
+                f"next: streamscore models {name}, then: streamscore promote {name} VERSION"
+            )
+        return self.promote(name, before, feed, by, rollback=True)
+
+    def history(self, name: str) -> list[Promotion]:
+        """The promotions of a model, oldest first; those of other tools are not in it.
+
+        Raises:
+            RegistryError: no such model, or no answer.
+        """
+        with self._reaching() as client:
+            return promotions(name, client.get_registered_model(name).tags)
+
+    def in_production(self, name: str) -> str | None:
+        """The version in Production, by its alias, else by its stage; null if there is none."""
+        with self._reaching() as client:
+            found = list(all_versions(client, name))
+            if found and (version := client.get_registered_model(name).aliases.get(ALIAS)):
+                return str(version)
+            return next((str(v.version) for v in found if v.current_stage == STAGE), None)
+
+    def tag_version(self, name: str, version: str, tags: dict[str, str]) -> None:
+        """Set tags of a version, in their order."""
+        with self._reaching() as client:
+            for tag, value in tags.items():
+                client.set_model_version_tag(name, version, tag, value)
+
+    def make_candidate(self, name: str, version: str) -> None:
+        """Give a version the alias `candidate`."""
+        with self._reaching() as client:
+            client.set_registered_model_alias(name, CANDIDATE, version)
+
+    def versions_tagged(self, name: str, tag: str, value: str) -> list[VersionInfo]:
+        """The versions of a model with that value of a tag, newest first; none if there is no such model."""
+        return self._versions(name, tag, value)
 
     def add_version(self, name: str, model_id: str, run_id: str, tags: dict[str, str]) -> str:
         """Register a logged model as the next version of `name`, which is made if need be; returns its number.
@@ -271,63 +285,11 @@ class Registry:
                 raise RegistryError(self._what_exists(client, f"models:/{name}/latest", "FEED"))
         return found
 
-    def experiment(self, name: str) -> str:
-        """The id of the experiment of that name, made if need be with its artifacts beside the registry."""
+    def _versions(self, name: str, tag: str = "", value: str = "") -> list[VersionInfo]:
         with self._reaching() as client:
-            from mlflow.exceptions import MlflowException
-
-            if found := client.get_experiment_by_name(name):
-                return str(found.experiment_id)
-            location = f"{self.artifacts}/{name}" if self.artifacts else None
-            try:
-                return str(client.create_experiment(name, location))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
-                    return str(found.experiment_id)  # somebody else was faster
-                raise
-
-    @contextmanager
-    def _reaching(self) -> Iterator["MlflowClient"]:
-        """MLflow's client; whatever it raises becomes a `RegistryError` in one line."""
-        mlflow = import_mlflow()
-        from requests import RequestException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            if self._client is None:
-                assert_usable(self.tracking_uri)
-                assert_usable(self.registry_uri)
-                self._client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri)
-            yield self._client
-        except (
-            mlflow.exceptions.MlflowException,
-            RequestException,
-            SQLAlchemyError,
-            OSError,
-            *object_store_errors(),
-        ) as error:
-            raise RegistryError(
-                f"the registry at {without_password(self.registry_uri)} does not answer as it should: "
-                f"{root_cause(error)}; start it or set MLFLOW_TRACKING_URI, then: streamscore doctor"
-            ) from error
-
-    def _versions(self, name: str) -> list[VersionInfo]:
-        with self._reaching() as client:
-            found = list(all_versions(client, name))
+            found = [v for v in all_versions(client, name) if not tag or v.tags.get(tag) == value]
             aliases = client.get_registered_model(name).aliases if found else {}
-            return [
-                VersionInfo(
-                    name=name,
-                    version=str(version.version),
-                    stage=version.current_stage or "None",
-                    aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == str(version.version))),
-                    created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-                    run_id=version.run_id or "",
-                    metrics=run_metrics(client, version.run_id),
-                    tags=dict(version.tags),
-                )
-                for version in sorted(found, key=lambda v: -int(v.version))
-            ]
+            return [version_info(client, version, aliases) for version in sorted(found, key=lambda v: -int(v.version))]
 
     def _what_exists(self, client: "MlflowClient", uri: str, feed: str) -> str:
         where = without_password(self.registry_uri)
@@ -342,6 +304,22 @@ class Registry:
             )
         models = ", ".join(f"'{model.name}'" for model in client.search_registered_models(max_results=10)) or "none"
         return f"no {uri} in {where}: models there: {models}; a model URI is {FORMS}; next: {train}"
+
+
+def _set_stage(client: "MlflowClient", name: str, version: str) -> None:
+    with warnings.catch_warnings():  # stages are deprecated, and used on purpose beside the alias
+        warnings.simplefilter("ignore", FutureWarning)
+        client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+
+
+def _settle(client: "MlflowClient", name: str) -> None:
+    """Make the stage follow the alias, which somebody else may have set since."""
+    for _ in range(SETTLE_ATTEMPTS):
+        decided = client.get_model_version_by_alias(name, ALIAS)
+        staged = [v.version for v in all_versions(client, name) if v.current_stage == STAGE]
+        if staged == [decided.version]:
+            return
+        _set_stage(client, name, decided.version)
 
 
 def signature_of(mlmodel: dict[str, Any]) -> "ModelSignature | None":

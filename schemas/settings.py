@@ -5,6 +5,7 @@ Secrets are never settings: they come from the environment or the cloud's own ch
 """
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,6 +173,14 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
         raise SettingsError(
             f"setting {first_problem(error, Settings)} (flags, {PREFIX}* or {path}); see docs/settings.md"
         ) from error
+
+
+def as_variables(block: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Keys of a block as variables, with which another process gets the same values."""
+    return {
+        f"{PREFIX}{block}__{key}".upper(): value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
+    }
 
 
 def _profile_path(profile: str) -> Path:

@@ -1,21 +1,75 @@
-"""One training run in MLflow, and the model version that came of it."""
+"""One training run in MLflow, the model version that came of it, and what became of that."""
 
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.pipeline import Pipeline
+import pandas as pd
 
 from schemas.errors import FeedError
 from schemas.feed import Feed
-from schemas.model_uri import registered_name
+from schemas.model_uri import VersionInfo, registered_name
+from schemas.origin import (
+    CHECK,
+    CHECK_REASONS,
+    GATE,
+    GATE_FILE,
+    GATE_REASONS,
+    KEY,
+    SPLIT,
+    Origin,
+    code_digest,
+    code_version,
+    digest_of,
+    feed_digest,
+)
 from schemas.registry import Registry
-from training.data import Data, target_column
-from training.model import log_model
+from training.check import CheckReport
+from training.data import Data
+from training.gate import Verdict
+from training.settings import TrainingSettings
 
-EXAMPLE_ROWS = 5
-DIGEST_LENGTH = 36  # MLflow allows no more for a data set; the whole digest is in the run's tags
+DIGEST_LENGTH = 36  # MLflow allows no more for a data set; the whole digest is in the tags
+TAG_LENGTH = 4000  # MLflow takes 5,000 characters, older servers less than their bytes
+MADE_UP = "sample("  # how the source of generated rows begins: no place that MLflow could look at
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that are logged as a data set of the run: names, types and count of `frame`, not its values."""
+
+    frame: pd.DataFrame
+    digest: str
+    target: str | None = None
+
+    @classmethod
+    def of(cls, data: Data) -> "Rows":
+        """Features and target of training data."""
+        return cls(data.features.assign(**{str(data.target.name): data.target}), data.digest, str(data.target.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A fitted model, and what is to be known of it afterwards.
+
+    Attributes:
+        log: called inside the run with MLflow's module; logs the model and returns MLflow's ModelInfo.
+        inputs: `training` and `evaluation` → the rows fitted on, and those judged by.
+        parameters: what was fitted with which arguments.
+        metrics: on the held-out rows.
+        artifacts: file name → text: `profile.json`, `findings.json`, `evaluation.json`, `report.html`, …
+    """
+
+    origin: Origin
+    settings: TrainingSettings
+    log: Callable[[Any], Any]
+    inputs: Mapping[str, Rows]
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    verdict: Verdict
+    artifacts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +92,94 @@ def model_name(feed: Feed) -> str:
     raise FeedError(f"feed {feed.name}: its model is {feed.model_uri}; to train, write model: models:/NAME@production")
 
 
-def register(
-    feed: Feed,
-    data: Data,
-    model: Pipeline,
-    metrics: dict[str, float],
-    parameters: Mapping[str, Any],
-    registry: Registry,
-) -> Registered:
-    """Log parameters, metrics, data set, signature, input example and model as one run; then register with a manifest.
+def origin_of(feed: Feed, source: str, digest: str, rows: int, settings: TrainingSettings) -> Origin:
+    """What a training run on these data would be made of; known before anything is fitted."""
+    return Origin(
+        feed.name,
+        source,
+        digest,
+        rows,
+        feed_digest(feed),
+        digest_of(settings.model_dump(mode="json")),
+        code_version(),
+        code_digest(),
+    )
 
-    A run that fails half way is marked as failed, and nothing is registered.
+
+def find_same(registry: Registry, name: str, key: str) -> VersionInfo | None:
+    """The newest version made of the same data, feed, settings and code, if gate and check have had their say on it.
+
+    One that failed the check does not count: that was judged by the machine too, which may be a better one today.
+
+    Args:
+        key: `Origin.key`.
+
+    Raises:
+        RegistryError: no answer in bounded time.
+    """
+    return next((v for v in registry.versions_tagged(name, KEY, key) if _is_settled(v.tags)), None)
+
+
+def register(feed: Feed, candidate: Candidate, registry: Registry) -> Registered:
+    """Log parameters, metrics, data sets, artifacts and model as one run; then register it with its manifest.
+
+    It has no alias yet: see `accept` and `refuse`. A run that fails half way is marked as failed, and nothing is
+    registered.
 
     Raises:
         RegistryError: no answer in bounded time.
     """
     name = model_name(feed)
     experiment = registry.experiment(feed.name)
-    tags = {
-        "streamscore.feed": feed.name,
-        "streamscore.data_source": data.source,
-        "streamscore.data_digest": data.digest,
-        "streamscore.data_rows": str(data.rows),
-    }
+    tags = candidate.origin.to_tags() | {SPLIT: _split(candidate)} | _gate_tags(candidate.verdict)
     with registry.active() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and data set sources
-        import mlflow.data
-
         with mlflow.start_run(experiment_id=experiment, run_name=f"train-{feed.name}", tags=tags) as run:
-            mlflow.log_params(parameters)
-            mlflow.log_metrics(metrics)
-            mlflow.log_input(_data_set(feed, data, mlflow), context="training")
-            logged = log_model(feed, model, data.features.head(EXAMPLE_ROWS), mlflow)
-        registered = registry.add_version(name, logged.model_id, run.info.run_id, tags)
-    return Registered(name, registered, run.info.run_id)
+            mlflow.log_params(dict(candidate.parameters))
+            mlflow.log_metrics(dict(candidate.metrics))
+            for context, rows in candidate.inputs.items():
+                mlflow.log_input(_data_set(feed, rows, candidate.origin.data_source, mlflow), context=context)
+            for file, text in {**candidate.artifacts, GATE_FILE: candidate.verdict.to_json()}.items():
+                mlflow.log_text(text, file)
+            logged = candidate.log(mlflow)
+            version = registry.add_version(name, logged.model_id, run.info.run_id, tags)
+    return Registered(name, version, run.info.run_id)
 
 
-def _data_set(feed: Feed, data: Data, mlflow: Any) -> Any:
-    target = target_column(feed)
-    frame = data.features.assign(**{target.name: data.target})
-    source = None if data.source.startswith("sample(") else data.source
-    digest = data.digest[:DIGEST_LENGTH]
-    return mlflow.data.from_pandas(frame, source=source, targets=target.name, name=feed.name, digest=digest)
+def accept(registry: Registry, registered: Registered) -> None:
+    """A version that passed gate and check is the candidate from now on."""
+    registry.make_candidate(registered.name, registered.version)
+    registry.tag_version(registered.name, registered.version, {CHECK: "passed"})
+
+
+def refuse(registry: Registry, registered: Registered, report: CheckReport) -> None:
+    """A version that passed the gate and not the check stays registered, with the reasons and without an alias."""
+    reasons = {CHECK_REASONS: _shortened(report.reasons), CHECK: "failed"}
+    registry.tag_version(registered.name, registered.version, reasons)
+
+
+def _is_settled(tags: Mapping[str, str]) -> bool:
+    return tags.get(GATE) == "rejected" or tags.get(CHECK) == "passed"
+
+
+def _gate_tags(verdict: Verdict) -> dict[str, str]:
+    if verdict.passed:
+        return {GATE: "passed"}
+    return {GATE: "rejected", GATE_REASONS: _shortened(verdict.reasons)}
+
+
+def _shortened(reasons: tuple[str, ...]) -> str:
+    return "\n".join(reasons)[:TAG_LENGTH]
+
+
+def _split(candidate: Candidate) -> str:
+    parts = {context: {"rows": len(rows.frame), "digest": rows.digest} for context, rows in candidate.inputs.items()}
+    return json.dumps(candidate.settings.split.model_dump(mode="json") | parts)
+
+
+def _data_set(feed: Feed, rows: Rows, source: str, mlflow: Any) -> Any:
+    import mlflow.data
+
+    place = None if source.startswith(MADE_UP) else source
+    digest = rows.digest[:DIGEST_LENGTH]
+    return mlflow.data.from_pandas(rows.frame, source=place, targets=rows.target, name=feed.name, digest=digest)

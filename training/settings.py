@@ -106,6 +106,7 @@ class Check(_Block):
 
     predict_ms: float = Field(1000.0, gt=0)  # p99 of predicting the input example
     memory_mb: float = Field(2048.0, gt=0)  # resident, with the model loaded
+    seconds: float = Field(300.0, gt=0)  # for the whole check
 
 
 class Series(_Block):

@@ -6,6 +6,9 @@ replay     quarantined rows and files, landed again
 original   the file of a refused file
 shelf      the files in a landing folder by their names, and copies of them
 mark       which rows were landed again
+lineage    what a prediction was made of, from its row back to the data its model learned from
+models     the versions of a model, and how they came into Production
+check_version  a registered version alone and through the stream, for the training pipeline
 doctor     what is wrong, and one fix for each
 checks     what the doctor looks at
 """

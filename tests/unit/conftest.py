@@ -6,9 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from register_kit import HOMES, a_candidate, registry_in
 
 from jobs.streaming.scoring.model import Model, load_model
-from schemas.feed import Feed
+from schemas.feed import Feed, read_feed
+from schemas.registry import Registry
+from training.register import register
 
 CODE = """
 import mlflow, numpy as np, pandas as pd
@@ -65,3 +68,22 @@ def model_of(save_model: Callable[..., Path], small_feed: Feed) -> Callable[...,
         return load_model(save_model(body, output, **more), small_feed, "small", "1", "run-1")
 
     return load
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Feed:
+    """A feed with a column of each kind, nulls, and a dialect of its own."""
+    path = tmp_path_factory.mktemp("homes") / "homes.yaml"
+    path.write_text(HOMES)
+    return read_feed(path)
+
+
+@pytest.fixture(scope="session")
+def homes_registry(homes: Feed, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with the model `homes`: version 1 as training registers it, 2 to 4 the same files without tags."""
+    registry = registry_in(tmp_path_factory.mktemp("homes_registry"))
+    made = register(homes, a_candidate(homes), registry)
+    model_id = registry.resolve("models:/homes/1").source.removeprefix("models:/")
+    for _ in range(3):
+        registry.add_version(made.name, model_id, made.run_id, {})
+    return registry

@@ -178,14 +178,15 @@ def probe(feed: Feed, text: frozenset[str] = frozenset()) -> pa.Table:
     """One made-up row of the feed's features: the middle of each range, the first of the allowed values."""
     columns: dict[str, pa.Array] = {}
     for column in feed.features:
-        value = _probe_value(column)
+        value = probe_value(column)
         columns[column.table_name] = pa.array([value]).cast(column.arrow_type)
         if column.name in text:
             columns[TEXT + column.name] = pa.array([str(value)])
     return pa.table(columns)
 
 
-def _probe_value(column: Column) -> Any:
+def probe_value(column: Column) -> Any:
+    """A made-up value of a column, as JSON has it."""
     if column.allowed:
         return column.allowed[0]
     low = column.min if column.min is not None else 0.0

@@ -1,0 +1,166 @@
+"""`streamscore check-version`: a registered version in this process, alone and through the stream's `score()`.
+
+For the training pipeline, which may not import the stream and starts this as a command.
+"""
+
+import csv
+import io
+import itertools
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.scoring.model import load_model, probe_value, to_arrow
+from jobs.streaming.scoring.score import score
+from schemas.errors import ContractError
+from schemas.feed import Column, Feed
+from schemas.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTS = 100  # of which p99 is told
+SECONDS = 10.0  # and no more of them after that
+SAME = 1e-12  # relative: the same number, computed in another order of rows
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a version did.
+
+    Attributes:
+        predict_ms: p99 of predicting the input example.
+        memory_mb: resident, with the model loaded once.
+        rows: of the example that went through the stream; null for a series model.
+        differences: between the stream's answers and the model's own, a line each.
+    """
+
+    predict_ms: float
+    memory_mb: float
+    rows: int | None
+    differences: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+
+def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Found:
+    """Load a version from the registry, predict its input example, and again through the stream.
+
+    Raises:
+        ContractError: it may not be loaded, has no example, or does not fit the feed.
+        RegistryError: it cannot be fetched.
+    """
+    import mlflow.pyfunc
+
+    with tempfile.TemporaryDirectory() as temporary:
+        ref = registry.resolve(f"models:/{name}/{version}", feed.name)
+        path = registry.download(ref, Path(temporary, "models"))
+        pyfunc = mlflow.pyfunc.load_model(str(path))
+        example = _example(pyfunc, str(path), ref.title)
+        milliseconds, memory = _measure(pyfunc, example), psutil.Process().memory_info().rss / 2**20
+        if (pyfunc.metadata.metadata or {}).get("streamscore", {}).get("kind") == "series":
+            return Found(milliseconds, memory, None, ())
+        model = load_model(path, feed, name, version, ref.run_id)
+        alone = to_arrow(pyfunc.predict(example), model.output)
+        landed = Path(temporary, "landing")
+        landed.mkdir()
+        (landed / "example.csv").write_text(_as_csv(feed, _frame(feed, example)), feed.csv.encoding, newline="")
+        scored = list(score([_found(landed / "example.csv")], feed, model, landed.as_uri(), chunk_rows=65_536))
+        predictions = pa.concat_tables(chunk.predictions for chunk in scored)
+        rejects = pa.concat_tables(chunk.rejects for chunk in scored)
+    said = _rejected(rejects) if rejects.num_rows else _different(alone.to_pylist(), predictions["prediction"])
+    return Found(milliseconds, memory, len(alone), tuple(itertools.islice(said, SHOWN)))
+
+
+def _example(pyfunc: Any, path: str, title: str) -> Any:
+    if not pyfunc.metadata.saved_input_example_info:
+        raise ContractError(
+            f"model {title} has no input example to predict; log it with log_model(..., input_example=…)"
+        )
+    return pyfunc.metadata.load_input_example(path)
+
+
+def _measure(pyfunc: Any, example: Any) -> float:
+    """Milliseconds, p99; what the first call sets up is left out."""
+    pyfunc.predict(example)
+    begun, took = time.perf_counter(), list[float]()
+    while len(took) < PREDICTS and (not took or time.perf_counter() - begun < SECONDS):
+        start = time.perf_counter()
+        pyfunc.predict(example)
+        took.append(1000 * (time.perf_counter() - start))
+    return float(np.percentile(took, 99))
+
+
+def _frame(feed: Feed, example: Any) -> "pd.DataFrame":
+    """The example with the features' names, which that of a tensor model lacks."""
+    import pandas as pd
+
+    if isinstance(example, pd.DataFrame):
+        return example
+    return pd.DataFrame(np.asarray(example), columns=[column.name for column in feed.features])
+
+
+def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
+    """The example's rows as a file of the feed; columns that it lacks are null, or a made-up value."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote, lineterminator="\n")
+    writer.writerow(column.name for column in feed.columns)
+    null = feed.csv.null_values[0] if feed.csv.null_values else ""
+    for row in example.to_dict("records"):
+        writer.writerow(_as_text(column, row, null) for column in feed.columns)
+    return text.getvalue()
+
+
+def _as_text(column: Column, row: Mapping[str, Any], null: str) -> str:
+    import pandas as pd
+
+    value = row.get(column.name)
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return null if column.nullable or column.name in row else str(probe_value(column))
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d") if column.type == "date" else value.isoformat() + "Z" * (value.tzinfo is None)
+    if column.type in ("int", "long") and isinstance(value, float):  # nullable whole numbers are floats in pandas
+        return str(int(value))
+    return str(value)
+
+
+def _found(path: Path) -> LandedFile:
+    status = path.stat()
+    return LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns)
+
+
+def _rejected(rejects: pa.Table) -> Iterator[str]:
+    for reject in rejects.to_pylist():
+        yield (
+            f"the stream rejects line {reject['source_line']} of the example: {reject['reason']} "
+            f"{reject['column'] or ''} {reject['detail'] or ''}".rstrip()
+        )
+
+
+def _different(alone: list[Any], streamed: pa.ChunkedArray) -> Iterator[str]:
+    for row, (one, other) in enumerate(zip(alone, streamed.to_pylist(), strict=True)):
+        if not _same(one, other):
+            yield f"for row {row} of its example the model predicts {one!r}, the stream {other!r}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=SAME)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
