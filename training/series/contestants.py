@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from training.series.stationarity import difference
 
@@ -52,8 +53,6 @@ def gradient_boosting(fitted: np.ndarray, differences: tuple[int, ...], lags: in
 
     It is fitted on the same differences as the VAR (trees cannot follow a trend), and they are undone in the same way.
     """
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     values = difference(fitted, differences)
     lagged = np.column_stack([values[lags - lag : len(values) - lag] for lag in range(1, lags + 1)])
     models = [HistGradientBoostingRegressor(random_state=seed).fit(lagged, column) for column in values[lags:].T]

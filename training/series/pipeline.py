@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from schemas.errors import SettingsError
 from schemas.feed import Feed
@@ -74,6 +75,8 @@ def register_series(feed: Feed, trained: Trained, registry: Registry, tags: Mapp
     )
 
 
+# on matrices this small the threads of BLAS and OpenMP wait for each other: 513 s instead of 20 on a busy machine
+@threadpool_limits.wrap(limits=1)
 def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> SeriesResult:
     """Fit and judge a forecaster; a pure function of its arguments but for the seconds it takes.
 

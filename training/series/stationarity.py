@@ -46,7 +46,7 @@ def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest
                 f"series column '{name}' is constant after {times} differences: exactly a line, which needs no model; "
                 f"leave it out of series.columns"
             )
-        p_values.append(float(adfuller(values, autolag="AIC")[1]))
+        p_values.append(float(adfuller(values, autolag="AIC", result_object=True).pvalue))
         if p_values[-1] < settings.alpha:
             return ColumnTest(name, tuple(p_values), times, True)
     return ColumnTest(name, tuple(p_values), settings.max_differences, False)
