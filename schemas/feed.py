@@ -100,6 +100,24 @@ class Dialect(BaseModel):
         return self
 
 
+class Series(BaseModel):
+    """What a feed of kind `series` does with observations.
+
+    Attributes:
+        steps: forecasts after each observation.
+        late: an observation older than the newest of its series: `refuse` puts it into quarantine; `keep` takes it
+            into the history, without forecasts.
+        duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
+            forecast again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(4, gt=0)
+    late: Literal["refuse", "keep"] = "refuse"
+    duplicate: Literal["refuse", "replace"] = "refuse"
+
+
 class Feed(BaseModel):
     """The contract of one kind of CSV file: dialect, columns, and the model that scores it."""
 
@@ -109,6 +127,7 @@ class Feed(BaseModel):
     kind: Literal["rows", "series"] = "rows"
     model: str = ""
     csv: Dialect = Dialect()
+    series: Series = Series()
     columns: tuple[Column, ...] = Field(min_length=1)
 
     @property

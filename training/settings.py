@@ -114,6 +114,7 @@ class Series(_Block):
 
     Attributes:
         columns: endogenous ones; empty: the feed's features.
+        key: key column → its value, of the one series to train on where the data hold several.
         criterion: by which the lag order is chosen.
         max_lags: the largest order tried.
         alpha: significance of the stationarity and whiteness tests.
@@ -125,6 +126,7 @@ class Series(_Block):
     """
 
     columns: tuple[str, ...] = ()
+    key: dict[str, str] = {}
     criterion: Literal["aic", "bic", "hqic", "fpe"] = "aic"
     max_lags: int = Field(8, gt=0)
     alpha: float = Field(0.05, gt=0, lt=1)

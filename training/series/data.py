@@ -1,0 +1,212 @@
+"""A series to train on: read by column name, one row per time, in order of time, nothing missing in between."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv as pacsv
+from pyarrow import parquet
+
+from schemas.errors import FeedError, SettingsError
+from schemas.feed import Feed
+from training.fetch import data_path
+from training.series.frequency import infer_frequency
+from training.series.macrodata import NAME, macrodata_csv
+from training.settings import Series as SeriesSettings
+
+NUMBERS = ("int", "long", "float", "double")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesData:
+    """One multivariate series.
+
+    Attributes:
+        values: doubles, a column per endogenous variable under its original name; the index is the time, UTC without
+            a zone, increasing and regular, and named as the feed's time column.
+        frequency: the distance of two rows, as `3 months` or `0 days 01:00:00`.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+        source: where the rows come from: a path, or `statsmodels macrodata`.
+    """
+
+    values: pd.DataFrame
+    frequency: str
+    digest: str
+    source: str
+
+    @property
+    def rows(self) -> int:
+        """The number of observations."""
+        return len(self.values)
+
+
+def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> SeriesData:
+    """The series in a CSV or Parquet file; columns are found by name, others are left, rows are put in order of time.
+
+    Without a path `var/data/<feed>.csv`; without that, for the feed macrodata, the data that come with statsmodels.
+
+    Raises:
+        SettingsError: no such file, or settings that name a column which is none.
+        FeedError: the feed is no series, or the data will not do: empty, a column missing, constant or no number, a
+            value null, NaN or infinite, several series, a time twice, or a gap; names the first place.
+    """
+    time, columns = time_column(feed), endogenous_columns(feed, settings)
+    if path is None and data_path(feed.name).is_file():
+        path = data_path(feed.name)
+    if path is None and feed.name != NAME:
+        raise SettingsError(f"no data for feed {feed.name}: give a CSV or Parquet file with --data")
+    if path is not None and not path.is_file():
+        raise SettingsError(f"no file {path}: give a CSV or Parquet file with --data")
+    content = macrodata_csv() if path is None else path.read_bytes()
+    source = f"statsmodels {NAME}" if path is None else str(path.absolute())
+    keys = [column.name for column in feed.columns if column.role == "key"]
+    frame = _read(feed, source, content, [time, *keys, *columns])
+    frame = _one_series(frame, keys, settings.key, source)
+    if frame.empty:
+        raise FeedError(f"{source} has a header and no rows; a series wants some: --data FILE")
+    values = _by_time(frame, time, columns, source)
+    _assert_values(values, source)
+    frequency = infer_frequency(pd.DatetimeIndex(values.index), source)
+    return SeriesData(values, frequency, hashlib.sha256(content).hexdigest(), source)
+
+
+def time_column(feed: Feed) -> str:
+    """The name of the feed's time column.
+
+    Raises:
+        FeedError: the feed is no series, or has not exactly one such column of type date or timestamp.
+    """
+    if feed.kind != "series":
+        raise FeedError(f"feed {feed.name} is of kind '{feed.kind}', VAR and VARMAX want 'kind: series' in its file")
+    times = [c.name for c in feed.columns if c.role == "time" and c.type in ("date", "timestamp")]
+    if len(times) != 1:
+        raise FeedError(
+            f"feed {feed.name} has {len(times)} columns of role 'time' and type date or timestamp, a series wants one; "
+            f"fix schemas/{feed.name}.yaml"
+        )
+    return times[0]
+
+
+def endogenous_columns(feed: Feed, settings: SeriesSettings) -> list[str]:
+    """The columns that are forecast: those of the settings, else the feed's features.
+
+    Raises:
+        SettingsError: the settings name one that is no feature of the feed.
+        FeedError: fewer than two, one that is no number, or names that the forecasts' columns would hide.
+    """
+    features = {column.name: column for column in feed.features}
+    names = list(settings.columns or features)
+    if unknown := [name for name in names if name not in features]:
+        raise SettingsError(f"series.columns names '{unknown[0]}', feed {feed.name} has features {', '.join(features)}")
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise FeedError(f"feed {feed.name}: endogenous columns {', '.join(names)}; a VAR wants two or more, each once")
+    if wrong := [name for name in names if features[name].type not in NUMBERS]:
+        raise FeedError(f"feed {feed.name}: '{wrong[0]}' is {features[wrong[0]].type}, a series wants numbers")
+    made = {"step", *(f"{name}_{bound}" for name in names for bound in ("lower", "upper"))}
+    if hidden := [name for name in names if name in made]:
+        raise FeedError(f"feed {feed.name}: forecasts have a column '{hidden[0]}' of their own; rename it in the feed")
+    return names
+
+
+def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.DataFrame:
+    """The wanted columns, typed as the feed declares, features as doubles."""
+    kinds = {c.name: pa.float64() if c.type in NUMBERS else c.arrow_type for c in feed.columns if c.name in wanted}
+    try:
+        if content[:4] == b"PAR1":
+            table = parquet.read_table(io.BytesIO(content))
+        elif not content.strip():
+            raise FeedError(f"{source} is empty, wanted a header with {', '.join(wanted)}")
+        else:
+            table = _read_csv(feed, content, kinds)
+        names = _names(feed, source, table.column_names, wanted)
+        picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))
+        return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+        raise FeedError(
+            f"{source} does not hold what feed {feed.name} declares: {' '.join(str(error).split())}; mend that row"
+        ) from error
+
+
+def _read_csv(feed: Feed, content: bytes, kinds: dict[str, pa.DataType]) -> pa.Table:
+    dialect = feed.csv
+    parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote)
+    read = pacsv.ReadOptions(encoding=dialect.encoding)
+    if content[:2] == b"\x1f\x8b":
+        content = pa.input_stream(pa.BufferReader(content), compression="gzip").read()
+    header = content.split(b"\n", 1)[0].decode(dialect.encoding, errors="replace")
+    spelled = {name.strip().strip(dialect.quote) for name in header.lstrip("\ufeff").split(dialect.delimiter)}
+    fold = {name.casefold(): kind for name, kind in kinds.items()}
+    types = {s: fold[s.casefold()] for s in spelled if s.casefold() in fold}
+    convert = pacsv.ConvertOptions(column_types=types, null_values=list(dialect.null_values), strings_can_be_null=True)
+    return pacsv.read_csv(pa.BufferReader(content), read, parse, convert)
+
+
+def _names(feed: Feed, source: str, found: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+    """How the file spells each wanted column."""
+    fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str
+    spelled = {fold(name): name for name in found}
+    if missing := [name for name in wanted if fold(name) not in spelled]:
+        raise FeedError(
+            f"{source} lacks columns {', '.join(map(repr, missing))}; it has {', '.join(found)[:300]}; "
+            f"wanted what schemas/{feed.name}.yaml declares (delimiter {feed.csv.delimiter!r})"
+        )
+    if twice := [name for name in wanted if sum(fold(name) == fold(other) for other in found) > 1]:
+        raise FeedError(f"{source} has column '{twice[0]}' more than once; leave one")
+    return {name: spelled[fold(name)] for name in wanted}
+
+
+def _one_series(frame: pd.DataFrame, keys: Sequence[str], wanted: dict[str, str], source: str) -> pd.DataFrame:
+    if unknown := [name for name in wanted if name not in keys]:
+        raise SettingsError(f"series.key names '{unknown[0]}', the feed's key columns are {', '.join(keys) or 'none'}")
+    for name, value in wanted.items():
+        known = frame[name].astype(str)
+        frame = frame[known == value]
+        if frame.empty:
+            raise SettingsError(
+                f"{source} has no series of '{name}' {value!r}; it has {', '.join(sorted(known.unique())[:10])}"
+            )
+    if keys and len(several := frame[list(keys)].drop_duplicates()) > 1:
+        first, second = (dict(zip(keys, map(str, row), strict=True)) for row in several.head(2).to_numpy())
+        raise FeedError(
+            f"{source} holds {len(several)} series, as {first} and {second}; one model is trained on one: "
+            f"name it in the training settings, series: {{key: {first}}}"
+        )
+    return frame
+
+
+def _by_time(frame: pd.DataFrame, time: str, columns: list[str], source: str) -> pd.DataFrame:
+    if (missing := frame[time].isna()).any():
+        raise FeedError(
+            f"{source}: '{time}' is null in {int(missing.sum())} of {len(frame)} rows, first in data row "
+            f"{int(np.flatnonzero(missing)[0]) + 1}; leave these rows out"
+        )
+    index = pd.DatetimeIndex(pd.to_datetime(frame[time], utc=True)).tz_localize(None).rename(time)
+    values = frame[columns].set_axis(index).sort_index(kind="stable")
+    if (again := values.index.duplicated()).any():
+        first = values.index[again][0]
+        raise FeedError(
+            f"{source}: time {first} is there {int((values.index == first).sum())} times, and {int(again.sum())} rows "
+            f"repeat a time in all; leave one row for each"
+        )
+    return values
+
+
+def _assert_values(values: pd.DataFrame, source: str) -> None:
+    for name, column in values.items():
+        checks = {"null or NaN": column.isna(), "infinite": pd.Series(np.isinf(column))}
+        for what, wrong in checks.items():
+            if wrong.any():
+                raise FeedError(
+                    f"{source}: '{name}' is {what} in {int(wrong.sum())} of {len(values)} rows, first at "
+                    f"{values.index[wrong.to_numpy()][0]}; fill these, or leave the column out (series.columns)"
+                )
+        if column.nunique() == 1:
+            raise FeedError(
+                f"{source}: '{name}' is {column.iloc[0]:g} in all {len(values)} rows, a constant cannot be forecast; "
+                f"leave it out of series.columns"
+            )

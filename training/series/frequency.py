@@ -1,0 +1,38 @@
+"""How far apart the rows of a series are: whole months, or a fixed time."""
+
+import numpy as np
+import pandas as pd
+
+from schemas.errors import FeedError
+
+
+def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
+    """The distance of two neighbours, as `3 months` or `1 days 00:00:00`; the most frequent one where they differ.
+
+    Calendar months count where all times are on the same day of a month, or all on its last.
+
+    Raises:
+        FeedError: fewer than three rows, or a distance that differs; names the first gap.
+    """
+    if len(times) < 3:
+        raise FeedError(f"{source} has {len(times)} rows; a series wants many more")
+    months = _months(times)
+    steps = np.diff(months if months is not None else times.to_numpy().astype("datetime64[ns]").astype("int64"))
+    found, counts = np.unique(steps, return_counts=True)
+    usual = int(found[counts.argmax()])
+    frequency = str(pd.Timedelta(usual)) if months is None else f"{usual} month{'s' if usual > 1 else ''}"
+    if (wrong := steps != usual).any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise FeedError(
+            f"{source}: the time index is irregular: after {times[at]} comes {times[at + 1]}, wanted {frequency} "
+            f"between rows ({int(wrong.sum())} of {len(steps)} distances differ); fill the gap or resample"
+        )
+    return frequency
+
+
+def _months(times: pd.DatetimeIndex) -> np.ndarray | None:
+    """Months since year 0; null if the times are not one in each at the most, on the same day."""
+    same_day = times.day.nunique() == 1 or bool(times.is_month_end.all())
+    same_hour = (times - times.normalize()).nunique() == 1
+    months = np.asarray(times.year * 12 + times.month)
+    return months if same_day and same_hour and (np.diff(months) > 0).all() else None

@@ -1,0 +1,207 @@
+"""Training of a series: the flow from observations to a logged forecaster, and to a model version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from schemas.errors import SettingsError
+from schemas.feed import Feed
+from schemas.registry import Registry
+from training.register import model_name
+from training.series.backtest import Backtest, backtest, bounds_coverage, origin_rows
+from training.series.contestants import Contestant, gradient_boosting, naive, of_forecaster, seasonal_naive
+from training.series.data import SeriesData, load_series, time_column
+from training.series.fit import Fit, fit_var, fit_varmax
+from training.series.order import assert_enough, assert_independent, choose_lags, given_order
+from training.series.plots import plot_errors, plot_forecast
+from training.series.register import data_tags, log_series
+from training.series.result import Logged, SeriesResult
+from training.series.stationarity import ColumnTest, difference, unit_root_tests
+from training.series.whiteness import Whiteness, portmanteau
+from training.settings import Series as SeriesSettings
+from training.settings import TrainingSettings
+
+if TYPE_CHECKING:  # it imports mlflow, which takes seconds
+    from training.series.forecast_model import Forecaster
+
+ESTIMATORS = ("var", "varmax")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A result, and where its model is logged."""
+
+    result: SeriesResult
+    logged: Logged
+
+
+def train_series(feed: Feed, source: Path | None, registry: Registry, settings: TrainingSettings) -> Trained:
+    """Train the forecaster of a feed of kind `series` and log it; nothing is registered.
+
+    1. The registry must answer, before any work.  2. `fit_series`.  3. Log.
+
+    Raises:
+        FeedError, SettingsError: as `fit_series`; nothing is logged.
+        RegistryError: the registry does not answer.
+    """
+    model_name(feed)
+    # 1
+    registry.experiment(feed.name)
+    # 2
+    result = fit_series(feed, load_series(feed, source, settings.series), settings)
+    # 3
+    return Trained(result, log_series(feed, result, settings, registry))
+
+
+def register_series(feed: Feed, trained: Trained, registry: Registry, tags: Mapping[str, str]) -> str:
+    """Register a logged forecaster as the next version of the feed's model; returns its number.
+
+    Args:
+        feed: that it was trained for.
+        trained: what `train_series` made.
+        registry: where it is logged.
+        tags: of the version, beside those of its data: the gate's.
+
+    Raises:
+        RegistryError: no answer in bounded time; there is no version then.
+    """
+    logged = trained.logged
+    return registry.add_version(
+        model_name(feed), logged.model_id, logged.run_id, data_tags(feed, trained.result) | dict(tags)
+    )
+
+
+# on matrices this small the threads of BLAS and OpenMP wait for each other: 513 s instead of 20 on a busy machine
+@threadpool_limits.wrap(limits=1)
+def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> SeriesResult:
+    """Fit and judge a forecaster; a pure function of its arguments but for the seconds it takes.
+
+    1. Split by time.  2. Difference.  3. Choose the lags.  4. Fit.  5. Test the residuals.  6. Backtest.
+
+    Raises:
+        SettingsError: the settings are of another kind of model.
+        FeedError: the rows are too few, or a column says nothing of its own; nothing was fitted.
+    """
+    name, given = _estimator(settings)
+    # 1
+    fitted_rows = _fitted_rows(data, settings, given)
+    fitted = data.values.iloc[:fitted_rows]
+    # 2
+    tests = unit_root_tests(fitted, settings.series)
+    differences = tuple(test.differences for test in tests)
+    stationary = difference(fitted.to_numpy(), differences)
+    assert_independent(stationary, list(map(str, fitted)))
+    # 3
+    order = choose_lags(stationary, settings.series)
+    # 4
+    p = given.get("p", order.lags)
+    fits = [fit_var(stationary, max(p, 1))] + ([fit_varmax(stationary, p, given["q"])] if name == "varmax" else [])
+    chosen = fits[-1]
+    # 5
+    whiteness = portmanteau(chosen)
+    # 6
+    forecasters = {fit.title: _forecaster(fit, data, differences, time_column(feed), settings.series) for fit in fits}
+    forecaster = forecasters[chosen.title]
+    compared = _backtest(data, fitted_rows, differences, order.lags, forecasters, settings)
+    coverage = bounds_coverage(data.values, fitted_rows, settings.series.origins, forecaster)
+    return SeriesResult(
+        data=data,
+        fitted_rows=fitted_rows,
+        stationarity=tests,
+        order=order,
+        fit=chosen,
+        whiteness=whiteness,
+        forecaster=forecaster,
+        backtest=compared,
+        metrics=compared.metrics(chosen.title) | {"bounds_coverage": coverage},
+        warnings=tuple(_warnings(tests, chosen, whiteness, settings.series)),
+        plots={
+            "forecast": plot_forecast(data.values, fitted_rows, forecaster, chosen.title),
+            "errors_by_step": plot_errors(compared, chosen.title),
+        },
+    )
+
+
+def evaluate_forecaster(forecaster: "Forecaster", data: SeriesData, settings: TrainingSettings) -> dict[str, float]:
+    """The metrics of any forecaster, as the Production model's, on the held-out rows and from the origins of a run.
+
+    Raises:
+        SettingsError: it forecasts other columns than the data have.
+    """
+    columns = list(map(str, data.values))
+    if forecaster.endogenous != columns:
+        raise SettingsError(
+            f"the model forecasts {', '.join(forecaster.endogenous)}, the data have {', '.join(columns)}; "
+            f"models of other columns cannot be compared: gate: {{relative: null}}"
+        )
+    fitted_rows = _fitted_rows(data, settings, {})
+    contestants = [naive(), of_forecaster("model", forecaster)]
+    series = settings.series
+    compared = backtest(data.values, fitted_rows, series.steps, series.origins, contestants)
+    return compared.metrics("model")
+
+
+def _estimator(settings: TrainingSettings) -> tuple[str, dict[str, int]]:
+    estimator = settings.estimator
+    if estimator.name not in ESTIMATORS:
+        raise SettingsError(f"estimator.name is '{estimator.name}', a feed of kind series wants var or varmax")
+    if settings.split.by != "time":
+        raise SettingsError(f"split.by is '{settings.split.by}', a series is split by time; write split: {{by: time}}")
+    default = {"q": 1} if estimator.name == "varmax" else {}
+    return estimator.name, default | given_order(estimator.name, estimator.parameters)
+
+
+def _fitted_rows(data: SeriesData, settings: TrainingSettings, order: Mapping[str, int]) -> int:
+    """The rows before the held-out ones; both parts are long enough."""
+    fitted_rows = data.rows - max(1, round(data.rows * settings.split.held_out))
+    assert_enough(fitted_rows, len(data.values.columns), settings.series, order.get("p", 0), order.get("q", 0))
+    origin_rows(data.rows, fitted_rows, settings.series.steps, settings.series.origins)
+    return fitted_rows
+
+
+def _forecaster(
+    fit: Fit, data: SeriesData, differences: tuple[int, ...], time: str, settings: SeriesSettings
+) -> "Forecaster":
+    from training.series.forecast_model import Coefficients, Forecaster
+
+    coefficients = Coefficients(fit.intercept, fit.ar, fit.ma, fit.covariance, np.array(differences))
+    return Forecaster(coefficients, list(map(str, data.values)), time, settings.steps, settings.coverage)
+
+
+def _backtest(
+    data: SeriesData,
+    fitted_rows: int,
+    differences: tuple[int, ...],
+    lags: int,
+    forecasters: Mapping[str, "Forecaster"],
+    settings: TrainingSettings,
+) -> Backtest:
+    contestants: list[Contestant] = [of_forecaster(title, forecaster) for title, forecaster in forecasters.items()]
+    fitted = data.values.iloc[:fitted_rows].to_numpy()
+    contestants += [
+        naive(),
+        seasonal_naive(settings.series.season),
+        gradient_boosting(fitted, differences, lags, settings.split.seed),
+    ]
+    return backtest(data.values, fitted_rows, settings.series.steps, settings.series.origins, contestants)
+
+
+def _warnings(tests: tuple[ColumnTest, ...], fit: Fit, whiteness: Whiteness, settings: SeriesSettings) -> list[str]:
+    found = [
+        f"'{test.column}' is not stationary after {test.differences} differences (ADF p = {test.p_values[-1]:.3f}); "
+        f"raise series.max_differences, or take its logarithm first"
+        for test in tests
+        if not test.stationary
+    ]
+    if not fit.converged:
+        found.append(f"{fit.title}: the likelihood's maximum was not found; its order may be too high for the data")
+    if whiteness.p_value < settings.alpha:
+        found.append(
+            f"the residuals of {fit.title} are correlated up to lag {whiteness.lags} "
+            f"(Portmanteau p = {whiteness.p_value:.3g}); its bounds may be too narrow; try more lags"
+        )
+    return found

@@ -1,0 +1,59 @@
+"""How often each column has to be differenced before it is stationary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from schemas.errors import FeedError
+from training.settings import Series as SeriesSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTest:
+    """The augmented Dickey-Fuller tests of one column.
+
+    Attributes:
+        p_values: that it has a unit root, as it is and after each difference tried.
+        differences: how many it is modelled with.
+        stationary: the last test rejects the unit root; if not, no more differences were allowed.
+    """
+
+    column: str
+    p_values: tuple[float, ...]
+    differences: int
+    stationary: bool
+
+
+def unit_root_tests(values: pd.DataFrame, settings: SeriesSettings) -> tuple[ColumnTest, ...]:
+    """Test each column of rows to fit on, and difference it until the unit root is rejected at `alpha`.
+
+    Raises:
+        FeedError: a column is constant once it is differenced.
+    """
+    return tuple(_test(str(name), values[name].to_numpy(), settings) for name in values)
+
+
+def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest:
+    from statsmodels.tsa.stattools import adfuller
+
+    p_values: list[float] = []
+    for times in range(settings.max_differences + 1):
+        values = np.diff(column, times)
+        if np.ptp(values) <= 1e-12 * np.abs(column).max():
+            raise FeedError(
+                f"series column '{name}' is constant after {times} differences: exactly a line, which needs no model; "
+                f"leave it out of series.columns"
+            )
+        p_values.append(float(adfuller(values, autolag="AIC", result_object=True).pvalue))
+        if p_values[-1] < settings.alpha:
+            return ColumnTest(name, tuple(p_values), times, True)
+    return ColumnTest(name, tuple(p_values), settings.max_differences, False)
+
+
+def difference(values: np.ndarray, differences: Sequence[int]) -> np.ndarray:
+    """Each column (axis 1) differenced as often as it says; the first `max(differences)` rows are gone in all."""
+    most = max(differences)
+    columns = [np.diff(values[:, j], times)[most - times :] for j, times in enumerate(differences)]
+    return np.column_stack(columns)
