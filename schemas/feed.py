@@ -31,6 +31,8 @@ RESERVED = frozenset(
     "prediction model_name model_version model_run_id batch_id source_file source_line landed_at predicted_at".split()
 )
 
+FORECAST = ("forecast", "lower", "upper")  # what is added to an endogenous column's name in forecasts
+
 
 def snake_case(name: str) -> str:
     """A column name that Delta accepts: `fixed acidity` → `fixed_acidity`, `pH` → `ph`, `bornAt` → `born_at`."""
@@ -100,6 +102,24 @@ class Dialect(BaseModel):
         return self
 
 
+class Series(BaseModel):
+    """What a feed of kind `series` does with observations.
+
+    Attributes:
+        steps: forecasts after each observation.
+        late: an observation older than the newest of its series: `refuse` puts it into quarantine; `keep` takes it
+            into the history, without forecasts.
+        duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
+            forecast again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(4, gt=0)
+    late: Literal["refuse", "keep"] = "refuse"
+    duplicate: Literal["refuse", "replace"] = "refuse"
+
+
 class Feed(BaseModel):
     """The contract of one kind of CSV file: dialect, columns, and the model that scores it."""
 
@@ -109,6 +129,7 @@ class Feed(BaseModel):
     kind: Literal["rows", "series"] = "rows"
     model: str = ""
     csv: Dialect = Dialect()
+    series: Series = Series()
     columns: tuple[Column, ...] = Field(min_length=1)
 
     @property
@@ -125,6 +146,16 @@ class Feed(BaseModel):
     def target(self) -> Column | None:
         """The column that the model predicts; it may be absent from landed files."""
         return next((c for c in self.columns if c.role == "target"), None)
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        """The columns that tell one series from another; without any, a series feed is one series."""
+        return tuple(c for c in self.columns if c.role == "key")
+
+    @property
+    def time(self) -> Column:
+        """The time of an observation; every series feed has one."""
+        return next(c for c in self.columns if c.role == "time")
 
     @functools.cached_property
     def arrow_schema(self) -> pa.Schema:
@@ -149,6 +180,33 @@ class Feed(BaseModel):
             raise ValueError("no column has the role 'feature'")
         if sum(c.role == "target" for c in self.columns) > 1:
             raise ValueError("more than one column has the role 'target'")
+        return self
+
+    @model_validator(mode="after")
+    def _series_can_be_forecast(self) -> Self:
+        if self.kind == "rows":
+            if "series" in self.model_fields_set:
+                raise ValueError("the feed is of kind 'rows', and 'series' is for kind: series; take it out")
+            return self
+        times = [c for c in self.columns if c.role == "time"]
+        if len(times) != 1 or times[0].type not in ("date", "timestamp") or times[0].nullable:
+            raise ValueError(
+                f"a feed of kind 'series' has {len(times)} columns of role 'time', wanted one, a date or timestamp "
+                f"that is not nullable"
+            )
+        for column in self.features:
+            if column.type not in ("double", "float") or column.nullable or not column.finite:
+                raise ValueError(
+                    f"column '{column.name}' of a feed of kind 'series' goes to the model: wanted double or float, "
+                    f"finite, not nullable"
+                )
+        for column in self.keys:
+            if column.type in ("double", "float"):
+                raise ValueError(f"column '{column.name}' is a key of series and {column.type}; declare it string")
+        added = {"observation", "step", "failure"}
+        added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
+        if taken := added & {c.table_name for c in self.columns}:
+            raise ValueError(f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it")
         return self
 
 
