@@ -15,7 +15,7 @@ from jobs.streaming.forecasting.model import Floats, ForecastShapeError, SeriesM
 from jobs.streaming.reading.rejects import NO_REJECTS
 from jobs.streaming.reading.rows import Rows
 from jobs.streaming.scoring.score import Scored
-from schemas.feed import FORECAST, Feed
+from schemas.feed import Feed
 from schemas.reasons import Reason
 from schemas.tables import forecast_type
 
@@ -49,6 +49,21 @@ class _Taken:
     refused: dict[Reason, dict[int, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the model said.
+
+    Attributes:
+        ends: the rows that its windows ended with.
+        values: shape (windows, steps, columns of `forecast_type`).
+        failures: index of a window → why it has no forecast: `model_error: …` or `bad_prediction: …`.
+    """
+
+    ends: Integers
+    values: Floats
+    failures: dict[int, str]
+
+
 def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Forecast:
     """The forecasts after each observation, in the order of the rows, and the rows that the feed refuses.
 
@@ -67,11 +82,10 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
         for reason, found in taken.refused.items()
     ]
     # 2
-    ends = np.concatenate(taken.ends) if taken.ends else np.empty(0, np.int64)
-    answers, failures = _ask_all(taken.windows, len(ends), feed.series.steps, model)
+    answers = _ask_all(taken, feed.series.steps, model)
     # 3
-    accepted = np.sort(np.concatenate([ends, np.array(taken.kept, np.int64)]))
-    table = _table(rows.table, feed, accepted, ends, answers, failures, history.last)
+    accepted = np.sort(np.concatenate([answers.ends, np.array(taken.kept, np.int64)]))
+    table = _table(rows.table, feed, accepted, answers, history.last)
     scored = Scored(table, pa.concat_tables([NO_REJECTS, *rejects]))
     return Forecast(scored, History(history.window_rows, windows, history.last + len(accepted)))
 
@@ -144,20 +158,20 @@ class _Series:
         return value.isoformat()
 
 
-def _ask_all(windows: list[Floats], count: int, steps: int, model: SeriesModel) -> tuple[Floats, dict[int, str]]:
-    """A forecast for each window, and for those that have none, why: `model_error: …` or `bad_prediction: …`."""
-    features = model.output.num_fields // len(FORECAST)
-    answers, failures = np.full((count, steps, features, len(FORECAST)), np.nan), dict[int, str]()
-    if count:
-        for start, answer in _ask(np.concatenate(windows), 0, steps, model):
-            if isinstance(answer, str):
-                failures[start] = answer
-            else:
-                answers[start : start + len(answer)] = answer
-        finite = np.isfinite(answers).all(axis=(1, 2, 3))
-        for at in np.flatnonzero(~finite).tolist():
-            failures.setdefault(at, f"{Reason.BAD_PREDICTION}: found NaN or infinity, wanted finite forecasts")
-    return answers, failures
+def _ask_all(taken: _Taken, steps: int, model: SeriesModel) -> _Answers:
+    """The model's forecasts for all windows; NaN where it failed."""
+    ends = np.concatenate([np.empty(0, np.int64), *taken.ends])
+    values, failures = np.full((len(ends), steps, model.output.num_fields), np.nan), dict[int, str]()
+    if not len(ends):
+        return _Answers(ends, values, failures)
+    for start, answer in _ask(np.concatenate(taken.windows), 0, steps, model):
+        if isinstance(answer, str):
+            failures[start] = answer
+        else:
+            values[start : start + len(answer)] = answer.reshape(len(answer), steps, -1)
+    for at in np.flatnonzero(~np.isfinite(values).all(axis=(1, 2))).tolist():
+        failures.setdefault(at, f"{Reason.BAD_PREDICTION}: found NaN or infinity, wanted finite forecasts")
+    return _Answers(ends, values, failures)
 
 
 def _ask(windows: Floats, start: int, steps: int, model: SeriesModel) -> Iterator[tuple[int, Floats | str]]:
@@ -175,38 +189,24 @@ def _ask(windows: Floats, start: int, steps: int, model: SeriesModel) -> Iterato
     yield from _ask(windows[half:], start + half, steps, model)
 
 
-def _table(
-    rows: pa.Table,
-    feed: Feed,
-    accepted: Integers,
-    ends: Integers,
-    answers: Floats,
-    failures: dict[int, str],
-    last: int,
-) -> pa.Table:
+def _table(rows: pa.Table, feed: Feed, accepted: Integers, answers: _Answers, last: int) -> pa.Table:
     """The accepted rows, once for each step of their forecasts, or once with step 0."""
-    steps = feed.series.steps
-    good = np.ones(len(ends), np.bool_)
-    good[list(failures)] = False
+    steps = answers.values.shape[1]
+    is_good = np.ones(len(answers.ends), np.bool_)
+    is_good[list(answers.failures)] = False
+    at = np.searchsorted(accepted, answers.ends)
     counts = np.ones(len(accepted), np.int64)
-    counts[np.searchsorted(accepted, ends[good])] = steps
-    begins = np.cumsum(counts) - counts
+    counts[at[is_good]] = steps
+    first = np.cumsum(counts) - counts  # of each accepted row among the rows of the result
+    places = first[at[is_good]][:, np.newaxis] + np.arange(steps)
     total = int(counts.sum())
-    places = begins[np.searchsorted(accepted, ends[good])][:, np.newaxis] + np.arange(steps)
-    step, is_forecast = np.zeros(total, np.int32), np.zeros(total, np.bool_)
-    step[places], is_forecast[places] = np.arange(1, steps + 1), True
-    values = np.full((total, *answers.shape[2:]), np.nan)
-    values[places] = answers[good]
+    step, values = np.zeros(total, np.int32), np.full((total, answers.values.shape[2]), np.nan)
+    step[places], values[places] = np.arange(1, steps + 1), answers.values[is_good]
     why = np.full(total, None, object)
-    for at, text in failures.items():
-        why[begins[np.searchsorted(accepted, ends[at])]] = text
+    why[first[at[list(answers.failures)]]] = list(answers.failures.values())
     table = rows.take(pa.array(np.repeat(accepted, counts)))
     numbers = np.repeat(np.arange(last + 1, last + 1 + len(accepted)), counts)
-    added = {"observation": pa.array(numbers), "step": pa.array(step)}
-    for at, one in enumerate(forecast_type(feed)):
-        column = values.reshape(total, -1)[:, at]
-        added[one.name] = pa.array(column, mask=~is_forecast)
-    added["failure"] = pa.array(why, pa.string())
-    for name, column in added.items():
-        table = table.append_column(name, column)
-    return table
+    table = table.append_column("observation", pa.array(numbers)).append_column("step", pa.array(step))
+    for one, column in zip(forecast_type(feed), values.T, strict=True):
+        table = table.append_column(one, pa.array(column, mask=step == 0))
+    return table.append_column("failure", pa.array(why, pa.string()))
