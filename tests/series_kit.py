@@ -99,6 +99,13 @@ def line(sensor: str, minute: int, temp: float, load: float = 0.0) -> str:
     return f"{sensor},2026-01-01T{minute // 60:02}:{minute % 60:02}:00Z,{temp!r},{load!r}\n"
 
 
+def spoiled(number: int) -> str:
+    """A file's rows: two sensors by turns, each with a time that is there and one that is late."""
+    first = 10 * number
+    rows = [line(sensor, first + n, first + n + 0.25, n * n) for n in range(5) for sensor in "ab"]
+    return HEADER + "".join([*rows, line("a", first + 4, 1), line("b", first - 1, 1), line("b", first + 9, first)])
+
+
 @dataclass
 class Driver:
     """Micro-batches of series without Spark, over real tables."""
