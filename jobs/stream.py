@@ -35,7 +35,6 @@ from jobs.streaming.writing.tables import Tables
 from jobs.streaming.writing.writers import writer_of
 from schemas.errors import (
     ConflictError,
-    FeedError,
     RecoveryError,
     SettingsError,
     StorageError,
@@ -75,13 +74,9 @@ class Run:
     """One run of a feed's stream."""
 
     def __init__(self, feed: Feed, settings: Settings, *, show_progress: bool) -> None:
-        if feed.kind != "rows":
-            raise FeedError(
-                f"feed {feed.name} is of kind '{feed.kind}', wanted 'rows'; change schemas/{feed.name}.yaml"
-            )
         self.feed, self.settings = feed, settings
         self.trigger = parse_trigger(settings.streaming.trigger)
-        _assert_safe(settings)
+        _assert_safe(feed, settings)
         self.folders = make_folders(feed, settings)
         self.metrics = RunMetrics(feed)
         self.metrics.serve(settings.metrics)
@@ -301,8 +296,16 @@ def make_folders(feed: Feed, settings: Settings) -> Folders:
     return Folders(open_folder(landing, storage), tables, open_folder(checkpoint, storage), scratch)
 
 
-def _assert_safe(settings: Settings) -> None:
-    """Spark's own commits to an object store are not put-if-absent: two drivers would lose rows."""
+def _assert_safe(feed: Feed, settings: Settings) -> None:
+    """Refuse what would lose rows.
+
+    The history of series is the driver's. Spark's own commits to an object store are not put-if-absent.
+    """
+    if feed.kind == "series" and settings.streaming.mode == "executors":
+        raise SettingsError(
+            f"streaming.mode is executors and feed {feed.name} is of kind 'series', wanted auto or driver: each of its "
+            f"forecasts needs what was observed before it; streamscore run {feed.name} --mode driver"
+        )
     if spark_commits_to_store(settings) and not settings.streaming.lease:
         raise SettingsError(
             "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "

@@ -10,6 +10,7 @@ from jobs.streaming.scoring.executors import ship
 from jobs.streaming.scoring.model import TEXT, Model, load_model
 from jobs.streaming.scoring.predict import predict_or_null
 from jobs.streaming.session import ship_code
+from schemas.errors import FeedError
 from schemas.feed import Feed, load_feed
 from schemas.registry import open_registry
 from schemas.settings import Settings, load_settings
@@ -37,6 +38,7 @@ def predict_udf(
         settings: say where the registry is.
 
     Raises:
+        FeedError: no such feed, or one of series.
         ContractError: model and feed do not fit, or the model's files may not be loaded.
         RegistryError: no such model.
     """
@@ -44,6 +46,11 @@ def predict_udf(
     from pyspark.sql.pandas.types import from_arrow_type
 
     feed = load_feed(feed) if isinstance(feed, str) else feed
+    if feed.kind == "series":
+        raise FeedError(
+            f"feed {feed.name} is of kind 'series', wanted 'rows': a forecast needs the observations before it, a UDF "
+            f"sees one row; read them from its forecasts table: streamscore run {feed.name}"
+        )
     registry = open_registry(settings or load_settings())
     ref = registry.resolve(model_uri or feed.model_uri, feed.name)
     if not ref.has_manifest:

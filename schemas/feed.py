@@ -31,6 +31,8 @@ RESERVED = frozenset(
     "prediction model_name model_version model_run_id batch_id source_file source_line landed_at predicted_at".split()
 )
 
+FORECAST = ("forecast", "lower", "upper")  # what is added to an endogenous column's name in forecasts
+
 
 def snake_case(name: str) -> str:
     """A column name that Delta accepts: `fixed acidity` → `fixed_acidity`, `pH` → `ph`, `bornAt` → `born_at`."""
@@ -145,6 +147,16 @@ class Feed(BaseModel):
         """The column that the model predicts; it may be absent from landed files."""
         return next((c for c in self.columns if c.role == "target"), None)
 
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        """The columns that tell one series from another; without any, a series feed is one series."""
+        return tuple(c for c in self.columns if c.role == "key")
+
+    @property
+    def time(self) -> Column:
+        """The time of an observation; every series feed has one."""
+        return next(c for c in self.columns if c.role == "time")
+
     @functools.cached_property
     def arrow_schema(self) -> pa.Schema:
         """The feed's columns under their table names, the original name as metadata.
@@ -168,6 +180,33 @@ class Feed(BaseModel):
             raise ValueError("no column has the role 'feature'")
         if sum(c.role == "target" for c in self.columns) > 1:
             raise ValueError("more than one column has the role 'target'")
+        return self
+
+    @model_validator(mode="after")
+    def _series_can_be_forecast(self) -> Self:
+        if self.kind == "rows":
+            if "series" in self.model_fields_set:
+                raise ValueError("the feed is of kind 'rows', and 'series' is for kind: series; take it out")
+            return self
+        times = [c for c in self.columns if c.role == "time"]
+        if len(times) != 1 or times[0].type not in ("date", "timestamp") or times[0].nullable:
+            raise ValueError(
+                f"a feed of kind 'series' has {len(times)} columns of role 'time', wanted one, a date or timestamp "
+                f"that is not nullable"
+            )
+        for column in self.features:
+            if column.type not in ("double", "float") or column.nullable or not column.finite:
+                raise ValueError(
+                    f"column '{column.name}' of a feed of kind 'series' goes to the model: wanted double or float, "
+                    f"finite, not nullable"
+                )
+        for column in self.keys:
+            if column.type in ("double", "float"):
+                raise ValueError(f"column '{column.name}' is a key of series and {column.type}; declare it string")
+        added = {"observation", "step", "failure"}
+        added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
+        if taken := added & {c.table_name for c in self.columns}:
+            raise ValueError(f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it")
         return self
 
 

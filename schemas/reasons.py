@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a row or a file stands in quarantine instead of predictions."""
+    """Why a row or a file stands in quarantine instead of predictions or forecasts."""
 
     # the whole file
     MISSING_COLUMN = "missing_column"
@@ -23,6 +23,9 @@ class Reason(StrEnum):
     NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"
     NOT_ALLOWED = "not_allowed"
+    # the time of an observation of a series
+    LATE = "late"
+    DUPLICATE_TIME = "duplicate_time"
     # the model
     MODEL_ERROR = "model_error"
     BAD_PREDICTION = "bad_prediction"

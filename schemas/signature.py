@@ -4,8 +4,9 @@ Widening is allowed (int → long → double, float → double), and text for a 
 as it stands in the file. Narrowing is refused.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,13 +67,36 @@ def differences(feed: Feed, signature: "ModelSignature | None") -> list[Differen
     ]
 
 
-def assert_contract(feed: Feed, signature: "ModelSignature | None", model: str) -> None:
-    """Hold a model's signature against the feed.
+@dataclass(frozen=True, slots=True)
+class SeriesContract:
+    """What a series model wants, by the `streamscore` entry of its metadata.
+
+    Attributes:
+        window_rows: consecutive observations from which it forecasts.
+        endogenous: original names of the columns in a window, in its order.
+    """
+
+    window_rows: int
+    endogenous: tuple[str, ...]
+
+
+def assert_contract(
+    feed: Feed, signature: "ModelSignature | None", model: str, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Hold a model's signature, or a series model's metadata, against the feed.
 
     Raises:
         ContractError: they do not fit; the first line names the first difference, the others follow, a line each.
     """
-    if found := differences(feed, signature):
+    kind = _streamscore(metadata).get("kind", "rows")
+    if kind != feed.kind:
+        raise ContractError(
+            f"model {model} is of kind '{kind}', feed {feed.name} is of kind '{feed.kind}'; promote a version trained "
+            f"for the feed: streamscore models {model.split()[0]}, or change kind in schemas/{feed.name}.yaml"
+        )
+    if feed.kind == "series":
+        series_contract(feed, metadata, model)
+    elif found := differences(feed, signature):
         first = found[0]
         raise ContractError(
             f"model {model} does not fit feed {feed.name}: '{first.column}' is {first.feed or 'missing'} in the feed "
@@ -80,6 +104,30 @@ def assert_contract(feed: Feed, signature: "ModelSignature | None", model: str) 
             f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}\n"
             + "\n".join(f"{d.column:<28} feed {d.feed or '-':<10} model {d.model or '-':<10} {d.why}" for d in found)
         )
+
+
+def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) -> SeriesContract:
+    """What a series model wants of the feed.
+
+    Raises:
+        ContractError: its endogenous columns are not the feed's features, or its metadata do not say what it wants.
+    """
+    said = _streamscore(metadata)
+    try:
+        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ContractError(
+            f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous; "
+            f"log it with them"
+        ) from error
+    features = [column.name for column in feed.features]
+    if found.window_rows < 1 or sorted(found.endogenous) != sorted(features):
+        raise ContractError(
+            f"model {model} does not fit feed {feed.name}: it forecasts {', '.join(found.endogenous)} from "
+            f"{found.window_rows} observations, the feed's features are {', '.join(features)}; "
+            f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}"
+        )
+    return found
 
 
 def text_columns(feed: Feed, signature: "ModelSignature") -> frozenset[str]:
@@ -104,6 +152,11 @@ def output_type(signature: "ModelSignature | None") -> pa.DataType | None:
     if len(outputs) == 1:
         return _output(outputs[0])
     return pa.struct([pa.field(str(spec.name), _output(spec)) for spec in outputs])
+
+
+def _streamscore(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    said = (metadata or {}).get("streamscore")
+    return said if isinstance(said, Mapping) else {}
 
 
 def _column_differences(column: Column | None, spec: "ColSpec") -> list[Difference]:

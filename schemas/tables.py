@@ -2,30 +2,66 @@
 
 import pyarrow as pa
 
-from schemas.feed import Feed
+from schemas.feed import FORECAST, Feed
 
 TIME = pa.timestamp("us", tz="UTC")
 
 PREDICTIONS = "predictions"
+FORECASTS = "forecasts"
 QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
 
 
+# Where a prediction or a forecast comes from.
+_LINEAGE = [
+    pa.field("model_name", pa.string()),
+    pa.field("model_version", pa.string()),
+    pa.field("model_run_id", pa.string()),
+    pa.field("batch_id", pa.int64()),
+    pa.field("source_file", pa.string()),  # relative to the landing folder, `/`, unescaped
+    pa.field("source_line", pa.int64()),  # 1 = the first physical line of the file
+    pa.field("landed_at", TIME),  # the file's own time
+    pa.field("predicted_at", TIME),
+]
+
+
+def scored_table(feed: Feed) -> str:
+    """The table that a feed's good rows end in; its commits decide the micro-batches."""
+    return FORECASTS if feed.kind == "series" else PREDICTIONS
+
+
+def scored_schema(feed: Feed, output: pa.DataType) -> pa.Schema:
+    """The columns of that table, for a model with this output."""
+    return forecasts_schema(feed) if feed.kind == "series" else predictions_schema(feed, output)
+
+
 def predictions_schema(feed: Feed, prediction: pa.DataType) -> pa.Schema:
     """The feed's columns, then the prediction and where it comes from; `(source_file, source_line)` is unique."""
+    return pa.schema([*feed.arrow_schema, pa.field("prediction", prediction), *_LINEAGE])
+
+
+def forecast_type(feed: Feed) -> pa.StructType:
+    """What a series model gives for each step: for each endogenous column a forecast and its bounds."""
+    return pa.struct(
+        [pa.field(f"{column.table_name}_{what}", pa.float64()) for column in feed.features for what in FORECAST]
+    )
+
+
+def forecasts_schema(feed: Feed) -> pa.Schema:
+    """The feed's columns, an observation's, then one step of its forecasts and where it comes from.
+
+    `(source_file, source_line, step)` is unique, and so is `(observation, step)`. An observation has the steps 1, 2, …
+    of its forecasts, or, where it has none, step 0 alone: exactly one of its rows has a step of at most 1.
+    """
     return pa.schema(
         [
             *feed.arrow_schema,
-            pa.field("prediction", prediction),
-            pa.field("model_name", pa.string()),
-            pa.field("model_version", pa.string()),
-            pa.field("model_run_id", pa.string()),
-            pa.field("batch_id", pa.int64()),
-            pa.field("source_file", pa.string()),  # relative to the landing folder, `/`, unescaped
-            pa.field("source_line", pa.int64()),  # 1 = the first physical line of the file
-            pa.field("landed_at", TIME),  # the file's own time
-            pa.field("predicted_at", TIME),
+            pa.field("observation", pa.int64()),  # 1, 2, … over all series, in the order of acceptance
+            pa.field("step", pa.int32()),
+            *forecast_type(feed),
+            pa.field("failure", pa.string()),  # why the model gave no forecast, where it was asked
+            *_LINEAGE,
         ]
     )
 

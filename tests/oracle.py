@@ -37,6 +37,7 @@ class Stream:
     Attributes:
         places: `landing`, `tables` and `checkpoint`; those that are not given lie below `root`.
         environment: more variables of the process.
+        cwd: where it is started; its `schemas/` may have a feed of its own.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class Stream:
     places: dict[str, str] = field(default_factory=dict)
     storage: Storage = field(default_factory=Storage)
     environment: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
     landed: dict[str, str] = field(default_factory=dict)  # name → text, kept here whatever becomes of the file
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -116,7 +118,12 @@ class Stream:
         command = [sys.executable, "-m", "jobs.cli", "run", self.feed.name, *flags, *folders, *arguments]
         with (self.root / "run.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environment | self.environment, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=environment | self.environment,
+                cwd=self.cwd,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait(self, seconds: float = START_SECONDS) -> int:

@@ -22,7 +22,7 @@ from jobs.streaming.writing.batch import Record
 from schemas.feed import Feed
 from schemas.object_store import assert_reachable, delta_options, is_object_uri
 from schemas.settings import Settings, Storage
-from schemas.tables import PREDICTIONS
+from schemas.tables import PREDICTIONS, scored_table
 
 if TYPE_CHECKING:  # 0.1 s
     from deltalake import DeltaTable
@@ -35,12 +35,14 @@ class Places:
     Attributes:
         tables: an absolute path or `s3://…`.
         storage: how the object store is reached.
+        scored: name of the table whose commits decide the micro-batches.
     """
 
     landing: Folder
     tables: str
     checkpoint: Folder
     storage: Storage
+    scored: str = PREDICTIONS
 
     @classmethod
     def of(cls, feed: Feed, settings: Settings) -> Self:
@@ -53,7 +55,7 @@ class Places:
             place(given, feed.name) for given in (settings.landing, settings.tables.path, settings.checkpoint)
         )
         storage = settings.storage
-        return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), storage)
+        return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), storage, scored_table(feed))
 
     @property
     def uris(self) -> dict[str, str]:
@@ -105,8 +107,8 @@ def quoted(text: str) -> str:
 
 
 def records_after(places: Places, version: int) -> Iterator[Record]:
-    """What the predictions commits after a version say of their micro-batches, newest first."""
-    table = open_table(places, PREDICTIONS)
+    """What the commits of predictions, or forecasts, after a version say of their micro-batches, newest first."""
+    table = open_table(places, places.scored)
     newer = table.version() - version if table is not None else 0
     for commit in table.history(newer) if table is not None and newer > 0 else ():
         record = Record.from_json(commit.get("userMetadata"), commit["version"], commit.get("timestamp", 0))

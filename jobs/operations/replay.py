@@ -25,7 +25,7 @@ from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason
 from schemas.settings import Settings
-from schemas.tables import PREDICTIONS, QUARANTINE
+from schemas.tables import QUARANTINE
 
 PENDING = ".replay-pending.json"  # in the landing folder: file → keys of the rows in it
 LOCK = ".replay"  # the folder of a lease, in the landing folder
@@ -158,7 +158,7 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
         wanted.append(f"source_file = {quoted(selection.file)}")
     if selection.batch_id is not None:
         wanted.append(f"batch_id = {selection.batch_id}")
-    quarantine, predictions = open_table(places, QUARANTINE), open_table(places, PREDICTIONS)
+    quarantine, predictions = open_table(places, QUARANTINE), open_table(places, places.scored)
     sql = f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}"
     rows = select(quarantine, sql).to_pylist() if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()

@@ -19,7 +19,7 @@ from jobs.streaming.writing.batch import Record
 from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.settings import Settings
-from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE
+from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE
 
 LAST_BATCHES = 1000  # of which the latency is told
 REASON_PARTS = 1000  # of quarantine, the newest, in which reasons are counted: 0.3 ms each
@@ -45,7 +45,7 @@ class Status:
 
     Attributes:
         files_waiting: in the landing folder, and in no committed micro-batch.
-        rows: in predictions.
+        rows: in predictions; of a series feed, observations in forecasts.
         rejects: rows refused, those of refused files included as far as they could be counted.
         rejects_by_reason: entries of quarantine, most first; of its newest parts, if it has very many.
         rejects_replayed: entries of quarantine that were landed again.
@@ -197,9 +197,11 @@ def _quarantine(places: Places) -> dict[str, Any]:
 
 
 def _count_rows(places: Places) -> int:
-    table = open_table(places, PREDICTIONS)
+    table = open_table(places, places.scored)
     if table is None:
         return 0
+    if places.scored == FORECASTS:
+        return query(table, "SELECT count(*) AS n FROM t WHERE step <= 1")[0]["n"]
     return sum(count or 0 for count in table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
 

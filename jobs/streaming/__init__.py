@@ -1,8 +1,9 @@
-"""The stream, in the order in which data flows; five folders, and what holds them together.
+"""The stream, in the order in which data flows; six folders, and what holds them together.
 
 landing      which files are new, and which of them make a micro-batch
 reading      CSV files in, typed rows and rejects out
 scoring      rows in, predictions out, by the model that the registry names
+forecasting  the same for series: observations in, the next steps out
 writing      parts in, one commit per table, exactly once
 storage      folders of this machine or of an object store, journals, the lease
 

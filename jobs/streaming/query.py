@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from jobs.streaming.checkpoint import Checkpoint
 from jobs.streaming.failpoints import fail_at
+from jobs.streaming.forecasting.model import SeriesModel
+from jobs.streaming.forecasting.work import Forecasts
 from jobs.streaming.landing.archive import Archive
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.scoring.executors import score_on_executors
 from jobs.streaming.scoring.follow import Follower
-from jobs.streaming.scoring.model import Model
+from jobs.streaming.scoring.load import Version
 from jobs.streaming.scoring.work import score_to_parts
 from jobs.streaming.storage.insist import insist
 from jobs.streaming.writing.batch import Batch, Work
@@ -54,6 +56,7 @@ class MicroBatches:
         self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
         self._tables, self._writer, self._follower = tables, writer, follower
         self._archive, self._report = archive, report
+        self._forecasts = Forecasts(tables)
         self._running = threading.Lock()
         self._stopping = threading.Event()
         self.error: Exception | None = None
@@ -95,12 +98,15 @@ class MicroBatches:
         batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
         rows, storage = self._streaming.chunk_rows, self._tables.storage
         work = Work(self._feed, batch, self._tables.folders, self._landing, rows, storage)
-        here = self._in_driver(manifest)
-        parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
+        here = isinstance(model, SeriesModel) or self._in_driver(manifest)
+        if isinstance(model, SeriesModel):
+            parts = self._forecasts.score_to_parts(manifest.files, work, model)
+        else:
+            parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
         fail_at("parts:after", batch_id)
         self._archive.note_refused(parts.refused)
         self._checkpoint.lease.assert_held()
-        commit(parts, batch, self._tables, self._writer)
+        self._forecasts.committed(commit(parts, batch, self._tables, self._writer))
         where = "driver" if here else "executors"
         self._report(_done(batch_id, manifest, parts, model, begun, where))
 
@@ -128,7 +134,7 @@ class MicroBatches:
 
 
 def _done(
-    batch_id: int, manifest: Manifest, parts: Parts | None, model: Model | None, begun: float, where: str
+    batch_id: int, manifest: Manifest, parts: Parts | None, model: Version | None, begun: float, where: str
 ) -> BatchDone:
     now = time.time()
     found = min((f.found for f in manifest.files), default=0) / 1e9

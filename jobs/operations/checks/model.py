@@ -72,8 +72,8 @@ def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
 def _contract(feed: Feed, ref: ModelRef, mlmodel: dict[str, Any], train: str) -> Check:
     try:
         asked = signature_of(mlmodel)
-        assert_contract(feed, asked, ref.title)
-        output = output_type(asked)
+        assert_contract(feed, asked, ref.title, mlmodel.get("metadata"))
+        output = output_type(asked) if feed.kind == "rows" else None
     except ContractError as error:
         return _failed("contract", error, train)
     gives = f", predicts {output}" if output else ""

@@ -21,7 +21,7 @@ from jobs.streaming.writing.log_entry import puts_if_absent
 from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.object_store import is_object_uri
-from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE
+from schemas.tables import BATCHES, EVENTS, QUARANTINE
 
 FREE_BYTES = 2**30
 AHEAD_SECONDS = 60
@@ -95,9 +95,9 @@ def check_tables(feed: Feed, places: Places) -> Check:
     """Whether the tables that are there can be read, and their folder written."""
     from deltalake.exceptions import DeltaError
 
-    versions, name = [], PREDICTIONS
+    versions, name = [], places.scored
     try:
-        for name in (PREDICTIONS, QUARANTINE, BATCHES, EVENTS):
+        for name in (places.scored, QUARANTINE, BATCHES, EVENTS):
             table = open_table(places, name)
             versions += [f"{name} v{table.version()}"] if table is not None else []
             _write_probe(_existing_folder(open_folder(places.table(name), places.storage)))
@@ -140,7 +140,7 @@ def check_clock(places: Places) -> Check:
     """Whether files that landed, and commits, are of the past; those of the future are still scored."""
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
     ahead = [file.path for file in _landed(places.landing) if file.modified > latest]
-    log = Path(places.table(PREDICTIONS), "_delta_log")  # of a table in a store there is none
+    log = Path(places.table(places.scored), "_delta_log")  # of a table in a store there is none
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
     if not ahead:
         return Check(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.landing.manifest import LandedFile, source_file
 from jobs.streaming.reading.blocks import BLOCK_BYTES, Part, read_parts
 from jobs.streaming.reading.convert import convert
 from jobs.streaming.reading.landed import Open, open_local
@@ -33,6 +33,7 @@ def read_chunks(
     chunk_rows: int = 65_536,
     refused: Mapping[str, Refusal] = MappingProxyType({}),
     open_landed: Open = open_local,
+    in_order: bool = False,
 ) -> Iterator[tuple[Rows, pa.Table]]:
     """The rows of the files, and the rejects as REJECTS_SCHEMA, in chunks that span small files and split large ones.
 
@@ -46,14 +47,18 @@ def read_chunks(
         chunk_rows: the most rows in a chunk.
         refused: files known to be bad as a whole, by path; they are not opened.
         open_landed: gives the bytes of a file.
+        in_order: rows in the order of the files and of their lines; else files with other headers may change places.
 
     Raises:
         FileRefusedError: a file turned out bad after rows of it were handed out; all chunks are void.
         StorageError: a file could not be read this time.
     """
     parser = Parser(feed, text_columns)
+    order = {source_file(file, landing): at for at, file in reversed(list(enumerate(files)))} if in_order else {}
     for window in _windows(read_parts(files, feed, landing, refused, open_landed), chunk_rows):
         rows, rejects = _read_window(window, feed, parser, text_columns)
+        if order:
+            rows = rows.with_table(_sorted(rows.table, order))
         count = rows.table.num_rows
         size = -(-count // max(1, -(-count // chunk_rows))) or 1  # even chunks, not a rest of a few rows
         for start in range(0, max(count, 1 if rejects else 0), size):
@@ -100,6 +105,16 @@ def _read_window(
         return Rows(tables[0], texts), rejects
     joined = pa.concat_tables(tables) if tables else _schema(feed, text_columns).empty_table()
     return Rows(joined.combine_chunks(), texts), rejects
+
+
+def _sorted(rows: pa.Table, order: Mapping[str, int]) -> pa.Table:
+    """By the places of their files in the batch, then by line."""
+    names = rows["source_file"].combine_chunks().dictionary_encode()
+    places = np.array([order[name] for name in names.dictionary.to_pylist()], np.int64)
+    if not len(places):
+        return rows
+    by_place = np.lexsort((rows["source_line"].to_numpy(), places[names.indices.to_numpy()]))
+    return rows.take(pa.array(by_place))
 
 
 def _parse_window(window: Sequence[Part], parser: Parser, rejects: list[Reject]) -> Iterator[Parsed]:

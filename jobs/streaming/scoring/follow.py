@@ -12,7 +12,7 @@ import pyarrow as pa
 import structlog
 
 from jobs.streaming.failpoints import fail_at
-from jobs.streaming.scoring.model import Model, load_model
+from jobs.streaming.scoring.load import Version, load_version
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import Journal, open_journal
 from schemas.errors import ContractError, RegistryError, StreamscoreError
@@ -94,22 +94,22 @@ class Follower:
         self._uri, self._feed, self._registry, self._tell = uri, feed, registry, tell
         self._records = ModelRecords(open_journal(checkpoint, "models"))
         self._folder = scratch / "models"
-        self._loaded: dict[str, Model] = {}
+        self._loaded: dict[str, Version] = {}
         self._digests: dict[str, str] = {}  # folder → digest of its files before they were loaded
         self._not_before: dict[tuple[str, ...], float] = {}  # refused version → when it is tried again, if ever
         self._unverified: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
-        self._next: Model | None = None
+        self._next: Version | None = None
         self._stop = threading.Event()
         self._poll_seconds = 0.0
         self._registry_up = True
         self._replay_until = -1
         self._output: pa.DataType | None = None
-        self.current: Model | None = None
+        self.current: Version | None = None
 
     def start(
         self, output: pa.DataType | None, replay_until: int, poll_seconds: float, start_without: bool = False
-    ) -> Model:
+    ) -> Version:
         """Make the version of the URI ready, or else the one accepted last, and begin to poll.
 
         Args:
@@ -142,7 +142,7 @@ class Follower:
         threading.Thread(target=self._poll, name="model-poll", daemon=True).start()
         return self.current
 
-    def for_batch(self, batch_id: int) -> Model:
+    def for_batch(self, batch_id: int) -> Version:
         """The model of a micro-batch: the recorded one for a replay, else the newest that is ready; then recorded."""
         record = self._records.of_batch(batch_id)
         if record and batch_id <= self._replay_until:
@@ -207,7 +207,7 @@ class Follower:
         with self._lock:
             self._next = None if self.current and _identity(self.current) == _identity(model) else model
 
-    def _ready(self, ref: ModelRef) -> Model:
+    def _ready(self, ref: ModelRef) -> Version:
         """Download and verify, check, warm up."""
         path = self._registry.download(ref, self._folder)
         model = self._load(path, ref.name, ref.version, ref.run_id)
@@ -219,11 +219,11 @@ class Follower:
             self._tell("requirements", ref.name, ref.version, difference)
         return model
 
-    def _load(self, path: Path, name: str, version: str, run_id: str) -> Model:
+    def _load(self, path: Path, name: str, version: str, run_id: str) -> Version:
         if str(path) not in self._loaded:
             self._digests[str(path)] = take_manifest(path).digest
             try:
-                model = load_model(path, self._feed, name, version, run_id)
+                model = load_version(path, self._feed, name, version, run_id)
             except ContractError:
                 raise
             except Exception as error:
@@ -240,7 +240,7 @@ class Follower:
             )
         return model
 
-    def _recorded(self, record: Record) -> Model:
+    def _recorded(self, record: Record) -> Version:
         """A version accepted before: its files here if they still are those, else fetched from the registry again.
 
         Raises:
@@ -275,5 +275,5 @@ def _key(ref: ModelRef) -> tuple[str, ...]:
     return ref.name, ref.version, ref.run_id, ref.tags.get(MANIFEST, "")
 
 
-def _identity(model: Model) -> tuple[str, str, str]:
+def _identity(model: Version) -> tuple[str, str, str]:
     return model.name, model.version, model.run_id

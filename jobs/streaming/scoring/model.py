@@ -97,7 +97,7 @@ def load_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> 
 
     pyfunc = mlflow.pyfunc.load_model(str(path))
     signature = pyfunc.metadata.signature
-    assert_contract(feed, signature, f"{name} v{version}")
+    assert_contract(feed, signature, f"{name} v{version}", pyfunc.metadata.metadata)
     text = text_columns(feed, signature)
     tensor = signature.inputs.inputs[0].type if signature.inputs.is_tensor_spec() else None
     inputs = _tensor_inputs(feed) if tensor is not None else _inputs(feed, signature, text)

@@ -1,35 +1,47 @@
 """Scoring the files of a micro-batch into Parquet parts: what driver and executors both do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.fetch import opener
+from jobs.streaming.reading.landed import Open
 from jobs.streaming.reading.read import FileRefusedError, Refusal
 from jobs.streaming.scoring.model import Model
-from jobs.streaming.scoring.score import score
+from jobs.streaming.scoring.score import Scored, score
 from jobs.streaming.writing.batch import Work
 from jobs.streaming.writing.parts import Parts, PartsWriter
+
+Chunks = Callable[[Mapping[str, Refusal], Open], Iterator[Scored]]
 
 
 def score_to_parts(files: Sequence[LandedFile], work: Work, model: Model) -> Parts:
     """Score files and write what comes out; in the tables it is only once it is committed."""
+
+    def chunks(refused: Mapping[str, Refusal], open_landed: Open) -> Iterator[Scored]:
+        return score(
+            files,
+            work.feed,
+            model,
+            work.landing,
+            chunk_rows=work.chunk_rows,
+            refused=refused,
+            open_landed=open_landed,
+        )
+
+    return write_parts(files, work, chunks)
+
+
+def write_parts(files: Sequence[LandedFile], work: Work, chunks: Chunks) -> Parts:
+    """Write what files give; `chunks` is asked again, from the start, where one of them is refused in its middle."""
     refused: dict[str, Refusal] = {}
     while True:
         writer = PartsWriter(work)
         try:
             with opener(files, work.storage) as open_landed:
-                for scored in score(
-                    files,
-                    work.feed,
-                    model,
-                    work.landing,
-                    chunk_rows=work.chunk_rows,
-                    refused=refused,
-                    open_landed=open_landed,
-                ):
+                for scored in chunks(refused, open_landed):
                     writer.add(scored)
             return writer.finish()
-        except FileRefusedError as error:  # found bad in its middle: begin again without it
+        except FileRefusedError as error:
             writer.discard()
             refused[error.file.path] = error.refusal
         except BaseException:

@@ -21,7 +21,7 @@ class Counts:
     """What became of the rows of one file.
 
     Attributes:
-        predictions: rows.
+        predictions: rows that are in predictions, or in forecasts with one row or several.
         rejects: rows; None where a refused file's rows cannot be counted.
     """
 

@@ -215,7 +215,7 @@ def _in_log(batch_id: int, app_id: str, tables: Tables, after: int) -> Record | 
 
 
 def _assert_complete(parts: Parts, record: Record, batch: Batch) -> None:
-    """Parts and counts say the same, and are of the batch's own files."""
+    """Parts and counts say the same number of rows of files, and are of the batch's own files."""
     rows = sum(part.rows for part in parts.predictions)
     foreign = set(parts.counts) - {file.path for file in batch.manifest.files}
     if rows != record.rows or foreign:

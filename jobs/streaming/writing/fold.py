@@ -15,7 +15,7 @@ from jobs.streaming.writing.delta_log import DeltaLog
 from jobs.streaming.writing.parts import write_part
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import ConflictError
-from schemas.tables import BATCHES, BATCHES_SCHEMA, EVENTS, EVENTS_SCHEMA, PREDICTIONS, QUARANTINE
+from schemas.tables import BATCHES, BATCHES_SCHEMA, EVENTS, EVENTS_SCHEMA, QUARANTINE
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def append_events(tables: Tables, rows: Sequence[dict[str, Any]]) -> None:
 
 def checkpoint_logs(tables: Tables) -> None:
     """Write a checkpoint of each table's log that has grown by `tables.checkpoint_every` commits since its last one."""
-    for name in (PREDICTIONS, QUARANTINE, BATCHES, EVENTS):
+    for name in (tables.scored, QUARANTINE, BATCHES, EVENTS):
         if tables.exists(name):
             of_table: DeltaLog = tables.log(name)
             of_table.refresh()

@@ -20,7 +20,7 @@ from jobs.streaming.storage.places import open_folder
 from jobs.streaming.writing.batch import Counts
 from jobs.streaming.writing.delta_statistics import delta_statistics, with_bounds
 from schemas.errors import StorageError
-from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
+from schemas.tables import QUARANTINE_SCHEMA, forecasts_schema, predictions_schema
 
 if TYPE_CHECKING:
     from jobs.streaming.scoring.score import Scored
@@ -37,6 +37,7 @@ class Part:
         path: its name in the folder it was written to.
         size: bytes.
         modified: milliseconds since 1970.
+        rows: of landed files; an observation is one, whatever the number of its forecasts.
         stats: Delta's statistics, JSON.
     """
 
@@ -99,8 +100,11 @@ class Parts:
         )
 
 
-def write_part(table: pa.Table, folder: Folder) -> Part:
+def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part:
     """Write a table as one new Parquet file with Delta's statistics.
+
+    Args:
+        rows: of landed files, where they are not those of the table.
 
     Raises:
         StorageError: the folder cannot be written; names the file.
@@ -125,7 +129,8 @@ def write_part(table: pa.Table, folder: Folder) -> Part:
         raise StorageError(
             f"cannot write {folder.uri}/{name}: {error.strerror or error}; check space and rights: streamscore doctor"
         ) from error
-    return Part(name, len(data), time.time_ns() // 1_000_000, table.num_rows, delta_statistics(table, written[0]))
+    modified, stats = time.time_ns() // 1_000_000, delta_statistics(table, written[0])
+    return Part(name, len(data), modified, table.num_rows if rows is None else rows, stats)
 
 
 class PartsWriter:
@@ -149,12 +154,19 @@ class PartsWriter:
     def add(self, scored: "Scored") -> None:
         """Take one chunk: predictions with source columns, rejects as REJECTS_SCHEMA."""
         if scored.predictions.num_rows:
-            schema = predictions_schema(self._feed, scored.predictions.schema.field("prediction").type)
-            self._predictions.add(_with_columns(scored.predictions, schema, self._lineage()))
-            for name, rows in _value_counts(scored.predictions["source_file"]):
+            of_files = scored.predictions
+            if self._feed.kind == "series":
+                schema = forecasts_schema(self._feed)
+                of_files = of_files.filter(pc.field("step") <= 1)
+            else:
+                schema = predictions_schema(self._feed, of_files.schema.field("prediction").type)
+            self._predictions.add(_with_columns(scored.predictions, schema, self._lineage()), of_files.num_rows)
+            for name, rows in _value_counts(of_files["source_file"]):
                 self._count(name, rows, 0)
         if scored.rejects.num_rows:
-            self._rejects.add(_with_columns(scored.rejects, QUARANTINE_SCHEMA, self._lineage()))
+            self._rejects.add(
+                _with_columns(scored.rejects, QUARANTINE_SCHEMA, self._lineage()), scored.rejects.num_rows
+            )
             self._count_rejects(scored.rejects)
 
     def finish(self) -> Parts:
@@ -199,12 +211,13 @@ class _Pile:
     def __init__(self, folder: Folder, part_bytes: int, batch_id: int) -> None:
         self._folder, self._part_bytes, self._batch_id = folder, part_bytes, batch_id
         self._chunks: list[pa.Table] = []
-        self._bytes = 0
+        self._bytes = self._rows = 0
         self._parts: list[Part] = []
 
-    def add(self, chunk: pa.Table) -> None:
+    def add(self, chunk: pa.Table, rows: int) -> None:
         self._chunks.append(chunk)
         self._bytes += chunk.nbytes
+        self._rows += rows
         if self._bytes >= self._part_bytes:
             self._write()
 
@@ -214,15 +227,15 @@ class _Pile:
         return tuple(self._parts)
 
     def discard(self) -> None:
-        self._chunks, self._bytes = [], 0
+        self._chunks, self._bytes, self._rows = [], 0, 0
         while self._parts:
             with contextlib.suppress(StorageError):  # a file that nobody will ever read
                 self._folder.delete(self._parts.pop().path)
 
     def _write(self) -> None:
         fail_at("parts:before", self._batch_id)
-        self._parts.append(write_part(pa.concat_tables(self._chunks), self._folder))
-        self._chunks, self._bytes = [], 0
+        self._parts.append(write_part(pa.concat_tables(self._chunks), self._folder, self._rows))
+        self._chunks, self._bytes, self._rows = [], 0, 0
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema, values: dict[str, Any]) -> pa.Table:

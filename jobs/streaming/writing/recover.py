@@ -12,7 +12,7 @@ from jobs.streaming.writing.delta_log import NO_HOOKS
 from jobs.streaming.writing.fold import append_events
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import RecoveryError
-from schemas.tables import BATCHES, PREDICTIONS, QUARANTINE, QUARANTINE_SCHEMA
+from schemas.tables import BATCHES, QUARANTINE, QUARANTINE_SCHEMA
 
 BATCHES_AT_ONCE = 1000  # rows of `batches` in memory
 ORPHANS_AT_ONCE = 100  # in one predicate
@@ -72,7 +72,7 @@ def refused_files(tables: Tables) -> list[str]:
 
 
 def _knows(tables: Tables, app_id: str) -> bool:
-    if not tables.exists(PREDICTIONS):
+    if not tables.exists(tables.scored):
         return False
     return app_id in tables.app_ids or tables.predictions.transaction(app_id) is not None
 
@@ -80,7 +80,7 @@ def _knows(tables: Tables, app_id: str) -> bool:
 def _has_rows(tables: Tables) -> bool:
     return any(
         tables.exists(table) and tables.log(table).handle().get_add_actions().num_rows > 0
-        for table in (PREDICTIONS, QUARANTINE)
+        for table in (tables.scored, QUARANTINE)
     )
 
 

@@ -23,7 +23,9 @@ from schemas.tables import (
     PREDICTIONS,
     QUARANTINE,
     QUARANTINE_SCHEMA,
-    predictions_schema,
+    forecast_type,
+    scored_schema,
+    scored_table,
 )
 
 APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
@@ -42,11 +44,13 @@ class Tables:
     Attributes:
         path: the folder.
         storage: how the object store is reached.
+        scored: name of the table of predictions; of a series feed, `forecasts`.
         folders: where parts of predictions and rejects are written before they are committed.
     """
 
     def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings, storage: Storage | None = None) -> None:
         self.path, self.feed, self.settings, self.storage = str(path), feed, settings, storage or Storage()
+        self.scored = scored_table(feed)
         self._options = delta_options(self.storage) if is_object_uri(self.path) else None
         self._logs: dict[str, DeltaLog] = {}
 
@@ -61,17 +65,17 @@ class Tables:
     @property
     def folders(self) -> tuple[str, str]:
         if self.settings.writer == "delta-rs":
-            return self.uri(PREDICTIONS), self.uri(QUARANTINE)
-        return self.uri(f"{STAGING}/{PREDICTIONS}"), self.uri(f"{STAGING}/{QUARANTINE}")
+            return self.uri(self.scored), self.uri(QUARANTINE)
+        return self.uri(f"{STAGING}/{self.scored}"), self.uri(f"{STAGING}/{QUARANTINE}")
 
     @property
     def predictions(self) -> DeltaLog:
-        """The table of predictions.
+        """The table of predictions; of a series feed, the forecasts in their place.
 
         Raises:
             StorageError: there is none.
         """
-        return self.log(PREDICTIONS)
+        return self.log(self.scored)
 
     @property
     def quarantine(self) -> DeltaLog:
@@ -108,8 +112,10 @@ class Tables:
     @property
     def prediction_type(self) -> pa.DataType | None:
         """The type of the predictions so far; None where there is no table yet."""
-        if not self.exists(PREDICTIONS):
+        if not self.exists(self.scored):
             return None
+        if self.feed.kind == "series":
+            return forecast_type(self.feed)
         self._assert_ours()
         return self.predictions.schema.field("prediction").type
 
@@ -120,8 +126,8 @@ class Tables:
             ContractError: the table there is another feed's, or has another type in a column or in the prediction.
             StorageError: the tables cannot be made.
         """
-        schema = predictions_schema(self.feed, prediction)
-        for table, wanted in ((PREDICTIONS, schema), (QUARANTINE, QUARANTINE_SCHEMA)):
+        schema = scored_schema(self.feed, prediction)
+        for table, wanted in ((self.scored, schema), (QUARANTINE, QUARANTINE_SCHEMA)):
             if self.exists(table):
                 self._fit(table, wanted)
             else:
@@ -195,7 +201,7 @@ class Tables:
                     f"{log.uri}: column '{field.name}' is {_named(there[field.name])}, feed {self.feed.name} "
                     f"and its model give {_named(field.type)}; change them back, or choose another folder: --tables DIR"
                 )
-        foreign = {field.name for field in missing} - set(self.feed.arrow_schema.names)
+        foreign = {field.name for field in missing} - {*self.feed.arrow_schema.names, *forecast_type(self.feed).names}
         if foreign:
             raise ContractError(
                 f"{log.uri} lacks the columns {', '.join(sorted(foreign))}, so it is not a table of "

@@ -1,0 +1,82 @@
+"""The files of a series feed's micro-batches into parts, one batch after the other; the history between them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import structlog
+
+from jobs.streaming.forecasting.forecast import forecast
+from jobs.streaming.forecasting.history import History, read_history
+from jobs.streaming.forecasting.model import SeriesModel
+from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.reading.landed import Open
+from jobs.streaming.reading.read import Refusal, read_chunks
+from jobs.streaming.reading.validate import validate
+from jobs.streaming.scoring.score import Scored
+from jobs.streaming.scoring.work import write_parts
+from jobs.streaming.writing.batch import Work
+from jobs.streaming.writing.commit import Commit
+from jobs.streaming.writing.parts import Parts
+from jobs.streaming.writing.tables import Tables
+
+log = structlog.get_logger()
+
+
+class Forecasts:
+    """Forecasts the micro-batches of one stream, in the driver.
+
+    The history is of one version of the forecasts table. It is carried on to the version that a batch was committed as
+    only if that is the very next one, and read from the table again wherever it is not of the newest: at the start,
+    after a batch that was skipped, after a commit of anybody else's. A batch that failed changes nothing.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._history, self._version = History(0, {}), -1
+        self._after = self._history
+
+    def score_to_parts(self, files: Sequence[LandedFile], work: Work, model: SeriesModel) -> Parts:
+        """Forecast after the observations of files, and write what comes out; in the tables once it is committed.
+
+        Raises:
+            StorageError: a file or the table could not be read, or a part not be written, this time.
+        """
+        table = self._tables.predictions
+        if self._version != table.version or self._history.window_rows != model.window_rows:
+            version = table.version  # read after it is noted: a commit in between makes it be read again
+            self._history, self._version = read_history(table, work.feed, model.window_rows), version
+        return write_parts(files, work, lambda refused, opened: self._chunks(files, work, model, refused, opened))
+
+    def committed(self, done: Commit) -> None:
+        """The batch that was scored last is in."""
+        if not done.skipped and done.version == self._version + 1:
+            self._history, self._version = self._after, done.version
+
+    def _chunks(
+        self,
+        files: Sequence[LandedFile],
+        work: Work,
+        model: SeriesModel,
+        refused: Mapping[str, Refusal],
+        open_landed: Open,
+    ) -> Iterator[Scored]:
+        history, failed = self._history, list[str]()
+        chunks = read_chunks(
+            files,
+            work.feed,
+            work.landing,
+            # a row becomes a window, and then `steps` rows: so many fewer at once, for the same memory
+            chunk_rows=max(1, work.chunk_rows // max(model.window_rows, work.feed.series.steps)),
+            refused=refused,
+            open_landed=open_landed,
+            in_order=True,
+        )
+        for rows, rejects in chunks:
+            rows, invalid = validate(rows, work.feed)
+            done = forecast(rows, work.feed, model, history)
+            history = done.history
+            failed += done.scored.predictions["failure"].drop_null().to_pylist()
+            yield Scored(done.scored.predictions, pa.concat_tables([rejects, invalid, done.scored.rejects]))
+        self._after = history
+        if failed:
+            log.warning("forecasts failed", feed=work.feed.name, observations=len(failed), first=failed[0])

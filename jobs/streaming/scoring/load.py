@@ -1,0 +1,21 @@
+"""A downloaded version as what its feed's kind wants: rows predicted, or series forecast."""
+
+from pathlib import Path
+
+from jobs.streaming.forecasting.model import SeriesModel, load_series_model
+from jobs.streaming.scoring.model import Model, load_model
+from schemas.feed import Feed
+
+Version = Model | SeriesModel
+
+
+def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:
+    """Load a version, hold it against the feed's contract, and try it.
+
+    Raises:
+        ContractError: it does not fit the feed, or cannot do what it is for.
+        Exception: whatever loading raises.
+    """
+    if feed.kind == "series":
+        return load_series_model(path, feed, name, version, run_id)
+    return load_model(path, feed, name, version, run_id)

@@ -1,0 +1,136 @@
+"""Series feeds in a real Spark: restarts, swaps, both writers, recovery, and the commands that read their tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from oracle import Stream
+from series_kit import SeriesOracle, feed_of, register, spoiled
+
+from jobs.operations.checks.storage import check_storage
+from jobs.operations.look import Places
+from jobs.operations.replay import Selection, replay_rows
+from jobs.operations.status import read_status
+from jobs.stream import Run
+from schemas.errors import ContractError
+from schemas.feed import Feed, load_feed
+from schemas.registry import Registry, open_registry
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+MODELS = {"1": (3, 1.0), "2": (5, 0.5)}
+FEED = feed_of()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The versions of MODELS."""
+    folder = tmp_path_factory.mktemp("registry")
+    made = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{folder}/mlflow.db"}))
+    for of in MODELS.values():
+        register(made, folder, FEED, *of)
+    return made
+
+
+@pytest.fixture
+def stream(tmp_path: Path, registry: Registry) -> Stream:
+    registry.promote(FEED.name, "1", FEED)
+    made = Stream(tmp_path, FEED, registry.tracking_uri)
+    made.landing.mkdir()
+    return made
+
+
+@pytest.fixture
+def settings_of(stream: Stream) -> Callable[..., Settings]:
+    def make(**flags: Any) -> Settings:
+        folders = {
+            "landing": str(stream.landing),
+            "tables.path": str(stream.root / "tables"),
+            "checkpoint": str(stream.checkpoint),
+            "registry.tracking_uri": stream.registry_uri,
+            "streaming.trigger": "available-now",
+            "streaming.max_files": 2,
+        }
+        return load_settings(flags=folders | {key.replace("__", "."): value for key, value in flags.items()})
+
+    return make
+
+
+@pytest.fixture
+def run(settings_of: Callable[..., Settings], spark: "SparkSession") -> Callable[..., None]:
+    """Catch up, in the shared session."""
+
+    def catch_up(feed: Feed = FEED, *, recover: bool = False, **flags: Any) -> None:
+        Run(feed, settings_of(**flags), show_progress=False).stream(spark, recover=recover)
+
+    return catch_up
+
+
+def land(stream: Stream, *numbers: int) -> None:
+    for number in numbers:
+        stream.put(f"{number:03}.csv", spoiled(number).encode())
+
+
+def assert_exactly_once(stream: Stream) -> None:
+    SeriesOracle(FEED, MODELS).assert_exactly_once(stream.landed, stream.table("forecasts"), stream.table("quarantine"))
+
+
+def test_a_restart_a_swap_and_a_lost_checkpoint_go_on_with_the_last_observations(
+    stream: Stream, run: Callable[..., None], registry: Registry
+) -> None:
+    land(stream, 1, 2, 3)
+    run()
+    assert_exactly_once(stream)
+    registry.promote(FEED.name, "2", FEED)
+    land(stream, 4, 5)
+    run()
+    assert_exactly_once(stream)
+    stream.checkpoint.rename(stream.root / "lost")
+    land(stream, 6)
+    run(recover=True)
+    assert_exactly_once(stream)
+    assert set(stream.table("forecasts").model_version) == {"1", "2"}
+    # two of 13 rows are refused in each file, but in the first nothing came before
+    assert stream.table("batches")[["predictions", "rejects"]].sum().to_list() == [6 * 11, 6 * 2]
+
+
+def test_spark_commits_forecasts_too(stream: Stream, run: Callable[..., None]) -> None:
+    land(stream, 1, 2, 3)
+    run(tables__writer="delta-spark")
+    assert_exactly_once(stream)
+
+
+def test_the_commands_read_forecasts_and_late_rows_are_replayed(
+    stream: Stream, run: Callable[..., None], settings_of: Callable[..., Settings]
+) -> None:
+    land(stream, 1, 2)
+    run()
+    settings = settings_of()
+    status = read_status(FEED, settings)
+    assert (status.rows, status.rejects, status.files_waiting) == (22, 4, 0)
+    assert status.rejects_by_reason == {"duplicate_time": 2, "late": 2}
+    checks = check_storage(FEED, Places.of(FEED, settings), stream.root / "scratch")
+    assert [check.found for check in checks if not check.ok and check.exit_code] == []
+    assert replay_rows(FEED, settings, Selection(("late",))).rows == 2
+    run(feed_of(late="keep"))
+    replayed = stream.table("forecasts").query("source_file.str.startswith('replay-')")
+    assert list(replayed.step) == [0, 0]
+    assert sorted(replayed["at"].dt.minute) == [9, 19]
+
+
+def test_a_model_of_the_other_kind_stops_the_first_start(stream: Stream, run: Callable[..., None]) -> None:
+    rows = Feed.model_validate(load_feed("wine_quality").model_dump() | {"name": "sensors", "model": ""})
+    with pytest.raises(ContractError, match="is of kind 'series', feed sensors is of kind 'rows'"):
+        run(Feed.model_validate(rows.model_dump(exclude={"series"})))
+
+
+def test_only_a_model_that_fits_is_promoted(registry: Registry) -> None:
+    rows = load_feed("wine_quality")
+    with pytest.raises(ContractError, match="is of kind 'series', feed wine_quality is of kind 'rows'"):
+        registry.promote(FEED.name, "2", rows)
+    assert registry.promote(FEED.name, "2", FEED).version == "2"
