@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from schemas.errors import SettingsError, StreamscoreError
 from schemas.feed import load_feed
@@ -153,26 +152,48 @@ def replay(
 def train(
     feed: FeedName,
     data: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="(default: var/data/FEED.csv, else a sample).")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="CSV or Parquet, a file or a folder (default: var/data/FEED.csv, else a sample)."
+        ),
     ] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Put the version into Production.")] = False,
+    predictions: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Instead: a predictions table, joined with --labels.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="PATH", help="Late labels, by key or file and line.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Training settings (default: conf/training/FEED.yaml).")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Put a version that passes into Production.")] = False,
+    if_drift: Annotated[
+        bool, typer.Option("--if-drift", help="Only if the data drifted from those of the Production model.")
+    ] = False,
     profile: Profile = None,
 ) -> None:
-    """Fit, evaluate and register a model for a feed."""
+    """From data to a model version: exit 3 if the gate says no; nothing new if data, settings and code are the same."""
     from schemas.registry import open_registry
     from training.pipeline import train as train_model
+    from training.settings import load_training_settings
+    from training.show import show_training, tuning_progress
+    from training.tabular import Source
 
-    with _working("training"):
-        result = train_model(load_feed(feed), data, open_registry(load_settings(profile)), promote)
-    table = Table("", "held-out", title=f"{result.name} v{result.version}", title_justify="left")
-    for name, value in result.metrics.items():
-        table.add_row(name, f"{value:.4f}")
-    out.print(table)
-    out.print(f"{result.rows:,} rows of {result.source}, sha256 {result.digest[:12]}…, run {result.run_id}")
-    if result.promotion:
-        out.print(f"in Production: v{result.version}; next: streamscore run {feed}")
-    else:
-        out.print(f"registered; next: streamscore promote {result.name} {result.version}")
+    if (predictions is None) != (labels is None) or (predictions and data):
+        raise SettingsError(
+            "--predictions and --labels go together, and take the place of --data; give both or neither"
+        )
+    settings = load_settings(profile)
+    with _working("training"), tuning_progress(out) as progress:
+        result = train_model(
+            load_feed(feed),
+            Source(data, predictions or "", labels),
+            open_registry(settings),
+            load_training_settings(feed, config),
+            promote=promote,
+            only_if_drift=if_drift,
+            storage=settings.storage,
+            progress=progress,
+        )
+    show_training(feed, result, out)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from schemas.errors import SettingsError
 from schemas.feed import Feed
 from schemas.history import Promotion
 from schemas.origin import GATE_REASONS, Origin
@@ -9,8 +10,8 @@ from schemas.registry import Registry
 from schemas.settings import Storage
 from training.check import check_version
 from training.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
+from training.series.candidate import series_candidate
 from training.series.data import SeriesData, load_series
-from training.series.pipeline import series_candidate
 from training.settings import TrainingSettings
 from training.tabular import Data, Source, load_rows, rows_candidate
 from training.tune import Progress
@@ -23,7 +24,7 @@ class TrainResult:
     """What a training run made, or found made before.
 
     Attributes:
-        name, version, run_id: the model version and its run.
+        name, version, run_id: the model version and its run; both empty: nothing was to be done, as nothing drifted.
         metrics: on the held-out rows, those of the baseline as `baseline_…`.
         origin: data, feed, settings and code that it was made of.
         reasons: why it is no candidate, a line each; empty: it is one.
@@ -48,6 +49,7 @@ def train(
     settings: TrainingSettings,
     *,
     promote: bool = False,
+    only_if_drift: bool = False,
     storage: Storage | None = None,
     progress: Progress = lambda done, total, best: None,
 ) -> TrainResult:
@@ -59,6 +61,7 @@ def train(
 
     Args:
         promote: as `gate.promote` in the settings.
+        only_if_drift: do nothing if the data did not drift from those of the Production model.
         storage: how a predictions table in an object store is reached.
         progress: of tuning.
 
@@ -67,6 +70,10 @@ def train(
         RegistryError: the registry does not answer.
     """
     name = model_name(feed)
+    if only_if_drift and feed.kind == "series":
+        raise SettingsError(
+            f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
+        )
     # 1
     registry.experiment(feed.name)
     # 2
@@ -79,9 +86,13 @@ def train(
     else:
         # 4
         if isinstance(data, SeriesData):
-            candidate = series_candidate(feed, data, origin, registry, settings)
+            candidate: Candidate | None = series_candidate(feed, data, origin, registry, settings)
         else:
-            candidate = rows_candidate(feed, data, origin, registry, settings, progress)
+            candidate = rows_candidate(
+                feed, data, origin, registry, settings, only_if_drift=only_if_drift, progress=progress
+            )
+        if candidate is None:
+            return TrainResult(name, "", "", {}, origin, (), is_new=False)
         # 5
         result = _register(feed, candidate, registry)
     # 6

@@ -12,7 +12,7 @@ from schemas.feed import Feed
 from schemas.model_uri import ModelRef
 from schemas.registry import Registry
 from schemas.signature import assert_contract
-from training.profile import Profile, profiles_from_json
+from training.profiles import Profile, profiles_from_json
 from training.register import model_name
 from training.split import FITTED
 

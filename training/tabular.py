@@ -1,9 +1,8 @@
 """A candidate for a feed of rows: what is fitted, and all that is to be known of it before anything is registered."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from schemas.feed import Feed
 from schemas.origin import Origin
@@ -19,7 +18,7 @@ from training.labels import read_labelled
 from training.model import log_model, predictor
 from training.plots import Parts, draw
 from training.production import PROFILE_FILE, Production, load_production
-from training.profile import profile, profiles_to_json
+from training.profiles import profile, profiles_to_json
 from training.register import Candidate, Rows
 from training.report import Section, html_report
 from training.settings import TrainingSettings
@@ -52,11 +51,22 @@ def load_rows(feed: Feed, source: Source, settings: TrainingSettings, storage: S
 
 
 def rows_candidate(
-    feed: Feed, data: Data, origin: Origin, registry: Registry, settings: TrainingSettings, progress: Progress
-) -> Candidate:
+    feed: Feed,
+    data: Data,
+    origin: Origin,
+    registry: Registry,
+    settings: TrainingSettings,
+    *,
+    only_if_drift: bool,
+    progress: Progress,
+) -> Candidate | None:
     """From rows to a judged model; nothing is registered.
 
     1. Split.  2. Statistics.  3. Validate.  4. Tune.  5. Fit.  6. Evaluate, Production on the same rows.  7. The gate.
+
+    Args:
+        only_if_drift: null where no feature drifted from the Production model's data; where one did, that is the reason
+            to train, and no error.
 
     Raises:
         FeedError, SettingsError: the data or the settings will not do; nothing was fitted.
@@ -72,6 +82,10 @@ def rows_candidate(
     # 3
     before = load_production(feed, registry)
     findings = validate(feed, parts, profiles, before.profile if before else None, settings.validation)
+    if only_if_drift:
+        if before and not any(finding.check == "drift" for finding in findings.items):
+            return None
+        findings = Findings(tuple(replace(f, level="warning") if f.check == "drift" else f for f in findings.items))
     assert_valid(findings, data.source)
     # 4
     estimator, tuned = settings.estimator, None

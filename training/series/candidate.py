@@ -1,0 +1,98 @@
+"""A candidate for a feed of kind `series`: a forecaster judged by its backtest, before anything is registered."""
+
+import json
+
+from schemas.errors import SettingsError
+from schemas.feed import Feed
+from schemas.origin import Origin
+from schemas.registry import Registry
+from training.evaluate import Evaluation
+from training.gate import judge
+from training.production import load_production
+from training.register import Candidate, Rows
+from training.report import Section, html_report
+from training.series.data import SeriesData
+from training.series.pipeline import evaluate_forecaster, fit_series
+from training.series.register import log_forecaster, parameters_of
+from training.series.result import SeriesResult
+from training.settings import TrainingSettings
+
+BASELINE = "baseline_"
+
+
+def series_candidate(
+    feed: Feed, data: SeriesData, origin: Origin, registry: Registry, settings: TrainingSettings
+) -> Candidate:
+    """From a series to a judged forecaster; nothing is registered.
+
+    1. Fit, test and backtest.  2. Production from the same origins.  3. The gate; the baseline is the naive forecast.
+
+    Raises:
+        FeedError, SettingsError: the data or the settings will not do.
+        RegistryError: the registry does not answer.
+    """
+    if settings.gate.slices:
+        raise SettingsError("gate.slices: a series has no slices; leave them out")
+    # 1
+    found = fit_series(feed, data, settings)
+    # 2
+    before = load_production(feed, registry)
+    production = None
+    if before:
+        forecaster = before.pyfunc.unwrap_python_model().forecaster
+        production = _evaluation(evaluate_forecaster(forecaster, data, settings))
+    # 3
+    verdict = judge(_evaluation(found.metrics), production, settings.gate)
+    parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
+    fitted, held_out = (Rows(part.reset_index(), data.digest) for part in parts)
+    facts = {
+        "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
+        "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out, {data.frequency} apart",
+        "model": found.fit.title,
+        "code": origin.code_version,
+        "in Production": before.ref.title if before else "none",
+    }
+    checks = [(check.name, check.passed, check.detail) for check in verdict.checks]
+    sections = [Section("Gate", "", ("check", "passed", "found"), checks), *_sections(found)]
+    return Candidate(
+        origin=origin,
+        settings=settings,
+        log=lambda mlflow: log_forecaster(found, mlflow),
+        inputs={"training": fitted, "evaluation": held_out},
+        parameters=parameters_of(found, settings),
+        metrics=found.metrics,
+        verdict=verdict,
+        artifacts={
+            "series_report.json": json.dumps(found.to_json(), indent=2),
+            "report.html": html_report(feed.name, verdict.passed, facts, sections),
+            **{f"{name}.svg": picture for name, picture in found.plots.items()},
+        },
+    )
+
+
+def _evaluation(metrics: dict[str, float]) -> Evaluation:
+    own = {name: value for name, value in metrics.items() if not name.startswith(BASELINE)}
+    naive = {name.removeprefix(BASELINE): value for name, value in metrics.items() if name.startswith(BASELINE)}
+    return Evaluation(own, naive, {})
+
+
+def _sections(found: SeriesResult) -> list[Section]:
+    table = found.backtest.table()
+    compared = [(str(name), *map(float, row)) for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    orders = found.order.table
+    lags = [
+        (lag, *(orders[name][lag - 1] for name in orders)) for lag in range(1, 1 + len(next(iter(orders.values()))))
+    ]
+    chosen = f"{found.order.lags} lags by {found.order.criterion}."
+    white = f"Portmanteau test up to lag {found.whiteness.lags}: p = {found.whiteness.p_value:.3g}."
+    return [
+        Section(
+            "Backtest",
+            f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows.",
+            ("forecaster", *map(str, table.columns)),
+            compared,
+        ),
+        Section("Pictures", pictures=list(found.plots.values())),
+        Section("Lag order", chosen, ("lags", *orders), lags),
+        Section("Residuals", " ".join([white, *found.warnings])),
+    ]
