@@ -190,7 +190,7 @@ def test_held_out_rows_unlike_the_fitted_ones_are_found(by, level):
     ("changed", "level"),
     [
         ({"size": lambda values: values / 10}, "error"),
-        ({"size": lambda values: np.where(np.arange(ROWS) % 4 == 0, 9.9, values)}, "warning"),
+        ({"size": lambda values: np.where(np.arange(ROWS) % 3 == 0, 9.9, values)}, "warning"),
         ({"rooms": lambda values: np.where(np.arange(ROWS) % 2, np.nan, values)}, "error"),
         ({"lift": lambda values: np.arange(ROWS) % 20 > 0}, "error"),
         ({"kind": lambda values: np.where(np.arange(ROWS) % 6 == 0, "house", "flat")}, "warning"),
