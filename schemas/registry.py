@@ -315,11 +315,10 @@ def _set_stage(client: "MlflowClient", name: str, version: str) -> None:
 def _settle(client: "MlflowClient", name: str) -> None:
     """Make the stage follow the alias, which somebody else may have set since."""
     for _ in range(SETTLE_ATTEMPTS):
-        decided = client.get_model_version_by_alias(name, ALIAS)
-        staged = [v.version for v in all_versions(client, name) if v.current_stage == STAGE]
-        if staged == [decided.version]:
+        decided = str(client.get_model_version_by_alias(name, ALIAS).version)
+        if [str(v.version) for v in all_versions(client, name) if v.current_stage == STAGE] == [decided]:
             return
-        _set_stage(client, name, decided.version)
+        _set_stage(client, name, decided)
 
 
 def signature_of(mlmodel: dict[str, Any]) -> "ModelSignature | None":

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from schemas.errors import RegistryError
+from schemas.errors import RegistryError, SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.registry import Registry
 from training.settings import Check
 
 COMMAND = ("-m", "jobs.cli", "check-version")
+OURS = "streamscore: "  # how the command's own errors begin
+# endings of the command that say nothing of the version
+OUTAGES = {kind.exit_code: kind for kind in (SettingsError, RegistryError, StorageError)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry, limit
         feed: one that the command finds by its name, from the same folder.
 
     Raises:
-        RegistryError: the registry does not answer; nothing is said of the version.
+        SettingsError, RegistryError, StorageError: the command could not get at the version; nothing is said of it.
     """
     command = [sys.executable, *COMMAND, feed.name, name, version]
     environment = os.environ | registry.variables
@@ -61,10 +64,10 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry, limit
         )
     except subprocess.TimeoutExpired:
         return CheckReport((f"the check of {name} v{version} did not end in {limits.seconds:g} s, and was stopped",))
-    if done.returncode == RegistryError.exit_code:
-        raise RegistryError(_last_line(done.stderr).removeprefix("streamscore: "))
+    if error := OUTAGES.get(done.returncode):
+        raise error(_said(done))
     if done.returncode:
-        return CheckReport((_ended(done),))
+        return CheckReport((_said(done),))
     return judge(json.loads(done.stdout.splitlines()[-1]), limits)
 
 
@@ -83,11 +86,10 @@ def judge(found: Mapping[str, Any], limits: Check) -> CheckReport:
     return CheckReport(tuple(reasons), milliseconds, megabytes, found["rows"])
 
 
-def _ended(done: subprocess.CompletedProcess[str]) -> str:
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """Why the command ended as it did: the one line of our own errors, else the last that there is."""
     if done.returncode < 0:
         return f"the process that loaded it was killed by signal {-done.returncode}"
-    return _last_line(done.stderr).removeprefix("streamscore: ") or f"the check ended with {done.returncode}"
-
-
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.strip().splitlines()) if line), "")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith(OURS)]
+    return (ours or lines or [f"the check ended with {done.returncode}"])[-1].removeprefix(OURS)

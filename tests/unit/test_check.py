@@ -12,6 +12,8 @@ from training.check import check_version, judge
 from training.register import register
 from training.settings import Check
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hints:UserWarning")  # MLflow's, of a model from code
+
 CODE = """
 import os, mlflow, numpy as np, pandas as pd
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from register_kit import REJECTED, a_candidate, registry_in
+from register_kit import HOMES, REJECTED, a_candidate, registry_in
 from rich.console import Console
 
+from jobs.cli import main
 from jobs.operations.lineage import show_lineage, trace
 from jobs.operations.models import show_models
 from schemas.errors import RegistryError, SettingsError
@@ -174,6 +175,28 @@ def test_with_the_registry_down_the_tables_still_tell(homes, settings, predict, 
     assert "homes v1, run run-1" in shown(found)
     assert "the registry does not tell" in shown(found)
     assert "no folder" in json.loads(found.to_json())["trouble"]
+
+
+def test_the_command_prints_what_the_tables_know_and_ends_with_4(settings, predict, tmp_path, monkeypatch, capsys):
+    predict()
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREAMSCORE_REGISTRY__TRACKING_URI", f"sqlite:///{tmp_path}/no/mlflow.db")
+    with pytest.raises(SystemExit) as ended:
+        main(["lineage", "homes", "--file", "a.csv", "--line", "2", "--tables", settings.tables.path])
+    said = capsys.readouterr()
+    assert ended.value.code == 4
+    assert "homes v1, run run-1" in said.out
+    assert "no folder" in said.err and "\n" not in said.err.strip()
+
+
+@pytest.mark.parametrize("given", [["homes"], ["homes", "1", "--rollback"]])
+def test_promote_wants_a_version_or_the_way_back(given, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["promote", *given])
+    assert ended.value.code == 2
+    assert "wanted either a version or --rollback" in capsys.readouterr().err
 
 
 def test_models_lists_versions_and_history(promoted, homes_registry):
