@@ -151,8 +151,6 @@ def test_a_feed_without_anything_to_predict_is_refused(kind, message):
 
 
 def test_what_an_estimator_says_of_the_data_is_told_in_one_line(homes):
-    with pytest.raises(
-        SettingsError, match=r"cannot be fitted on feed homes: .*2 classes"
-    ) as caught:
+    with pytest.raises(SettingsError, match=r"cannot be fitted on feed homes: .*2 classes") as caught:
         fit(feed_with("string"), homes, pd.Series(["dear"] * len(homes)), Estimator(name="logistic_regression"), 0)
     assert "\n" not in str(caught.value)
