@@ -217,8 +217,6 @@ def test_pictures_are_self_contained_and_the_same_each_time(features, price, lab
 
 def test_the_feature_that_counts_comes_first(features, price):
     numbers, feed = features[["noise", "signal"]], feed_with("double")
-    columns = (feed.columns[1], feed.columns[0], feed.columns[2])
-    feed = feed.model_copy(update={"columns": columns})
     model = fit(feed, numbers, price, Estimator(parameters={"alpha": 0.01}), seed=0)
     found = importance(feed, model, Estimator(), numbers, price, seed=0)
     assert list(found.index) == ["signal", "noise"]
