@@ -126,7 +126,8 @@ def _labels(answer: Any, target: pd.Series, fitted_target: pd.Series) -> Labels:
         predicted = np.full(len(target), int(np.argmax(frequency)))
         return Labels(actual, predicted, np.tile(frequency, (len(target), 1)), count)
     given = _column(answer)
-    labels = labels.append(pd.Index(sorted(set(pd.unique(given)) - set(labels))))
+    if unknown := sorted(set(pd.unique(given)) - set(labels)):
+        labels = labels.append(pd.Index(unknown))
     return Labels(actual, labels.get_indexer(given), _shares(answer, labels), len(labels))
 
 

@@ -190,5 +190,5 @@ def _picture(name: str, paint: Callable[["Figure"], None]) -> str:
     with matplotlib.rc_context(style):
         figure, text = Figure(figsize=(7.2, 4.0), layout="constrained"), io.StringIO()
         paint(figure)
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     return text.getvalue()[text.getvalue().index("<svg") :]

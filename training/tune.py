@@ -178,7 +178,8 @@ def _study(path: Path | None) -> "Study":
 def _sampler(seed: int) -> Any:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, n_startup_trials=WARM_TRIALS)
+    # a trial that a kill cut short runs for ever, as the study sees it, and is to change nothing
+    return TPESampler(seed=seed, n_startup_trials=WARM_TRIALS, constant_liar=False)
 
 
 def _finished(study: "Study") -> "list[FrozenTrial]":
