@@ -8,4 +8,5 @@ fit         a scikit-learn pipeline, the preparation of features part of it
 evaluate    its errors on the held-out rows, beside a baseline's
 register    one MLflow run and one model version
 pipeline    the flow over these: `streamscore train`
+series      the same for feeds of `kind: series`: VAR and VARMAX
 """
