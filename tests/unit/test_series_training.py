@@ -185,9 +185,7 @@ def test_columns_of_which_one_is_the_sum_of_others_are_refused():
 
 
 def test_fewer_rows_than_the_lags_need_are_refused():
-    with pytest.raises(
-        FeedError, match="37 rows to fit 3 columns with up to 8 lags and 2 differences on, wanted at.* 38"
-    ):
+    with pytest.raises(FeedError, match=r"37 rows to fit 3 .* 8 lags and 2 differences on, wanted at least 38"):
         assert_enough(37, 3, Series())
     assert_enough(38, 3, Series())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ITERATIONS = 100
+ITERATIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Fit:
     Attributes:
         intercept, ar, ma, covariance: (k,), (p, k, k), (q, k, k), (k, k); as in `forecast_model.Coefficients`.
         residuals: of the rows it was fitted on.
-        converged: the maximum likelihood was found within 100 iterations; a VAR has a closed form.
+        converged: the maximum likelihood was found within 200 iterations; a VAR has a closed form.
         seconds: the fit took.
     """
 

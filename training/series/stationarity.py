@@ -38,14 +38,16 @@ def unit_root_tests(values: pd.DataFrame, settings: SeriesSettings) -> tuple[Col
 def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest:
     from statsmodels.tsa.stattools import adfuller
 
-    p_values: list[float] = []
-    for times in range(settings.max_differences + 1):
-        values = np.diff(column, times)
-        if np.ptp(values) <= 1e-12 * np.abs(column).max():
+    # before any test: its statistic is a division of two rounding errors on an exact line
+    for times in range(1, max(1, settings.max_differences) + 1):
+        if np.ptp(np.diff(column, times)) <= 1e-12 * np.abs(column).max():
             raise FeedError(
                 f"series column '{name}' is constant after {times} differences: exactly a line, which needs no model; "
                 f"leave it out of series.columns"
             )
+    p_values: list[float] = []
+    for times in range(settings.max_differences + 1):
+        values = np.diff(column, times)
         p_values.append(float(adfuller(values, autolag="AIC", result_object=True).pvalue))
         if p_values[-1] < settings.alpha:
             return ColumnTest(name, tuple(p_values), times, True)
