@@ -1,4 +1,4 @@
-"""Series feeds in a real Spark: restarts, swaps, both writers, recovery, and the commands that read their tables."""
+"""Series feeds in a real Spark: restarts, swaps, recovery, both writers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,6 @@ import pytest
 from oracle import Stream
 from series_kit import SeriesOracle, feed_of, register, spoiled
 
-from jobs.operations.checks.storage import check_storage
-from jobs.operations.look import Places
-from jobs.operations.replay import Selection, replay_rows
-from jobs.operations.status import read_status
 from jobs.stream import Run
 from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
@@ -95,7 +91,6 @@ def test_a_restart_a_swap_and_a_lost_checkpoint_go_on_with_the_last_observations
     run(recover=True)
     assert_exactly_once(stream)
     assert set(stream.table("forecasts").model_version) == {"1", "2"}
-    # two of 13 rows are refused in each file, but in the first nothing came before
     assert stream.table("batches")[["predictions", "rejects"]].sum().to_list() == [6 * 11, 6 * 2]
 
 
@@ -105,28 +100,10 @@ def test_spark_commits_forecasts_too(stream: Stream, run: Callable[..., None]) -
     assert_exactly_once(stream)
 
 
-def test_the_commands_read_forecasts_and_late_rows_are_replayed(
-    stream: Stream, run: Callable[..., None], settings_of: Callable[..., Settings]
-) -> None:
-    land(stream, 1, 2)
-    run()
-    settings = settings_of()
-    status = read_status(FEED, settings)
-    assert (status.rows, status.rejects, status.files_waiting) == (22, 4, 0)
-    assert status.rejects_by_reason == {"duplicate_time": 2, "late": 2}
-    checks = check_storage(FEED, Places.of(FEED, settings), stream.root / "scratch")
-    assert [check.found for check in checks if not check.ok and check.exit_code] == []
-    assert replay_rows(FEED, settings, Selection(("late",))).rows == 2
-    run(feed_of(late="keep"))
-    replayed = stream.table("forecasts").query("source_file.str.startswith('replay-')")
-    assert list(replayed.step) == [0, 0]
-    assert sorted(replayed["at"].dt.minute) == [9, 19]
-
-
 def test_a_model_of_the_other_kind_stops_the_first_start(stream: Stream, run: Callable[..., None]) -> None:
-    rows = Feed.model_validate(load_feed("wine_quality").model_dump() | {"name": "sensors", "model": ""})
+    wine = load_feed("wine_quality").model_dump(mode="json", exclude_unset=True)
     with pytest.raises(ContractError, match="is of kind 'series', feed sensors is of kind 'rows'"):
-        run(Feed.model_validate(rows.model_dump(exclude={"series"})))
+        run(Feed.model_validate(wine | {"name": "sensors", "model": ""}))
 
 
 def test_only_a_model_that_fits_is_promoted(registry: Registry) -> None:

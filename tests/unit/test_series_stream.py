@@ -15,6 +15,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from series_kit import HEADER, Driver, SeriesOracle, feed_of, line, load, metadata, save_model
 
+from jobs.operations.checks.storage import check_tables
+from jobs.operations.look import Places
+from jobs.operations.replay import Selection, replay_rows
+from jobs.operations.status import read_status
 from jobs.stream import Run
 from jobs.streaming.forecasting.forecast import forecast
 from jobs.streaming.forecasting.history import History, read_history
@@ -325,6 +329,23 @@ def test_a_file_found_bad_in_its_middle_leaves_no_observation(driver_of: Drivers
     driver.run([file, *driver.land(*(line("a", minute, minute) for minute in range(3)))], models["1"])
     assert list(driver.table("quarantine").reason) == ["unreadable"]
     assert list(driver.table("forecasts").step) == [0, 0, 1, 2, 3]
+
+
+def test_the_commands_read_forecasts_and_late_rows_are_replayed(driver_of: Drivers, models: Models) -> None:
+    driver = driver_of()
+    driver.run(driver.land("".join(line("a", minute, minute) for minute in (1, 2, 4, 5, 3, 5))), models["1"])
+    places = {"landing": str(driver.landing), "tables.path": driver.tables.path}
+    stored = load_settings(flags=places | {"checkpoint": str(driver.root / "checkpoint")})
+    status = read_status(FEED, stored)
+    assert (status.rows, status.rejects, status.batches) == (4, 2, 1)
+    assert status.rejects_by_reason == {"duplicate_time": 1, "late": 1}
+    assert "forecasts v1" in check_tables(FEED, Places.of(FEED, stored)).found
+    replay_rows(FEED, stored, Selection(("late",)))
+    (path,) = driver.landing.glob("replay-*.csv")
+    again = driver_of(feed_of(late="keep"), done=driver.done)
+    again.run([LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)], models["1"])
+    replayed = again.table("forecasts").query(f"source_file == '{path.name}'")
+    assert list(replayed.step) == [0] and list(replayed["at"].dt.minute) == [3]
 
 
 # --- any cut

@@ -3,6 +3,8 @@
 An observation is one row of the table with a step of at most 1; of two with the same time the one accepted last counts.
 """
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.streaming.forecasting.model import Floats
 from jobs.streaming.writing.delta_log import DeltaLog
+from jobs.streaming.writing.log_entry import unusable
 from schemas.feed import Feed
 
 ROWS_AT_ONCE = 262_144  # observations read from the table between two prunings; bounds what a start holds
@@ -59,21 +62,22 @@ def read_history(log: DeltaLog, feed: Feed, window_rows: int) -> History:
     Raises:
         StorageError: the table cannot be read.
     """
-    keys, values = [c.table_name for c in feed.keys], [c.table_name for c in feed.features]
-    columns = [*keys, feed.time.table_name, *values, "observation"]
-    wanted = pc.field("step") <= 1
-    for name in values:
-        wanted = wanted & pc.field(name).is_valid()
+    values = [c.table_name for c in feed.features]
+    columns = [*(c.table_name for c in feed.keys), feed.time.table_name, *values, "observation"]
+    whole = functools.reduce(operator.and_, (pc.field(name).is_valid() for name in values))
     dataset = log.dataset()
-    kept = pa.schema([dataset.schema.field(name) for name in columns]).empty_table()
-    last, pending = 0, [kept]
-    for batch in dataset.to_batches(columns=columns, filter=wanted):
-        if batch.num_rows:
-            last = max(last, pc.max(batch["observation"]).as_py())
-            pending.append(pa.Table.from_batches([batch]))
-            if sum(table.num_rows for table in pending) - kept.num_rows >= ROWS_AT_ONCE:
-                kept = _newest(pa.concat_tables(pending), feed, window_rows)
-                pending = [kept]
+    last, waiting = 0, 0
+    pending = [pa.schema([dataset.schema.field(name) for name in columns]).empty_table()]
+    try:
+        for batch in dataset.to_batches(columns=columns, filter=pc.field("step") <= 1):
+            if batch.num_rows:
+                last = max(last, pc.max(batch["observation"]).as_py())
+                pending.append(pa.Table.from_batches([batch]).filter(whole))
+                waiting += batch.num_rows
+                if waiting >= ROWS_AT_ONCE:
+                    pending, waiting = [_newest(pa.concat_tables(pending), feed, window_rows)], 0
+    except OSError as error:
+        raise unusable(log.uri, "read", error) from error
     kept = _newest(pa.concat_tables(pending), feed, window_rows)
     times, observed = times_of(kept, feed), values_of(kept, feed)
     windows = {key: Window(times[at], observed[at]) for key, at in by_series(kept, feed)}
