@@ -68,13 +68,13 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
-    from training.pipeline import Parameters, train
+    from register_kit import a_version
 
     folder: Path = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
     registry = open_registry(load_settings(flags={"registry.tracking_uri": uri}))
     for alpha in (0.01, 0.1, 0.3):
-        train(feed, None, registry, promote=alpha == 0.01, parameters=Parameters(alpha=alpha))
+        a_version(feed, registry, alpha, promote=alpha == 0.01)
     return Trained(uri, registry)
 
 

@@ -13,12 +13,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from schemas.feed import Feed
+from schemas.model_uri import VersionInfo
 from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
+from training.data import training_data
+from training.evaluate import evaluate
+from training.fit import fit
 from training.gate import GateCheck, Verdict
-from training.model import log_model
-from training.register import Candidate, Rows, origin_of
-from training.settings import TrainingSettings
+from training.model import log_model, predictor
+from training.register import Candidate, Rows, origin_of, register
+from training.settings import Estimator, TrainingSettings
+from training.split import split
 
 HOMES = """
 name: homes
@@ -77,3 +82,28 @@ def a_candidate(
         "artifacts": {"profile.json": '{"rows": 20}'},
     }
     return Candidate(**values | more)
+
+
+def a_version(
+    feed: Feed, registry: Registry, alpha: float = 0.01, promote: bool = False, path: Path | None = None
+) -> VersionInfo:
+    """An elastic net as the next version of the feed's model: what gate and check take is left out."""
+    data, settings = training_data(feed, path), TrainingSettings()
+    parts = split(data, settings.split, feed)
+    fitted, held_out = parts.fitted, parts.held_out
+    estimator = Estimator(parameters={"alpha": alpha})
+    model = fit(feed, fitted.features, fitted.target, estimator, 0)
+    found = evaluate(predictor(feed, model), held_out.features, held_out.target, fitted.target, False)
+    candidate = a_candidate(
+        feed,
+        origin=origin_of(feed, data.source, data.digest, data.rows, settings),
+        log=lambda mlflow: log_model(feed, model, fitted.features.head(5), mlflow),
+        inputs={"training": Rows.of(fitted), "evaluation": Rows.of(held_out)},
+        parameters=estimator.parameters,
+        metrics=found.flat(),
+        artifacts={},
+    )
+    made = register(feed, candidate, registry)
+    if promote:
+        registry.promote(made.name, made.version, feed)
+    return next(version for version in registry.versions(made.name) if version.version == made.version)

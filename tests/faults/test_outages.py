@@ -103,12 +103,12 @@ def test_a_stream_rides_out_the_faults_of_its_object_store(
 @pytest.fixture
 def served(mlflow_server: MlflowServer, storage: Storage, feed: Feed) -> Registry:
     """A registry behind a server, with three versions whose artifacts are in a bucket; the first is in Production."""
-    from training.pipeline import Parameters, train
+    from register_kit import a_version
 
     settings = load_settings(flags={"registry.tracking_uri": mlflow_server.url, "storage": storage.model_dump()})
     registry = open_registry(settings)
     for alpha in (0.01, 0.1, 0.3):
-        train(feed, None, registry, promote=False, parameters=Parameters(alpha=alpha))
+        a_version(feed, registry, alpha)
     return registry
 
 

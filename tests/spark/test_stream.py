@@ -215,11 +215,12 @@ def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
 def test_the_textbook_feed_of_strings_works(
     stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
 ) -> None:
+    from register_kit import a_version
+
     from schemas.feed import load_feed
-    from training.pipeline import train
 
     feed = load_feed("wine_quality_text")
-    train(feed, None, trained.registry, promote=True)
+    a_version(feed, trained.registry, promote=True)
     stream.feed = feed
     (stream.landing / "t.csv").write_text(HEADER + ROW)
     run_of().stream(spark)

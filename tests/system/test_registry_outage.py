@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from register_kit import a_version
 
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.storage.folder import LocalFolder
 from schemas.feed import load_feed
 from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
-from training.pipeline import train
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -69,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def registry(server: Server) -> Registry:
     flags = {"registry.tracking_uri": server.uri, "models.manifest": "required"}
     registry = open_registry(load_settings(flags=flags))
-    train(FEED, None, registry, promote=True)
+    a_version(FEED, registry, promote=True)
     return registry
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from register_kit import a_version
 
 from jobs.streaming.progress import RunMetrics
 from jobs.streaming.scoring.follow import Follower, ModelRecords, Record
@@ -19,7 +20,6 @@ from schemas.feed import load_feed
 from schemas.model_uri import MANIFEST
 from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
-from training.pipeline import Parameters, train
 
 FEED = load_feed("wine_quality")
 NOWHERE = "http://127.0.0.1:9"
@@ -46,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     registry = registry_in(folder)
     for alpha in (0.01, 0.1):
-        train(FEED, None, registry, promote=alpha == 0.01, parameters=Parameters(alpha=alpha))
+        a_version(FEED, registry, alpha, promote=alpha == 0.01)
     shutil.copytree(folder, folder.parent / "kept")
     return folder
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from register_kit import a_version
 
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import load_feed
@@ -13,7 +14,6 @@ from schemas.manifest import CHUNK, Manifest, take_manifest
 from schemas.model_uri import MANIFEST, ModelRef
 from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
-from training.pipeline import train
 
 FEED = load_feed("wine_quality")
 
@@ -32,7 +32,7 @@ def registry(folder: Path) -> Registry:
 @pytest.fixture(scope="module")
 def version(registry: Registry) -> ModelRef:
     """The only version of wine_quality."""
-    train(FEED, None, registry)
+    a_version(FEED, registry)
     return registry.resolve("models:/wine_quality/1")
 
 

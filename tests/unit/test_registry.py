@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from register_kit import a_version
 
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import Feed, load_feed
+from schemas.model_uri import VersionInfo
 from schemas.propose import feed_from_signature
 from schemas.registry import ALIAS, PROMOTED_AT, PROMOTED_BY, STAGE, Registry, open_registry
 from schemas.requirements import requirements_differences, signature
 from schemas.settings import load_settings
-from training.pipeline import TrainResult, train
 
 
 def registry_at(uri):
@@ -24,10 +25,10 @@ def registry(tmp_path_factory) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def versions(registry) -> list[TrainResult]:
+def versions(registry) -> list[VersionInfo]:
     """Two versions of wine_quality; the first was promoted before the second was trained."""
     feed = load_feed("wine_quality")
-    return [train(feed, None, registry, promote=True), train(feed, None, registry)]
+    return [a_version(feed, registry, promote=True), a_version(feed, registry)]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_nothing_is_written_beside_var_even_in_a_folder_with_odd_letters(tmp_pat
     monkeypatch.chdir(folder)
     variables = {name: value for name, value in os.environ.items() if name.endswith("_URI")}
     registry, feed = open_registry(load_settings()), load_feed("wine_quality")
-    train(feed, None, registry, promote=True)
+    a_version(feed, registry, promote=True)
     path = registry.download(registry.resolve(feed.model_uri), folder / "var" / "models")
     assert (path / "MLmodel").is_file()
     assert [entry.name for entry in folder.iterdir()] == ["var"]

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from register_kit import a_version
 
-from schemas.errors import FeedError, RegistryError, SettingsError, StorageError
+from schemas.errors import FeedError, SettingsError, StorageError
 from schemas.feed import Feed, load_feed
 from schemas.registry import open_registry
 from schemas.settings import load_settings
 from training.data import read_data, training_data
 from training.fetch import DATA_SETS, DataSet, fetch
 from training.fit import fit
-from training.pipeline import train
 from training.sample import sample
 from training.settings import Estimator
 from training.split import held_out_rows
@@ -139,8 +139,7 @@ def test_registered_models_give_the_same_numbers_in_a_process_without_our_code(h
     folders, here = [], []
     for feed in (load_feed("wine_quality"), load_feed("wine_quality_text"), homes):
         made = sample(feed, rows=300, files=1, out=tmp_path / feed.name, seed=5)
-        result = train(feed, made.paths[0], registry, promote=True)
-        assert result.promotion.version == result.version
+        a_version(feed, registry, promote=True, path=made.paths[0])
         path = registry.download(registry.resolve(feed.model_uri), tmp_path)
         features = read_data(feed, made.paths[0]).features
         features.to_pickle(path / "features.pkl")
@@ -158,35 +157,12 @@ def test_a_text_model_refuses_what_is_no_number(registry, tmp_path):
     import mlflow.pyfunc
 
     feed = load_feed("wine_quality_text")
-    train(feed, None, registry, promote=True)
+    a_version(feed, registry, promote=True)
     model = mlflow.pyfunc.load_model(str(registry.download(registry.resolve(feed.model_uri), tmp_path)))
     row = pd.DataFrame({column.name: ["1"] for column in feed.features})
     assert np.isfinite(model.predict(row)).all()
     with pytest.raises(Exception, match="could not convert string to float: 'n/a'"):
         model.predict(row.assign(pH="n/a"))
-
-
-def test_a_run_says_what_it_was_made_of(registry):
-    import mlflow
-
-    feed = load_feed("wine_quality")
-    result = train(feed, None, registry)
-    run = mlflow.MlflowClient(registry.tracking_uri).get_run(result.run_id)
-    assert run.data.params == {
-        "alpha": "0.01",
-        "l1_ratio": "0.5",
-        "held_out": "0.2",
-        "seed": "0",
-        "estimator": "ElasticNet",
-    }
-    assert run.data.metrics == result.metrics
-    assert run.data.tags["streamscore.data_digest"] == result.digest
-    assert run.data.tags["streamscore.data_source"] == "sample(feed=wine_quality, rows=5000, seed=0)" == result.source
-    assert run.inputs.dataset_inputs[0].dataset.digest == result.digest[:36]
-    assert result.metrics["rmse"] < 0.85 * result.metrics["baseline_rmse"]
-    again = train(feed, None, registry)
-    assert (again.digest, again.metrics) == (result.digest, result.metrics)
-    assert int(again.version) == int(result.version) + 1
 
 
 def test_the_fetched_data_set_comes_before_the_sample(registry, tmp_path, monkeypatch):
@@ -197,25 +173,6 @@ def test_the_fetched_data_set_comes_before_the_sample(registry, tmp_path, monkey
     made.paths[0].rename(tmp_path / "var" / "data" / "wine_quality.csv")
     data = training_data(feed, None)
     assert (data.rows, data.source) == (50, str(tmp_path / "var" / "data" / "wine_quality.csv"))
-
-
-def test_with_the_registry_down_nothing_is_read_or_fitted(tmp_path):
-    down = open_registry(load_settings(flags={"registry.tracking_uri": "sqlite:////no/such/folder/x.db"}))
-    with pytest.raises(RegistryError):
-        train(load_feed("wine_quality"), tmp_path / "not even there.csv", down)
-
-
-def test_a_feed_that_follows_a_run_cannot_be_trained(homes, registry):
-    with pytest.raises(FeedError, match="write model: models:/NAME@production"):
-        train(homes.model_copy(update={"model": "runs:/1/model"}), None, registry)
-
-
-@needs_wine
-def test_real_wine_is_predicted_better_than_by_its_mean(registry):
-    result = train(load_feed("wine_quality"), WINE, registry)
-    assert result.rows == 4898
-    assert result.metrics["rmse"] == pytest.approx(0.747, abs=0.002)
-    assert result.metrics["baseline_rmse"] == pytest.approx(0.883, abs=0.002)
 
 
 @needs_wine
