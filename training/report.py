@@ -14,7 +14,7 @@ class Section:
     """A heading, and below it what there is of a sentence, a table and pictures.
 
     Attributes:
-        columns, rows: of the table; numbers are shown with four significant digits, true and false as passed and failed.
+        columns, rows: of the table; numbers have four significant digits, true and false are passed and failed.
         pictures: SVG documents.
     """
 

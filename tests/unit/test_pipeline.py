@@ -1,4 +1,4 @@
-"""The whole of `streamscore train`: real data or generated ones, a real registry, a version tried in a process of its own."""
+"""The whole of `streamscore train`, with a real registry and the check in a process of its own."""
 
 from dataclasses import replace
 from pathlib import Path

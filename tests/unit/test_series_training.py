@@ -13,14 +13,17 @@ from schemas.feed import Feed, load_feed
 from schemas.registry import Registry, open_registry
 from schemas.safety import judge_folder
 from schemas.settings import Models, load_settings
+from training.pipeline import TrainResult, train
 from training.series.backtest import Backtest, Errors, backtest, origin_rows
 from training.series.contestants import Contestant, gradient_boosting, naive, seasonal_naive
 from training.series.data import load_series
 from training.series.macrodata import macrodata_csv, write_macrodata
 from training.series.order import assert_enough, assert_independent, choose_lags
-from training.series.pipeline import Trained, evaluate_forecaster, fit_series, register_series, train_series
+from training.series.pipeline import evaluate_forecaster, fit_series
+from training.series.result import SeriesResult
 from training.series.stationarity import difference, unit_root_tests
 from training.settings import Estimator, Series, TrainingSettings, load_training_settings
+from training.tabular import Source
 
 COLUMNS = [
     {"name": "at", "type": "date", "role": "time"},
@@ -52,8 +55,14 @@ def registry(tmp_path_factory) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def trained(macro, registry, settings) -> Trained:
-    return train_series(macro, None, registry, settings)
+def found(macro, settings) -> SeriesResult:
+    return fit_series(macro, load_series(macro, None, settings.series), settings)
+
+
+@pytest.fixture(scope="module")
+def trained(macro, registry, settings) -> TrainResult:
+    """Version 1, in Production."""
+    return train(macro, Source(), registry, settings, promote=True)
 
 
 def days(rows, **columns) -> pd.DataFrame:
@@ -261,11 +270,11 @@ def test_settings_that_do_not_suit_a_series_are_refused(macro, settings, change,
 def test_with_the_registry_down_no_series_is_read(macro, settings, tmp_path):
     down = open_registry(load_settings(flags={"registry.tracking_uri": "sqlite:////no/such/folder/x.db"}))
     with pytest.raises(RegistryError):
-        train_series(macro, tmp_path / "not even there.csv", down, settings)
+        train(macro, Source(tmp_path / "not even there.csv"), down, settings)
 
 
-def test_macrodata_is_forecast_better_than_by_any_other(trained):
-    result = trained.result
+def test_macrodata_is_forecast_better_than_by_any_other(found):
+    result = found
     assert (result.fit.title, result.fitted_rows, result.warnings) == ("VAR(3)", 162, ())
     assert [test.differences for test in result.stationarity] == [1, 1, 1]
     assert result.backtest.table().index[0] == "VAR(3)"
@@ -273,17 +282,17 @@ def test_macrodata_is_forecast_better_than_by_any_other(trained):
     assert result.metrics["rmse_realgdp"] < 0.6 * result.metrics["baseline_rmse_realgdp"]
 
 
-def test_a_forecaster_is_judged_on_the_rows_on_which_it_was_trained_to_be(trained, settings):
-    again = evaluate_forecaster(trained.result.forecaster, trained.result.data, settings)
-    assert again == {name: trained.result.metrics[name] for name in again}
+def test_a_forecaster_is_judged_on_the_rows_on_which_it_was_trained_to_be(found, settings):
+    again = evaluate_forecaster(found.forecaster, found.data, settings)
+    assert again == {name: found.metrics[name] for name in again}
 
 
 def test_a_run_of_a_series_says_what_it_was_made_of(trained, registry):
     import mlflow
 
     client = mlflow.MlflowClient(registry.tracking_uri)
-    run = client.get_run(trained.logged.run_id)
-    assert run.data.metrics == pytest.approx(trained.result.metrics)
+    run = client.get_run(trained.run_id)
+    assert run.data.metrics == pytest.approx(trained.metrics)
     assert {key: run.data.params[key] for key in ("estimator", "p", "q", "frequency", "differences")} == {
         "estimator": "var",
         "p": "3",
@@ -291,14 +300,16 @@ def test_a_run_of_a_series_says_what_it_was_made_of(trained, registry):
         "frequency": "3 months",
         "differences": "realgdp 1, realcons 1, realinv 1",
     }
-    assert run.inputs.dataset_inputs[0].dataset.digest == trained.result.data.digest[:36]
-    assert run.data.tags["streamscore.data_digest"] == trained.result.data.digest
+    assert {len(json.loads(made.dataset.schema)["mlflow_colspec"]) for made in run.inputs.dataset_inputs} == {4}
+    assert run.data.tags["streamscore.data_digest"] == trained.origin.data_digest
     with registry.active() as active:
         fetch = active.artifacts.load_text
         report = json.loads(fetch(f"{run.info.artifact_uri}/series_report.json"))
-        order = json.loads(fetch(f"{run.info.artifact_uri}/lag_order.json"))
+        page = fetch(f"{run.info.artifact_uri}/report.html")
         plots = [fetch(f"{run.info.artifact_uri}/{name}.svg") for name in ("forecast", "errors_by_step")]
+    order = report["order"]
     assert (report["whiteness"]["lags"], order["lags"], len(order["table"]["fpe"])) == (10, 3, 8)
+    assert "gradient boosting" in page and "passed the gate" in page
     assert report["backtest"]["to_naive"]["naive"] == [1, 1, 1]
     assert all("<svg" in plot for plot in plots)
 
@@ -306,8 +317,6 @@ def test_a_run_of_a_series_says_what_it_was_made_of(trained, registry):
 @pytest.fixture(scope="module")
 def in_production(trained, registry, macro, tmp_path_factory) -> Path:
     """The promoted version, downloaded as the stream does it."""
-    version = register_series(macro, trained, registry, {"streamscore.gate": "passed"})
-    registry.promote("macrodata", version, macro)
     ref = registry.resolve(macro.model_uri)
     assert (ref.tags["streamscore.gate"], ref.tags["streamscore.feed"]) == ("passed", "macrodata")
     return registry.download(ref, tmp_path_factory.mktemp("models"))
@@ -332,7 +341,7 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production,
     window = pd.read_csv(io.BytesIO(macrodata_csv()), parse_dates=["date"]).tail(4)
     frame = loaded.predict(window, params={"steps": 7})
     assert frame["step"].tolist() == list(range(1, 8))
-    values = trained.result.data.values.to_numpy()
+    values = found.data.values.to_numpy()
     fitted = VAR(difference(values[:162], (1, 1, 1))).fit(3)
     wanted = values[-1] + fitted.forecast(np.diff(values, axis=0)[-3:], 7).cumsum(axis=0)
     np.testing.assert_allclose(frame[meta["endogenous"]], wanted, rtol=1e-8)
@@ -346,8 +355,8 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production,
 
 
 def test_training_again_makes_the_same_model(trained, macro, settings):
-    again = fit_series(macro, trained.result.data, settings)
-    assert again.metrics == trained.result.metrics
-    assert again.plots == trained.result.plots
+    again = fit_series(macro, found.data, settings)
+    assert again.metrics == found.metrics
+    assert again.plots == found.plots
     assert isinstance(again.backtest, Backtest)
-    assert again.backtest == trained.result.backtest
+    assert again.backtest == found.backtest

@@ -11,6 +11,8 @@ whiteness       whether the residuals still hold correlation
 contestants     naive, seasonal naive, gradient boosting on lags
 backtest        all of them from rolling origins on the held-out rows
 plots           two pictures of it, as SVG
-register        one MLflow run and one model version
+result          what was found, as a value
 pipeline        the flow over these
+model           how the forecaster is logged
+candidate       it and the forecaster in Production, judged by the gate
 """

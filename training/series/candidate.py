@@ -10,10 +10,10 @@ from training.evaluate import Evaluation
 from training.gate import judge
 from training.production import load_production
 from training.register import Candidate, Rows
-from training.report import Section, html_report
+from training.report import Cell, Section, html_report
 from training.series.data import SeriesData
+from training.series.model import log_forecaster, parameters_of
 from training.series.pipeline import evaluate_forecaster, fit_series
-from training.series.register import log_forecaster, parameters_of
 from training.series.result import SeriesResult
 from training.settings import TrainingSettings
 
@@ -78,7 +78,9 @@ def _evaluation(metrics: dict[str, float]) -> Evaluation:
 
 def _sections(found: SeriesResult) -> list[Section]:
     table = found.backtest.table()
-    compared = [(str(name), *map(float, row)) for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    compared: list[list[Cell]] = [
+        [str(name), *map(float, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
     orders = found.order.table
     lags = [
         (lag, *(orders[name][lag - 1] for name in orders)) for lag in range(1, 1 + len(next(iter(orders.values()))))

@@ -1,25 +1,19 @@
-"""Training of a series: the flow from observations to a logged forecaster, and to a model version."""
+"""The flow from observations to a fitted, tested and compared forecaster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from schemas.errors import SettingsError
 from schemas.feed import Feed
-from schemas.registry import Registry
-from training.register import model_name
 from training.series.backtest import Backtest, backtest, bounds_coverage, origin_rows
 from training.series.contestants import Contestant, gradient_boosting, naive, of_forecaster, seasonal_naive
-from training.series.data import SeriesData, load_series, time_column
+from training.series.data import SeriesData, time_column
 from training.series.fit import Fit, fit_var, fit_varmax
 from training.series.order import assert_enough, assert_independent, choose_lags, given_order
 from training.series.plots import plot_errors, plot_forecast
-from training.series.register import data_tags, log_series
-from training.series.result import Logged, SeriesResult
+from training.series.result import SeriesResult
 from training.series.stationarity import ColumnTest, difference, unit_root_tests
 from training.series.whiteness import Whiteness, portmanteau
 from training.settings import Series as SeriesSettings
@@ -31,52 +25,6 @@ if TYPE_CHECKING:  # it imports mlflow, which takes seconds
 ESTIMATORS = ("var", "varmax")
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A result, and where its model is logged."""
-
-    result: SeriesResult
-    logged: Logged
-
-
-def train_series(feed: Feed, source: Path | None, registry: Registry, settings: TrainingSettings) -> Trained:
-    """Train the forecaster of a feed of kind `series` and log it; nothing is registered.
-
-    1. The registry must answer, before any work.  2. `fit_series`.  3. Log.
-
-    Raises:
-        FeedError, SettingsError: as `fit_series`; nothing is logged.
-        RegistryError: the registry does not answer.
-    """
-    model_name(feed)
-    # 1
-    registry.experiment(feed.name)
-    # 2
-    result = fit_series(feed, load_series(feed, source, settings.series), settings)
-    # 3
-    return Trained(result, log_series(feed, result, settings, registry))
-
-
-def register_series(feed: Feed, trained: Trained, registry: Registry, tags: Mapping[str, str]) -> str:
-    """Register a logged forecaster as the next version of the feed's model; returns its number.
-
-    Args:
-        feed: that it was trained for.
-        trained: what `train_series` made.
-        registry: where it is logged.
-        tags: of the version, beside those of its data: the gate's.
-
-    Raises:
-        RegistryError: no answer in bounded time; there is no version then.
-    """
-    logged = trained.logged
-    return registry.add_version(
-        model_name(feed), logged.model_id, logged.run_id, data_tags(feed, trained.result) | dict(tags)
-    )
-
-
-# on matrices this small the threads of BLAS and OpenMP wait for each other: 513 s instead of 20 on a busy machine
-@threadpool_limits.wrap(limits=1)
 def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> SeriesResult:
     """Fit and judge a forecaster; a pure function of its arguments but for the seconds it takes.
 

@@ -15,14 +15,6 @@ if TYPE_CHECKING:  # it imports mlflow, which takes seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
-    """A model in MLflow that is no version yet."""
-
-    model_id: str
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class SeriesResult:
     """A fitted forecaster and what was found on the way.
 
