@@ -210,7 +210,7 @@ def test_too_few_lags_leave_residuals_that_are_not_white():
 
 
 def test_the_model_file_imports_none_of_our_code_and_no_statsmodels():
-    from training.series.register import MODEL_FILE
+    from training.series.model import MODEL_FILE
 
     code = f"""
 import runpy, sys

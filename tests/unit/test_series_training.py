@@ -331,7 +331,7 @@ def test_nothing_in_the_registered_model_is_a_pickle(in_production):
         }
 
 
-def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production, trained):
+def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production, found):
     import mlflow.pyfunc
     from statsmodels.tsa.api import VAR
 
@@ -354,7 +354,7 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production,
             loaded.predict(bad)
 
 
-def test_training_again_makes_the_same_model(trained, macro, settings):
+def test_training_again_makes_the_same_model(found, macro, settings):
     again = fit_series(macro, found.data, settings)
     assert again.metrics == found.metrics
     assert again.plots == found.plots
