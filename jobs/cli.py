@@ -258,14 +258,17 @@ def lineage(
 def check_version(
     feed: FeedName,
     name: Annotated[str, typer.Argument(help="A registered model.")],
-    version: Annotated[str, typer.Argument(help="Its version.")],
     profile: Profile = None,
 ) -> None:
-    """Load a version from the registry, predict its input example, and again through the stream."""
+    """Read a version from standard input; load it, predict its example, and again through the stream."""
     from jobs.operations.check_version import check_version as check
+    from jobs.operations.check_version import import_all
     from schemas.registry import open_registry
 
-    print(check(load_feed(feed), name, version, open_registry(load_settings(profile))).to_json())
+    wanted, registry = load_feed(feed), open_registry(load_settings(profile))
+    import_all()
+    if version := sys.stdin.readline().strip():
+        print(check(wanted, name, version, registry).to_json())
 
 
 @app.command()
@@ -291,7 +294,7 @@ def sample(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A public data set: wine_quality.")],
+    name: Annotated[str, typer.Argument(help="A public data set: wine_quality, or macrodata, which needs no network.")],
     source: Annotated[str | None, typer.Option(help="A path or URL instead of the pinned one.")] = None,
 ) -> None:
     """Download a public data set and check its digest."""
@@ -302,11 +305,21 @@ def fetch(
 
 @app.command()
 def schema(
-    from_model: Annotated[str, typer.Option(help="A model URI.")],
-    name: Annotated[str | None, typer.Option(help="The feed's name (default: the model's).")] = None,
+    from_model: Annotated[str | None, typer.Option(help="A model URI.")] = None,
+    from_data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file, as a proposal to correct.")] = None,
+    target: Annotated[str | None, typer.Option(help="With --from-data: the column to predict.")] = None,
+    name: Annotated[str | None, typer.Option(help="The feed's name (default: the model's, or the file's).")] = None,
     profile: Profile = None,
 ) -> None:
-    """Write a feed from a model's signature: streamscore schema --from-model models:/N/1 > schemas/N.yaml."""
+    """Write a feed from a model's signature or from data: streamscore schema --from-data N.csv > schemas/N.yaml."""
+    if (from_model is None) == (from_data is None):
+        raise SettingsError("give one of --from-model URI and --from-data FILE; see streamscore schema --help")
+    if from_data:
+        from training.infer import propose_feed
+
+        print(propose_feed(from_data, name or from_data.name.partition(".")[0], target or ""), end="")
+        return
+    assert from_model
     from schemas.model_uri import registered_name
     from schemas.propose import feed_from_signature
     from schemas.registry import open_registry, signature_of

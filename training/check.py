@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from schemas.errors import RegistryError, SettingsError, StorageError
 from schemas.feed import Feed
@@ -44,31 +44,58 @@ class CheckReport:
         return json.dumps({"passed": self.passed} | asdict(self), indent=2)
 
 
-def check_version(feed: Feed, name: str, version: str, registry: Registry, limits: Check) -> CheckReport:
-    """Try a registered version in a fresh process, through the registry's verified download.
+class Checker:
+    """A fresh process that imports what it needs while a model is trained, and is then told which version to try.
 
-    1. It loads and predicts its input example.  2. Time and memory are under the limits.  3. The stream's `score()`
-    gives the same answers. Training may not import the stream, so that all of it is done by a command.
-
-    Args:
-        feed: one that the command finds by its name, from the same folder.
-
-    Raises:
-        SettingsError, RegistryError, StorageError: the command could not get at the version; nothing is said of it.
+    Training may not import the stream, so that all of it is done by a command.
     """
-    command = [sys.executable, *COMMAND, feed.name, name, version]
-    environment = os.environ | registry.variables
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=limits.seconds
+
+    def __init__(self, feed: Feed, name: str, registry: Registry) -> None:
+        """Start it.
+
+        Args:
+            feed: one that the command finds by its name, from the same folder.
+            name: the registered model.
+        """
+        self._name = name
+        self._process = subprocess.Popen(
+            [sys.executable, *COMMAND, feed.name, name],
+            env=os.environ | registry.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-    except subprocess.TimeoutExpired:
-        return CheckReport((f"the check of {name} v{version} did not end in {limits.seconds:g} s, and was stopped",))
-    if error := OUTAGES.get(done.returncode):
-        raise error(_said(done))
-    if done.returncode:
-        return CheckReport((_said(done),))
-    return judge(json.loads(done.stdout.splitlines()[-1]), limits)
+
+    def check(self, version: str, limits: Check) -> CheckReport:
+        """Try a registered version, through the registry's verified download; once.
+
+        1. It loads and predicts its input example.  2. Time and memory are under the limits.  3. The stream's `score()`
+        gives the same answers.
+
+        Raises:
+            SettingsError, RegistryError, StorageError: the command could not get at the version; nothing is said of it.
+        """
+        try:
+            out, err = self._process.communicate(f"{version}\n", timeout=limits.seconds)
+        except subprocess.TimeoutExpired:
+            return CheckReport(
+                (f"the check of {self._name} v{version} did not end in {limits.seconds:g} s, and was stopped",)
+            )
+        code = self._process.returncode
+        if error := OUTAGES.get(code):
+            raise error(_said(code, err))
+        if code:
+            return CheckReport((_said(code, err),))
+        return judge(json.loads(out.splitlines()[-1]), limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it, if it still runs."""
+        self._process.kill()
+        self._process.communicate()
 
 
 def judge(found: Mapping[str, Any], limits: Check) -> CheckReport:
@@ -86,10 +113,10 @@ def judge(found: Mapping[str, Any], limits: Check) -> CheckReport:
     return CheckReport(tuple(reasons), milliseconds, megabytes, found["rows"])
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _said(code: int, err: str) -> str:
     """Why the command ended as it did: the one line of our own errors, else the last that there is."""
-    if done.returncode < 0:
-        return f"the process that loaded it was killed by signal {-done.returncode}"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if code < 0:
+        return f"the process that loaded it was killed by signal {-code}"
+    lines = [line for line in err.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith(OURS)]
-    return (ours or lines or [f"the check ended with {done.returncode}"])[-1].removeprefix(OURS)
+    return (ours or lines or [f"the check ended with {code}"])[-1].removeprefix(OURS)

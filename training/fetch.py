@@ -31,6 +31,7 @@ WHITE_WINE = DataSet(
     old=b";",
     new=b",",
 )
+MACRODATA = "macrodata"  # comes with statsmodels
 DATA_SETS = {"wine_quality": WHITE_WINE, "wine_quality_text": WHITE_WINE}
 
 
@@ -50,10 +51,16 @@ def fetch(name: str, source: str | Path | None = None) -> Path:
         SettingsError: no data set of that name.
         StorageError: it cannot be had, or is not what the checksum says; nothing is kept.
     """
+    if name == MACRODATA:
+        from training.series.macrodata import macrodata_csv
+
+        _keep(macrodata_csv(), data_path(name))
+        return data_path(name)
     if name not in DATA_SETS:
-        near = difflib.get_close_matches(name, DATA_SETS, 1)
+        known = [*DATA_SETS, MACRODATA]
+        near = difflib.get_close_matches(name, known, 1)
         raise SettingsError(
-            f"no data set '{name}': {f'did you mean {near[0]!r}? ' if near else ''}known: {', '.join(DATA_SETS)}; "
+            f"no data set '{name}': {f'did you mean {near[0]!r}? ' if near else ''}known: {', '.join(known)}; "
             f"for any feed: streamscore sample {name}"
         )
     wanted, target = DATA_SETS[name], data_path(name)

@@ -8,7 +8,7 @@ from schemas.history import Promotion
 from schemas.origin import GATE_REASONS, Origin
 from schemas.registry import Registry
 from schemas.settings import Storage
-from training.check import check_version
+from training.check import Checker
 from training.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
 from training.series.candidate import series_candidate
 from training.series.data import SeriesData, load_series
@@ -84,17 +84,18 @@ def train(
         reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
         result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
     else:
-        # 4
-        if isinstance(data, SeriesData):
-            candidate: Candidate | None = series_candidate(feed, data, origin, registry, settings)
-        else:
-            candidate = rows_candidate(
-                feed, data, origin, registry, settings, only_if_drift=only_if_drift, progress=progress
-            )
-        if candidate is None:
-            return TrainResult(name, "", "", {}, origin, (), is_new=False)
-        # 5
-        result = _register(feed, candidate, registry)
+        with Checker(feed, name, registry) as checker:
+            # 4
+            if isinstance(data, SeriesData):
+                candidate: Candidate | None = series_candidate(feed, data, origin, registry, settings)
+            else:
+                candidate = rows_candidate(
+                    feed, data, origin, registry, settings, only_if_drift=only_if_drift, progress=progress
+                )
+            if candidate is None:
+                return TrainResult(name, "", "", {}, origin, (), is_new=False)
+            # 5
+            result = _register(feed, candidate, registry, checker)
     # 6
     wanted = promote or settings.gate.promote
     if wanted and not result.reasons and registry.in_production(name) != result.version:
@@ -108,11 +109,11 @@ def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Stora
     return load_rows(feed, source, settings, storage)
 
 
-def _register(feed: Feed, candidate: Candidate, registry: Registry) -> TrainResult:
+def _register(feed: Feed, candidate: Candidate, registry: Registry, checker: Checker) -> TrainResult:
     """Registered either way; the alias is for one that passed the gate, and the check after it."""
     made, reasons = register(feed, candidate, registry), candidate.verdict.reasons
     if not reasons:
-        report = check_version(feed, made.name, made.version, registry, candidate.settings.check)
+        report = checker.check(made.version, candidate.settings.check)
         reasons = report.reasons
         if report.passed:
             accept(registry, made)

@@ -52,18 +52,9 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
 
         try:
             pyfunc = mlflow.pyfunc.load_model(str(registry.download(ref, Path(folder))))
-            assert_contract(feed, pyfunc.metadata.signature, ref.title)
+            assert_contract(feed, pyfunc.metadata.signature, ref.title, pyfunc.metadata.metadata)
         except (ContractError, RegistryError) as error:
             log.warning("the candidate is not held against Production", model=ref.title, why=str(error))
             return None
-        return Production(ref, pyfunc, _profile(mlflow, ref.run_id))
-
-
-def _profile(mlflow: Any, run_id: str) -> Profile | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{PROFILE_FILE}")
-    except (MlflowException, OSError, ValueError):
-        return None
-    return profiles_from_json(text).get(FITTED)
+    text = registry.run_file(ref.run_id, PROFILE_FILE)
+    return Production(ref, pyfunc, profiles_from_json(text).get(FITTED) if text else None)

@@ -4,6 +4,7 @@ For the training pipeline, which may not import the stream and starts this as a 
 """
 
 import csv
+import importlib
 import io
 import itertools
 import json
@@ -24,6 +25,7 @@ from jobs.streaming.scoring.model import load_model, probe_value, to_arrow
 from jobs.streaming.scoring.score import score
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
+from schemas.mlflow_server import import_mlflow
 from schemas.registry import Registry
 
 if TYPE_CHECKING:
@@ -54,6 +56,13 @@ class Found:
     def to_json(self) -> str:
         """One line."""
         return json.dumps(asdict(self))
+
+
+def import_all() -> None:
+    """What takes seconds, while nobody waits for it yet."""
+    import_mlflow()
+    for module in ("mlflow.sklearn", "skops.io", "mlflow.store.tracking.sqlalchemy_store"):
+        importlib.import_module(module)
 
 
 def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Found:

@@ -22,7 +22,7 @@ from schemas.history import Promotion
 from schemas.model_uri import ModelRef
 from schemas.registry import PROMOTED_AT, PROMOTED_BY, Registry
 from schemas.settings import Settings
-from schemas.tables import PREDICTIONS, QUARANTINE
+from schemas.tables import QUARANTINE, scored_table
 
 NOT_RECORDED = "not recorded"
 REJECT_COLUMNS = 'reason, "column", detail, model_version, quarantined_at, replayed_as'
@@ -104,7 +104,7 @@ def trace(feed: Feed, settings: Settings, registry: Registry, file: str, line: i
     now = origin.feed_digest(feed)
     # 1
     try:
-        row = _predicted(places, file, line)
+        row = _predicted(feed, places, file, line)
         reject = None if row else _rejected(places, file, line)
         if row is None and reject is None:
             raise _not_there(feed, places, file, line)
@@ -132,13 +132,18 @@ def show_lineage(lineage: Lineage, console: Console, as_json: bool) -> None:
     console.print(table)
 
 
-def _predicted(places: Places, file: str, line: int) -> dict[str, Any] | None:
-    table = open_table(places, PREDICTIONS)
+def _predicted(feed: Feed, places: Places, file: str, line: int) -> dict[str, Any] | None:
+    """Of a series the forecasts of the next step, by column, stand for the prediction."""
+    table = open_table(places, scored_table(feed))
     if table is None:
         return None
-    columns = "prediction, model_name, model_version, model_run_id, batch_id, landed_at, predicted_at"
+    prediction, order = "prediction", ""
+    if feed.kind == "series":
+        forecasts = (f'"{c.table_name}" := "{c.table_name}_forecast"' for c in feed.features)
+        prediction, order = f"struct_pack({', '.join(forecasts)}) AS prediction", " ORDER BY step LIMIT 1"
+    columns = f"{prediction}, model_name, model_version, model_run_id, batch_id, landed_at, predicted_at"
     where = f"source_file = {quoted(file)} AND source_line = {line}"
-    return next(iter(query(table, f"SELECT {columns} FROM t WHERE {where}")), None)
+    return next(iter(query(table, f"SELECT {columns} FROM t WHERE {where}{order}")), None)
 
 
 def _rejected(places: Places, file: str, line: int) -> dict[str, Any] | None:
@@ -152,7 +157,7 @@ def _rejected(places: Places, file: str, line: int) -> dict[str, Any] | None:
 
 
 def _not_there(feed: Feed, places: Places, file: str, line: int) -> SettingsError:
-    table = open_table(places, PREDICTIONS)
+    table = open_table(places, scored_table(feed))
     lines = f"SELECT min(source_line) AS low, max(source_line) AS high FROM t WHERE source_file = {quoted(file)}"
     found = query(table, lines)[0] if table is not None else {"high": None}
     if found["high"] is not None:

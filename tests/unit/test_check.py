@@ -8,7 +8,8 @@ from register_kit import HOMES, a_candidate, registry_in, rows
 from jobs.operations.check_version import check_version as try_version
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import Feed
-from training.check import check_version, judge
+from schemas.registry import Registry
+from training.check import Checker, CheckReport, judge
 from training.register import register
 from training.settings import Check
 
@@ -32,6 +33,11 @@ TINY = Feed.model_validate(
         "columns": [{"name": "a", "type": "double", "max": 9}, {"name": "b", "type": "float", "nullable": True}],
     }
 )
+
+
+def tried(feed: Feed, name: str, version: str, registry: Registry, **limits: float) -> CheckReport:
+    with Checker(feed, name, registry) as checker:
+        return checker.check(version, Check(**limits))
 
 
 @pytest.fixture
@@ -128,7 +134,7 @@ def test_a_fresh_process_finds_the_version_by_the_registry_it_is_given(homes, ho
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
     monkeypatch.chdir(tmp_path)
-    report = check_version(homes, "homes", "1", homes_registry, Check())
+    report = tried(homes, "homes", "1", homes_registry)
     assert report.passed, report.reasons
     assert (report.rows, report.predict_ms > 0, report.memory_mb > 100) == (4, True, True)
 
@@ -140,7 +146,7 @@ def test_a_model_that_kills_its_process_fails_the_check(homes_registry, register
     )
     monkeypatch.chdir(tmp_path)
     version = register_code("if 'STREAMSCORE_REGISTRY__TRACKING_URI' in os.environ:\n    os.kill(os.getpid(), 9)")
-    report = check_version(TINY, "tiny", version, homes_registry, Check())
+    report = tried(TINY, "tiny", version, homes_registry)
     assert report.reasons == ("the process that loaded it was killed by signal 9",)
 
 
@@ -149,9 +155,9 @@ def test_a_registry_that_is_down_says_nothing_of_the_version(tmp_path, monkeypat
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
     with pytest.raises(RegistryError, match="no folder"):
-        check_version(TINY.model_copy(update={"name": "homes"}), "homes", "1", registry_in(tmp_path / "no"), Check())
+        tried(TINY.model_copy(update={"name": "homes"}), "homes", "1", registry_in(tmp_path / "no"))
 
 
 def test_a_check_that_does_not_end_is_stopped(homes, homes_registry):
-    report = check_version(homes, "homes", "1", homes_registry, Check(seconds=0.01))
+    report = tried(homes, "homes", "1", homes_registry, seconds=0.01)
     assert report.reasons == ("the check of homes v1 did not end in 0.01 s, and was stopped",)

@@ -13,11 +13,12 @@ from schemas.feed import Feed, load_feed
 from schemas.registry import Registry, open_registry
 from schemas.safety import judge_folder
 from schemas.settings import Models, load_settings
+from training.fetch import fetch
 from training.pipeline import TrainResult, train
 from training.series.backtest import Backtest, Errors, backtest, origin_rows
 from training.series.contestants import Contestant, gradient_boosting, naive, seasonal_naive
 from training.series.data import load_series
-from training.series.macrodata import macrodata_csv, write_macrodata
+from training.series.macrodata import macrodata_csv
 from training.series.order import assert_enough, assert_independent, choose_lags
 from training.series.pipeline import evaluate_forecaster, fit_series
 from training.series.result import SeriesResult
@@ -162,7 +163,7 @@ def test_without_a_path_macrodata_is_statsmodels_own_and_the_same_as_its_file(ma
     built_in = load_series(macro, None, Series())
     assert (built_in.rows, built_in.frequency, built_in.source) == (203, "3 months", "statsmodels macrodata")
     assert built_in.values.iloc[0].tolist() == [2710.349, 1707.4, 286.898]
-    path = write_macrodata(tmp_path / "var" / "data" / "macrodata.csv")
+    path = fetch("macrodata")
     of_file = load_series(macro, None, Series())
     assert (of_file.digest, of_file.source) == (built_in.digest, str(path))
 

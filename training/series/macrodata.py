@@ -1,7 +1,5 @@
 """The series that comes with statsmodels, as the feed `macrodata` wants it: real data without a network."""
 
-from pathlib import Path
-
 NAME = "macrodata"
 COLUMNS = ["realgdp", "realcons", "realinv"]
 
@@ -18,10 +16,3 @@ def macrodata_csv() -> bytes:
     dates = [f"{y}-{m:02d}-01" for y, m in zip(year, month, strict=True)]
     frame.insert(0, "date", dates)
     return bytes(frame[["date", *COLUMNS]].to_csv(index=False, lineterminator="\n").encode())
-
-
-def write_macrodata(path: Path) -> Path:
-    """Write `macrodata_csv()` to a file, folders made if need be; returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(macrodata_csv())
-    return path
