@@ -84,7 +84,7 @@ def _against_baseline(candidate: Evaluation, metric: str, share: float) -> GateC
     """At most `share` of the baseline's error; of a metric that is 1 at best, the error is what is missing to 1."""
     found, baseline = _value(candidate.metrics, metric), _value(candidate.baseline, metric)
     limit = 1 - share * (1 - baseline) if metric in LARGER_IS_BETTER else share * baseline
-    return _check(f"baseline {metric}", metric, found, limit, f"{100 * share:g} % of the error of predicting the mean")
+    return _check(f"baseline {metric}", metric, found, limit, f"{100 * share:g} % of the baseline's error")
 
 
 def _against_production(candidate: Evaluation, production: Evaluation | None, metric: str, worse: float) -> GateCheck:

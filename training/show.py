@@ -45,7 +45,7 @@ def show_training(feed: str, result: TrainResult, out: Console) -> None:
     out.print(table)
     origin = result.origin
     out.print(f"{origin.data_rows:,} rows of {origin.data_source}, sha256 {origin.data_digest[:12]}…", soft_wrap=True)
-    out.print(f"run {result.run_id}: report.html, profile.json, gate.json among its artifacts", soft_wrap=True)
+    out.print(f"run {result.run_id}: report.html and gate.json among its artifacts", soft_wrap=True)
     if not result.is_new:
         out.print(f"v{result.version} was made of the same data, feed, settings and code: nothing new is registered")
     if result.reasons:

@@ -139,8 +139,8 @@ def _predicted(feed: Feed, places: Places, file: str, line: int) -> dict[str, An
         return None
     prediction, order = "prediction", ""
     if feed.kind == "series":
-        forecasts = (f'"{c.table_name}" := "{c.table_name}_forecast"' for c in feed.features)
-        prediction, order = f"struct_pack({', '.join(forecasts)}) AS prediction", " ORDER BY step LIMIT 1"
+        forecasts = (f"'{c.table_name}', {c.table_name}_forecast" for c in feed.features)
+        prediction, order = f"named_struct({', '.join(forecasts)}) AS prediction", " ORDER BY step LIMIT 1"
     columns = f"{prediction}, model_name, model_version, model_run_id, batch_id, landed_at, predicted_at"
     where = f"source_file = {quoted(file)} AND source_line = {line}"
     return next(iter(query(table, f"SELECT {columns} FROM t WHERE {where}{order}")), None)

@@ -28,9 +28,10 @@ def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: P
     registry.promote(feed.name, "1", feed)
     environment = {"PYTHONPATH": str(ROOT)}
     stream = Stream(tmp_path, feed, registry.tracking_uri, environment=environment, cwd=tmp_path)
+    stream.landing.mkdir()
     try:
         for number, point in enumerate(POINTS):
-            for file in range(3 * number, 3 * number + 3):
+            for file in range(3 * number + 1, 3 * number + 4):
                 stream.put(f"{file:03}.csv", spoiled(file).encode())
             # the interrupted batch is run again, and the one after the next is killed
             stream.start(fail_at=f"{point}:{stream.newest_batch + 2}", max_files=1)
