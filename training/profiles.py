@@ -20,6 +20,7 @@ from training.read import data_files, is_parquet
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 20
 TOP_VALUES = 20
+BARS = " ▁▂▃▄▅▆▇█"
 
 Kind = Literal["number", "text", "boolean", "time"]
 
@@ -126,6 +127,13 @@ def profiles_to_json(profiles: dict[str, Profile]) -> str:
 def profiles_from_json(text: str) -> dict[str, Profile]:
     """What `profiles_to_json` wrote."""
     return {split: Profile.from_dict(read) for split, read in json.loads(text).items()}
+
+
+def bars(column: ColumnProfile) -> str:
+    """The histogram in a line of text, a letter for each bin; of texts and booleans the most frequent values."""
+    counts = column.counts or tuple(count for _, count in column.values)
+    most = max(counts, default=0) or 1
+    return "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from training.labels import read_labelled
 from training.model import log_model, predictor
 from training.plots import Parts, draw
 from training.production import PROFILE_FILE, Production, load_production
-from training.profiles import profile, profiles_to_json
+from training.profiles import Profile, bars, profile, profiles_to_json
 from training.register import Candidate, Rows
 from training.report import Section, html_report
 from training.settings import TrainingSettings
@@ -114,7 +114,9 @@ def rows_candidate(
             PROFILE_FILE: profiles_to_json(profiles),
             "findings.json": findings.to_json(),
             "evaluation.json": found.to_json(),
-            "report.html": _report(feed, origin, parts, verdict, found, before, production, findings, tuned, pictures),
+            "report.html": _report(
+                feed, origin, parts, profiles[FITTED], verdict, found, before, production, findings, tuned, pictures
+            ),
             **{f"{name}.svg": picture for name, picture in pictures.items()},
         },
     )
@@ -124,6 +126,7 @@ def _report(
     feed: Feed,
     origin: Origin,
     parts: Split,
+    statistics: Profile,
     verdict: Verdict,
     found: Evaluation,
     before: Production | None,
@@ -167,6 +170,14 @@ def _report(
             [(f.level, f.check, f.column, f.split, f.found, f.wanted) for f in findings.items],
         ),
     ]
+    sections.append(
+        Section(
+            "Statistics of the fitted rows",
+            "",
+            ("column", "nulls", "distinct", "lowest", "mean", "highest", "deviation", "histogram"),
+            [(c.name, c.nulls, c.distinct, c.min, c.mean, c.max, c.std, bars(c)) for c in statistics.columns],
+        )
+    )
     if found.slices:
         names = list(found.metrics)
         sections.insert(

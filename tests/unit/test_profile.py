@@ -13,7 +13,7 @@ from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed, load_feed
 from training.data import read_data, training_data
 from training.infer import propose_feed
-from training.profiles import QUANTILES, Profile, profile, profiles_from_json, profiles_to_json
+from training.profiles import QUANTILES, Profile, bars, profile, profiles_from_json, profiles_to_json
 from training.sample import sample
 
 TABLE = pa.table(
@@ -210,3 +210,9 @@ def test_names_that_make_no_feed_are_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a b,a_b\n1,2\n")
     with pytest.raises(FeedError, match=r"no feed can be made of .*t\.csv: .*are both 'a_b' in the tables"):
         propose_feed(tmp_path / "t.csv", "orders")
+
+
+def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row():
+    of_numbers = profile(pa.table({"x": [0.0] * 97 + [0.5, 1.0, 1.0]})).column("x")
+    assert bars(of_numbers) == "█" + " " * 8 + "▁" + " " * 9 + "▁"
+    assert bars(profile(pa.table({"x": ["a", "a", "b", None]})).column("x")) == "█▄"
