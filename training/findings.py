@@ -59,7 +59,7 @@ def assert_valid(findings: Findings, source: str) -> None:
         source: of the data, for the message.
 
     Raises:
-        FeedError: it names the first one and says how many there are.
+        FeedError: its first line names the first one and says how many there are; below it all findings.
     """
     if not findings.errors:
         return
@@ -67,5 +67,6 @@ def assert_valid(findings: Findings, source: str) -> None:
     act = ACTS.get(first.check, "leave these rows out or widen the column in the feed's file")
     raise FeedError(
         f"{source}: '{first.column}' is {first.found} ({first.split.replace('_', '-')}), wanted {first.wanted}; "
-        f"{count} error{'s' if count > 1 else ''} in all; {act}"
+        f"{count} error{'s' if count > 1 else ''} in all; {act}\n"
+        + "\n".join(f"  {f.level}: '{f.column}' ({f.split}) is {f.found}, wanted {f.wanted}" for f in findings.items)
     )

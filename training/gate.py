@@ -10,7 +10,8 @@ from schemas.errors import SettingsError
 from training.evaluate import Evaluation, Slice
 from training.settings import Gate
 
-LARGER_IS_BETTER = frozenset({"r2", "accuracy", "f1", "roc_auc"})  # all are 1 at best; of any other metric, 0 is
+# all are 1 at best; of any other metric, 0 is
+LARGER_IS_BETTER = frozenset({"r2", "accuracy", "f1", "roc_auc", "bounds_coverage"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def train(
         RegistryError: the registry does not answer.
     """
     name = model_name(feed)
+    if feed.kind == "series" and source.predictions:
+        raise SettingsError(f"--predictions: feed {feed.name} is a series, which is trained on files; give --data")
     if only_if_drift and feed.kind == "series":
         raise SettingsError(
             f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
@@ -98,9 +100,14 @@ def train(
             result = _register(feed, candidate, registry, checker)
     # 6
     wanted = promote or settings.gate.promote
-    if wanted and not result.reasons and registry.in_production(name) != result.version:
+    if wanted and not result.reasons and (result.is_new or not _was_promoted(registry, result)):
         return replace(result, promotion=registry.promote(name, result.version, feed, by="" if promote else GATE))
     return result
+
+
+def _was_promoted(registry: Registry, found: TrainResult) -> bool:
+    """A version that was in Production and is not any more was taken back by somebody, who knew why."""
+    return any(promotion.version == found.version for promotion in registry.history(found.name))
 
 
 def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Storage) -> Data | SeriesData:

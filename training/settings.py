@@ -187,9 +187,9 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Blocks are merged key by key; any other value is taken whole."""
+    """Blocks are merged key by key, but not `estimator`: another one has other parameters; all else is taken whole."""
     merged = dict(below)
     for block, values in above.items():
-        both = isinstance(values, dict) and isinstance(below.get(block), dict)
+        both = block != "estimator" and isinstance(values, dict) and isinstance(below.get(block), dict)
         merged[block] = {**below[block], **values} if both else values
     return merged

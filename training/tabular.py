@@ -90,7 +90,7 @@ def rows_candidate(
     # 4
     estimator, tuned = settings.estimator, None
     if settings.tuning.trials:
-        study = study_file(feed, data.digest, estimator, settings.tuning, seed)
+        study = study_file(feed, fitted.digest, estimator, settings.tuning, seed)
         tuned = tune(feed, fitted.features, fitted.target, estimator, settings.tuning, seed, study, progress)
         estimator = estimator.model_copy(update={"parameters": tuned.parameters})
     # 5

@@ -132,3 +132,14 @@ def test_real_wine_is_predicted_better_than_by_its_mean(registry: Registry) -> N
     assert result.origin.data_rows == 4898
     assert result.metrics["rmse"] == pytest.approx(0.747, abs=0.002)
     assert result.metrics["baseline_rmse"] == pytest.approx(0.883, abs=0.002)
+
+
+def test_what_was_taken_back_stays_so(registry: Registry) -> None:
+    feed = load_feed("wine_quality_text")
+    settings = [SETTINGS.model_copy(update={"estimator": Estimator(parameters={"alpha": a})}) for a in (0.02, 0.01)]
+    older, newer = (train(feed, Source(), registry, each, promote=True) for each in settings)
+    assert registry.in_production(feed.name) == newer.version
+    registry.rollback(feed.name, feed)
+    again = train(feed, Source(), registry, settings[1], promote=True)
+    assert (again.version, again.promotion) == (newer.version, None)
+    assert registry.in_production(feed.name) == older.version

@@ -36,10 +36,9 @@ def series_candidate(
     # 1
     found = fit_series(feed, data, settings)
     # 2
-    before = load_production(feed, registry)
+    before = load_production(feed, registry) if settings.gate.relative is not None else None
     production = None
-    if before:
-        forecaster = before.pyfunc.unwrap_python_model().forecaster
+    if before and (forecaster := getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)):
         production = _evaluation(evaluate_forecaster(forecaster, data, settings))
     # 3
     verdict = judge(_evaluation(found.metrics), production, settings.gate)
