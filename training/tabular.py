@@ -9,7 +9,7 @@ from schemas.origin import Origin
 from schemas.registry import Registry
 from schemas.settings import Storage
 from training.data import Data, training_data
-from training.estimators import is_classifier
+from training.estimators import is_classifier, make_estimator
 from training.evaluate import Evaluation, evaluate, slice_columns
 from training.findings import Findings, assert_valid
 from training.fit import fit
@@ -45,6 +45,7 @@ def load_rows(feed: Feed, source: Source, settings: TrainingSettings, storage: S
         FeedError, SettingsError: they will not do.
     """
     labels = is_classifier(feed, settings.estimator)
+    make_estimator(feed, settings.estimator, settings.split.seed)  # its parameters, before anything is read
     if source.predictions and source.labels:
         return read_labelled(feed, source.predictions, source.labels, labels, storage)
     return training_data(feed, source.data, settings.split.seed, labels)
