@@ -16,6 +16,8 @@ from schemas.registry import open_registry
 from schemas.settings import load_settings
 from training.pipeline import train
 from training.sample import sample
+from training.settings import load_training_settings
+from training.tabular import Source
 
 ROUNDS = int(os.environ.get("ROUNDS", "6"))
 FILES = {"article": 5}  # a round; it takes seconds each
@@ -49,7 +51,8 @@ def main() -> None:
 def prepare(scratch: Path, services: Services) -> tuple[list[Contestant], bytes]:
     """A trained model, one file's text, and the contestants."""
     tracking = f"sqlite:///{scratch}/mlflow.db"
-    train(load_feed(FEED), None, open_registry(load_settings(flags={"registry.tracking_uri": tracking})), promote=True)
+    registry = open_registry(load_settings(flags={"registry.tracking_uri": tracking}))
+    train(load_feed(FEED), Source(), registry, load_training_settings(FEED), promote=True)
     text = sample(load_feed(FEED), ROWS, 1, scratch / "made").paths[0].read_bytes()
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": tracking,
