@@ -130,6 +130,9 @@ class Run:
             self.keeping.start()
             undo.callback(self.keeping.stop)
             # 4
+            while not source.done():  # a JVM that hangs is no reason not to stop
+                if self.stop.wait(LOOK_SECONDS):
+                    return
             batches, query = self._start(source.result(), checkpoint, follower)
             gc.enable()
             gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch

@@ -111,6 +111,8 @@ class Series(BaseModel):
             into the history, without forecasts.
         duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
             forecast again.
+        ahead_seconds: an observation whose time is further after its file's landing is refused, since all that came
+            after it would be late; null: none is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -118,6 +120,7 @@ class Series(BaseModel):
     steps: int = Field(4, gt=0)
     late: Literal["refuse", "keep"] = "refuse"
     duplicate: Literal["refuse", "replace"] = "refuse"
+    ahead_seconds: float | None = Field(86_400.0, ge=0)
 
 
 class Feed(BaseModel):

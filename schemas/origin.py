@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from schemas.feed import Feed
 ROOT = Path(__file__).parents[1]
 CODE = ("schemas", "training")  # what a trained model depends on
 
+MADE_UP = "sample("  # how the source of generated rows begins: no place that MLflow could look at
 FEED = "streamscore.feed"
 DATA_SOURCE = "streamscore.data_source"
 DATA_DIGEST = "streamscore.data_digest"
@@ -22,6 +24,7 @@ FEED_DIGEST = "streamscore.feed_digest"
 SETTINGS_DIGEST = "streamscore.settings_digest"
 KEY = "streamscore.training_key"
 GATE = "streamscore.gate"  # passed or rejected
+GATE_AGAINST = "streamscore.gate_against"  # the version that was in Production; empty: none
 GATE_REASONS = "streamscore.gate_reasons"  # a line each
 CHECK = "streamscore.check"  # passed or failed; not there: not checked
 CHECK_REASONS = "streamscore.check_reasons"
@@ -53,6 +56,16 @@ class Origin:
         """A digest: equal where data, feed, settings and code are, wherever the data lie."""
         made_of = self.data_digest, self.feed_digest, self.settings_digest, self.code_digest
         return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+
+    @property
+    def made_up(self) -> bool:
+        """Of generated rows."""
+        return self.data_source.startswith(MADE_UP)
+
+    @staticmethod
+    def is_made_up(tags: Mapping[str, str]) -> bool:
+        """Whether a version with these tags is of generated rows; one that says nothing is not."""
+        return tags.get(DATA_SOURCE, "").startswith(MADE_UP)
 
     def to_tags(self) -> dict[str, str]:
         """Tags of the run and of the version."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from schemas.errors import SettingsError
+from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import Feed
 from schemas.history import Promotion
 from schemas.origin import GATE_REASONS, Origin
@@ -68,6 +68,7 @@ def train(
     Raises:
         FeedError, SettingsError: the data, the feed or the settings will not do; nothing is registered.
         RegistryError: the registry does not answer.
+        TryAgainError: another version went into Production meanwhile; this one stays a candidate.
     """
     name = model_name(feed)
     if feed.kind == "series" and source.predictions:
@@ -82,6 +83,7 @@ def train(
     data = _load(feed, source, settings, storage or Storage())
     origin = origin_of(feed, data.source, data.digest, data.rows, settings)
     # 3
+    against = registry.in_production(name) or ""
     if same := find_same(registry, name, origin.key):
         reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
         result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
@@ -97,17 +99,22 @@ def train(
             if candidate is None:
                 return TrainResult(name, "", "", {}, origin, (), is_new=False)
             # 5
-            result = _register(feed, candidate, registry, checker)
+            result = _register(feed, candidate, registry, against, checker)
     # 6
     wanted = promote or settings.gate.promote
     if wanted and not result.reasons and (result.is_new or not _was_promoted(registry, result)):
+        if (now := registry.in_production(name) or "") != against:
+            raise TryAgainError(
+                f"{name} v{result.version} was held against v{against or '-'}, and v{now or '-'} went into Production "
+                f"meanwhile; run the same command again"
+            )
         return replace(result, promotion=registry.promote(name, result.version, feed, by="" if promote else GATE))
     return result
 
 
 def _was_promoted(registry: Registry, found: TrainResult) -> bool:
     """A version that was in Production and is not any more was taken back by somebody, who knew why."""
-    return any(promotion.version == found.version for promotion in registry.history(found.name))
+    return any(found.version in (done.version, done.previous) for done in registry.history(found.name))
 
 
 def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Storage) -> Data | SeriesData:
@@ -116,9 +123,9 @@ def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Stora
     return load_rows(feed, source, settings, storage)
 
 
-def _register(feed: Feed, candidate: Candidate, registry: Registry, checker: Checker) -> TrainResult:
+def _register(feed: Feed, candidate: Candidate, registry: Registry, against: str, checker: Checker) -> TrainResult:
     """Registered either way; the alias is for one that passed the gate, and the check after it."""
-    made, reasons = register(feed, candidate, registry), candidate.verdict.reasons
+    made, reasons = register(feed, candidate, registry, against), candidate.verdict.reasons
     if not reasons:
         report = checker.check(made.version, candidate.settings.check)
         reasons = report.reasons

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from schemas.errors import ContractError, RegistryError
+from schemas.errors import ContractError
 from schemas.feed import Feed
 from schemas.model_uri import ModelRef
 from schemas.registry import Registry
@@ -40,7 +40,7 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
     and fits the feed.
 
     Raises:
-        RegistryError: the registry does not answer.
+        RegistryError: the registry does not answer, or the files cannot be read: a candidate would go unjudged.
     """
     name = model_name(feed)
     version = registry.in_production(name)
@@ -53,7 +53,7 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
         try:
             pyfunc = mlflow.pyfunc.load_model(str(registry.download(ref, Path(folder))))
             assert_contract(feed, pyfunc.metadata.signature, ref.title, pyfunc.metadata.metadata)
-        except (ContractError, RegistryError) as error:
+        except ContractError as error:
             log.warning("the candidate is not held against Production", model=ref.title, why=str(error))
             return None
     text = registry.run_file(ref.run_id, PROFILE_FILE)

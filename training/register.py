@@ -15,9 +15,11 @@ from schemas.origin import (
     CHECK,
     CHECK_REASONS,
     GATE,
+    GATE_AGAINST,
     GATE_FILE,
     GATE_REASONS,
     KEY,
+    MADE_UP,
     SPLIT,
     Origin,
     code_digest,
@@ -33,7 +35,6 @@ from training.settings import TrainingSettings
 
 DIGEST_LENGTH = 36  # MLflow allows no more for a data set; the whole digest is in the tags
 TAG_LENGTH = 4000  # MLflow takes 5,000 characters, older servers less than their bytes
-MADE_UP = "sample("  # how the source of generated rows begins: no place that MLflow could look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def origin_of(feed: Feed, source: str, digest: str, rows: int, settings: Trainin
 def find_same(registry: Registry, name: str, key: str) -> VersionInfo | None:
     """The newest version made of the same data, feed, settings and code, if gate and check have had their say on it.
 
-    One that failed the check does not count: that was judged by the machine too, which may be a better one today.
+    One that failed the check does not count: that was judged by the machine too, which may be a better one today. Nor
+    does one that was held against another version than is in Production now, unless it was in Production itself.
 
     Args:
         key: `Origin.key`.
@@ -117,21 +119,29 @@ def find_same(registry: Registry, name: str, key: str) -> VersionInfo | None:
     Raises:
         RegistryError: no answer in bounded time.
     """
-    return next((v for v in registry.versions_tagged(name, KEY, key) if _is_settled(v.tags)), None)
+    found = [version for version in registry.versions_tagged(name, KEY, key) if _is_settled(version.tags)]
+    if not found:
+        return None
+    now = registry.in_production(name) or ""
+    there = {now, *(v for promotion in registry.history(name) for v in (promotion.version, promotion.previous))}
+    return next((v for v in found if v.version in there or v.tags.get(GATE_AGAINST, "") == now), None)
 
 
-def register(feed: Feed, candidate: Candidate, registry: Registry) -> Registered:
+def register(feed: Feed, candidate: Candidate, registry: Registry, against: str = "") -> Registered:
     """Log parameters, metrics, data sets, artifacts and model as one run; then register it with its manifest.
 
     It has no alias yet: see `accept` and `refuse`. A run that fails half way is marked as failed, and nothing is
     registered.
+
+    Args:
+        against: the version that was in Production when it was judged; empty: none.
 
     Raises:
         RegistryError: no answer in bounded time.
     """
     name = model_name(feed)
     experiment = registry.experiment(feed.name)
-    tags = candidate.origin.to_tags() | {SPLIT: _split(candidate)} | _gate_tags(candidate.verdict)
+    tags = candidate.origin.to_tags() | {SPLIT: _split(candidate)} | _gate_tags(candidate.verdict, against)
     with registry.active() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and data set sources
         with mlflow.start_run(experiment_id=experiment, run_name=f"train-{feed.name}", tags=tags) as run:
@@ -162,10 +172,10 @@ def _is_settled(tags: Mapping[str, str]) -> bool:
     return tags.get(GATE) == "rejected" or tags.get(CHECK) == "passed"
 
 
-def _gate_tags(verdict: Verdict) -> dict[str, str]:
+def _gate_tags(verdict: Verdict, against: str) -> dict[str, str]:
     if verdict.passed:
-        return {GATE: "passed"}
-    return {GATE: "rejected", GATE_REASONS: _shortened(verdict.reasons)}
+        return {GATE_AGAINST: against, GATE: "passed"}
+    return {GATE_AGAINST: against, GATE: "rejected", GATE_REASONS: _shortened(verdict.reasons)}
 
 
 def _shortened(reasons: tuple[str, ...]) -> str:

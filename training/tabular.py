@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from schemas.errors import ContractError, SettingsError
 from schemas.feed import Feed
 from schemas.origin import Origin
 from schemas.registry import Registry
@@ -15,7 +19,7 @@ from training.findings import Findings, assert_valid
 from training.fit import fit
 from training.gate import Verdict, judge
 from training.labels import read_labelled
-from training.model import log_model, predictor
+from training.model import Predict, log_model, predictor
 from training.plots import Parts, draw
 from training.production import PROFILE_FILE, Production, load_production
 from training.profiles import Profile, bars, profile, profiles_to_json
@@ -82,9 +86,14 @@ def rows_candidate(
     profiles = {FITTED: profile(fitted), HELD_OUT: profile(held_out)}
     # 3
     before = load_production(feed, registry)
+    if origin.made_up and before and not Origin.is_made_up(before.ref.tags):
+        raise SettingsError(
+            f"found no data for feed {feed.name}, and generated rows must not judge {before.ref.title}, which is in "
+            f"Production; give --data"
+        )
     findings = validate(feed, parts, profiles, before.profile if before else None, settings.validation)
     if only_if_drift:
-        if before and not any(finding.check == "drift" for finding in findings.items):
+        if before and before.profile and not any(finding.check == "drift" for finding in findings.items):
             return None
         findings = Findings(tuple(replace(f, level="warning") if f.check == "drift" else f for f in findings.items))
     assert_valid(findings, data.source)
@@ -99,7 +108,7 @@ def rows_candidate(
     # 6
     rows = held_out.features, held_out.target, fitted.target, labels, slices, seed
     found = evaluate(predictor(feed, model), *rows)
-    production = evaluate(before.pyfunc.predict, *rows) if before else None
+    production = evaluate(_of_production(before), *rows) if before and settings.gate.relative is not None else None
     # 7
     verdict = judge(found, production, settings.gate)
     pictures = draw(feed, model, estimator, Parts(fitted.features, fitted.target, *rows[:2]), seed)
@@ -123,6 +132,19 @@ def rows_candidate(
     )
 
 
+def _of_production(production: Production) -> Predict:
+    def predict(features: pd.DataFrame) -> Any:
+        try:
+            return production.pyfunc.predict(features)
+        except Exception as error:  # whatever a model raises
+            raise ContractError(
+                f"{production.ref.title}, in Production, cannot predict the held-out rows: {type(error).__name__}: "
+                f"{' '.join(str(error).split())[:200]}; to go without it: gate: {{relative: null}}"
+            ) from error
+
+    return predict
+
+
 def _report(
     feed: Feed,
     origin: Origin,
@@ -140,7 +162,7 @@ def _report(
         "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
         "rows": f"{parts.fitted.rows:,} fitted, {parts.held_out.rows:,} held out",
         "code": origin.code_version,
-        "in Production": before.ref.title if before else "none",
+        "held against": before.ref.title if production and before else "no Production model",
     }
     if tuned:
         facts["tuned"] = f"{tuned.trials} trials, {tuned.pruned} given up early; {tuned.metric} {tuned.value:.4g}"

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
+from jobs.streaming.forecasting.model import load_series_model
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.scoring.model import load_model, probe_value, to_arrow
 from jobs.streaming.scoring.score import score
@@ -80,7 +81,8 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
         pyfunc = mlflow.pyfunc.load_model(str(path))
         example = _example(pyfunc, str(path), ref.title)
         milliseconds, memory = _measure(pyfunc, example), psutil.Process().memory_info().rss / 2**20
-        if (pyfunc.metadata.metadata or {}).get("streamscore", {}).get("kind") == "series":
+        if feed.kind == "series":
+            load_series_model(path, feed, name, version, ref.run_id)  # contract and warm-up as the stream does them
             return Found(milliseconds, memory, None, ())
         model = load_model(path, feed, name, version, ref.run_id)
         alone = to_arrow(pyfunc.predict(example), model.output)

@@ -27,8 +27,11 @@ def show_models(versions: list[VersionInfo], history: list[Promotion], console: 
 
 
 def gate_of(version: VersionInfo) -> str:
-    """`passed`, `rejected`, `check failed`, or nothing where no gate was."""
-    return "check failed" if version.tags.get(origin.CHECK) == "failed" else version.tags.get(origin.GATE, "")
+    """`passed`, `rejected`, `check failed`, `not checked` where that did not end, or nothing where no gate was."""
+    gate, check = version.tags.get(origin.GATE, ""), version.tags.get(origin.CHECK)
+    if gate == "passed" and check != "passed":
+        return "check failed" if check == "failed" else "not checked"
+    return gate
 
 
 def _of_history(history: list[Promotion]) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.streaming.landing.source import LandingSource
-from jobs.streaming.session import CLASSES, java_options, project_jars, start_session
+from jobs.streaming.session import CLASSES, project_jars, start_session
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def make_class_archive() -> Path:
     jars = project_jars()[0].parent
     (jars / CLASSES).unlink(missing_ok=True)
     new = jars / f"{CLASSES}.new"
-    options = {"spark.driver.extraJavaOptions": f'{java_options()} -XX:ArchiveClassesAtExit="{new}" -Xlog:cds=off'}
+    options = {"spark.driver.extraJavaOptions": f'-XX:ArchiveClassesAtExit="{new}" -Xlog:cds=off'}
     spark = start_session(load_settings("local", {"spark.conf": options}), "class archive")
     gateway: Any = spark.sparkContext._gateway
     spark.dataSource.register(LandingSource)

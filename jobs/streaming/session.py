@@ -36,7 +36,7 @@ def ahead(work: Callable[[], Made]) -> "Future[Made]":
     def run() -> None:
         try:
             made.set_result(work())
-        except Exception as error:
+        except BaseException as error:  # or who waits for it would wait for ever
             made.set_exception(error)
 
     threading.Thread(target=run, name="ahead", daemon=True).start()
@@ -76,8 +76,9 @@ def session_conf(settings: Settings) -> dict[str, str]:
             "spark.driver.extraClassPath": jars,
             "spark.executor.extraClassPath": jars,
             **packaged_conf(),
-            "spark.driver.extraJavaOptions": java_options(mapped=not spark_needs_store(settings)),
             **given,
+            "spark.driver.extraJavaOptions": f"{java_options(mapped=not spark_needs_store(settings))} "
+            + given.get("spark.driver.extraJavaOptions", ""),
         }
     delta = DELTA if settings.tables.writer == "delta-spark" else {}
     return delta | (hadoop_conf(settings.storage) if spark_needs_store(settings) else {}) | given

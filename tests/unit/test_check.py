@@ -104,12 +104,10 @@ def test_a_model_without_an_example_is_refused(homes_registry, register_code):
         try_version(TINY, "tiny", version, homes_registry)
 
 
-def test_a_series_model_is_loaded_and_measured_alone(homes_registry, register_code):
-    metadata = {"streamscore": {"kind": "series", "window_rows": 2}}
-    version = register_code("return np.ones(3)", metadata=metadata)
-    found = try_version(TINY, "tiny", version, homes_registry)
-    assert (found.rows, found.differences) == (None, ())
-    assert found.predict_ms > 0
+def test_a_series_model_for_a_feed_of_rows_is_refused(homes_registry, register_code):
+    version = register_code("return np.ones(3)", metadata={"streamscore": {"kind": "series", "window_rows": 2}})
+    with pytest.raises(ContractError, match="is of kind 'series', feed tiny is of kind 'rows'"):
+        try_version(TINY, "tiny", version, homes_registry)
 
 
 def test_figures_over_the_limits_are_the_reasons():

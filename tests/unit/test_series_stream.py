@@ -199,6 +199,14 @@ def test_late_and_duplicate_observations_are_refused(driver_of: Drivers, models:
     assert_exactly_once(driver)
 
 
+def test_a_time_far_ahead_is_refused_and_the_series_goes_on(driver_of: Drivers, models: Models) -> None:
+    driver = driver_of()
+    ahead = line("a", 2, 9).replace("2026", "2062")
+    driver.run(driver.land(line("a", 1, 1) + ahead, line("a", 3, 3)), models["1"])
+    assert list(driver.table("quarantine").reason) == ["out_of_range"]
+    assert sorted(driver.table("forecasts").temp) == [1, 3]
+
+
 def test_late_observations_are_kept_where_the_feed_says_so(driver_of: Drivers, models: Models) -> None:
     driver = driver_of(feed_of(late="keep"))
     driver.run(driver.land("".join(line("a", minute, minute) for minute in (1, 3, 7, 9))), models["1"])

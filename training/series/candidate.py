@@ -1,5 +1,6 @@
 """A candidate for a feed of kind `series`: a forecaster judged by its backtest, before anything is registered."""
 
+import hashlib
 import json
 
 from schemas.errors import SettingsError
@@ -16,6 +17,7 @@ from training.series.model import log_forecaster, parameters_of
 from training.series.pipeline import evaluate_forecaster, fit_series
 from training.series.result import SeriesResult
 from training.settings import TrainingSettings
+from training.split import FITTED, HELD_OUT
 
 BASELINE = "baseline_"
 
@@ -38,18 +40,25 @@ def series_candidate(
     # 2
     before = load_production(feed, registry) if settings.gate.relative is not None else None
     production = None
-    if before and (forecaster := getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)):
+    if before:
+        forecaster = getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)
+        if forecaster is None:
+            raise SettingsError(
+                f"{before.ref.title}, in Production, is no forecaster of ours and cannot be backtested; "
+                f"to go without it: gate: {{relative: null}}"
+            )
         production = _evaluation(evaluate_forecaster(forecaster, data, settings))
     # 3
     verdict = judge(_evaluation(found.metrics), production, settings.gate)
     parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
-    fitted, held_out = (Rows(part.reset_index(), data.digest) for part in parts)
+    digests = (hashlib.sha256(f"{data.digest} {part}".encode()).hexdigest() for part in (FITTED, HELD_OUT))
+    fitted, held_out = (Rows(part.reset_index(), digest) for part, digest in zip(parts, digests, strict=True))
     facts = {
         "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
         "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out, {data.frequency} apart",
         "model": found.fit.title,
         "code": origin.code_version,
-        "in Production": before.ref.title if before else "none",
+        "held against": before.ref.title if before else "no Production model",
     }
     checks = [(check.name, check.passed, check.detail) for check in verdict.checks]
     sections = [Section("Gate", "", ("check", "passed", "found"), checks), *_sections(found)]

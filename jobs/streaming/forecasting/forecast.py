@@ -73,7 +73,14 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     # 1
     taken, windows = _Taken(), dict(history.windows)
     times, values = times_of(rows.table, feed), values_of(rows.table, feed)
-    for key, at in by_series(rows.table, feed):
+    ahead = _ahead(rows.table, feed, times)
+    for row in np.flatnonzero(ahead).tolist():
+        detail = (
+            f"found a time more than {feed.series.ahead_seconds:g} s after the file landed, see series.ahead_seconds"
+        )
+        taken.refused.setdefault(Reason.OUT_OF_RANGE, {})[row] = detail
+    for key, of_series in by_series(rows.table, feed):
+        at = of_series[~ahead[of_series]]
         series = _Series(feed, history.window_rows, windows.get(key))
         series.take(at, times[at], values[at], taken)
         windows[key] = series.window
@@ -88,6 +95,15 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     table = _table(rows.table, feed, accepted, answers, history.last)
     scored = Scored(table, pa.concat_tables([NO_REJECTS, *rejects]))
     return Forecast(scored, History(history.window_rows, windows, history.last + len(accepted)))
+
+
+def _ahead(table: pa.Table, feed: Feed, times: Integers) -> np.ndarray:
+    """Which rows are of a time too far after their file's: booleans. The file's time is that of any replay too."""
+    if feed.series.ahead_seconds is None:
+        return np.zeros(table.num_rows, bool)
+    landed = table["landed_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    unit = 86_400_000_000 if feed.time.type == "date" else 1  # microseconds
+    return times * unit > landed + feed.series.ahead_seconds * 1e6
 
 
 class _Series:

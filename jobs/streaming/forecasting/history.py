@@ -74,7 +74,7 @@ def read_history(log: DeltaLog, feed: Feed, window_rows: int) -> History:
                 last = max(last, pc.max(batch["observation"]).as_py())
                 pending.append(pa.Table.from_batches([batch]).filter(whole))
                 waiting += batch.num_rows
-                if waiting >= ROWS_AT_ONCE:
+                if waiting >= max(ROWS_AT_ONCE, pending[0].num_rows):  # as many as were kept: no row is sorted often
                     pending, waiting = [_newest(pa.concat_tables(pending), feed, window_rows)], 0
     except OSError as error:
         raise unusable(log.uri, "read", error) from error
