@@ -75,7 +75,8 @@ def test_a_run_that_fails_half_way_is_marked_and_registers_nothing(homes, homes_
 
 
 def test_a_rejected_version_is_registered_with_the_reasons(homes, homes_registry):
-    made = register(homes, a_candidate(homes, REJECTED), homes_registry)
+    now = homes_registry.in_production("homes") or ""
+    made = register(homes, a_candidate(homes, REJECTED), homes_registry, now)
     ref = homes_registry.resolve(f"models:/homes/{made.version}")
     assert ref.tags[origin.GATE] == "rejected"
     assert ref.tags[origin.GATE_REASONS] == "rmse is 0.3, wanted at most 0.2"
@@ -85,11 +86,16 @@ def test_a_rejected_version_is_registered_with_the_reasons(homes, homes_registry
 
 
 def test_an_accepted_version_is_the_candidate_and_is_found_again(homes_registry, again):
-    made = again("k1", gate="passed")
+    made = again("k1", gate="passed", gate_against=homes_registry.in_production("homes") or "")
     assert find_same(homes_registry, "homes", "k1") is None  # not checked yet: the run was cut off
     accept(homes_registry, made)
     assert homes_registry.resolve("models:/homes@candidate").version == made.version
     assert find_same(homes_registry, "homes", "k1").version == made.version
+
+
+def test_what_was_held_against_another_version_than_is_in_production_now_is_judged_anew(homes_registry, again):
+    again("k3", gate="rejected", gate_against="999")
+    assert find_same(homes_registry, "homes", "k3") is None
 
 
 def test_a_version_that_failed_the_check_is_no_candidate_and_may_be_tried_again(homes_registry, again):
