@@ -97,11 +97,14 @@ def run(
         return
     from jobs.streaming.session import ahead, start_session
     from jobs.streaming.trigger import parse_trigger
+    from schemas.object_store import is_object_uri
 
     wanted = load_feed(feed)
     parse_trigger(settings.streaming.trigger)
     gc.disable()  # until the stream is started: 1 s of 10 that imports take
-    session = ahead(lambda: start_session(settings, f"streamscore {feed}"))  # the JVM starts while Python imports
+    in_store = any(map(is_object_uri, (settings.landing, settings.tables.path, settings.checkpoint)))
+    # The JVM starts while Python imports; not before a store is known to answer, as its first line would be no error.
+    session = None if in_store else ahead(lambda: start_session(settings, f"streamscore {feed}"))
     from jobs.stream import run as run_stream
     from jobs.streaming.progress import configure_logging
 

@@ -24,7 +24,7 @@ from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
 from jobs.streaming.scoring.follow import Follower
-from jobs.streaming.session import ahead, ship_code, spark_commits_to_store
+from jobs.streaming.session import ahead, ship_code, spark_commits_to_store, start_session
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import as_uri, hadoop_uri, open_folder, place
@@ -251,7 +251,7 @@ def _stop_session(session: "Future[SparkSession]") -> None:
 def run(
     feed: Feed,
     settings: Settings,
-    session: "Future[SparkSession]",
+    session: "Future[SparkSession] | None",
     *,
     recover: bool = False,
     show_progress: bool = False,
@@ -259,6 +259,9 @@ def run(
     """Stream a feed's landing folder into its tables until it is stopped, or caught up if the trigger says so.
 
     SIGTERM and Ctrl-C finish the running micro-batch and return; the session is ended with it.
+
+    Args:
+        session: that was begun already; null: to be begun once the folders are known to be there.
 
     Raises:
         StreamscoreError: the stream cannot start, or ended of it.
@@ -268,6 +271,7 @@ def run(
     stream = Run(feed, settings, show_progress=show_progress)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stream.stop.set())
+    session = session or ahead(lambda: start_session(settings, f"streamscore {feed.name}"))
     stream.stream(session, recover=recover)
 
 
