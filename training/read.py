@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as pacsv
 from pyarrow import parquet as pq
@@ -164,21 +165,29 @@ def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[
 
 
 def _csv(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
+    kinds = {name: wanted.type_of(column) for column, name in spelled.items()}
+    # with or without a zone, as the stream takes them: Arrow's reader wants all of one kind
+    texts = {name: pa.string() if pa.types.is_timestamp(kind) else kind for name, kind in kinds.items()}
     try:
-        return pacsv.read_csv(
+        table = pacsv.read_csv(
             file,
             read_options=pacsv.ReadOptions(encoding=feed.csv.encoding),
             parse_options=pacsv.ParseOptions(
                 delimiter=feed.csv.delimiter, quote_char=feed.csv.quote, newlines_in_values=True
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types={name: wanted.type_of(column) for column, name in spelled.items()},
+                column_types=texts,
                 include_columns=list(spelled.values()),
                 null_values=list(feed.csv.null_values),
                 strings_can_be_null=True,
             ),
         )
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+        for name, kind in kinds.items():
+            if pa.types.is_timestamp(kind):
+                times = pd.to_datetime(table[name].to_pandas(), utc=True, format="ISO8601")
+                table = table.set_column(table.schema.get_field_index(name), name, pa.array(times, kind))
+        return table
+    except (pa.ArrowInvalid, ValueError, OSError) as error:
         raise FeedError(
             f"{file} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
         ) from error
