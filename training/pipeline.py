@@ -77,18 +77,18 @@ def train(
         raise SettingsError(
             f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
         )
-    # 1
-    registry.experiment(feed.name)
-    # 2
-    data = _load(feed, source, settings, storage or Storage())
-    origin = origin_of(feed, data.source, data.digest, data.rows, settings)
-    # 3
-    against = registry.in_production(name) or ""
-    if same := find_same(registry, name, origin.key):
-        reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
-        result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
-    else:
-        with Checker(feed, name, registry) as checker:
+    with Checker(feed, name, registry) as checker:  # it imports beside all of this, on another core
+        # 1
+        registry.experiment(feed.name)
+        # 2
+        data = _load(feed, source, settings, storage or Storage())
+        origin = origin_of(feed, data.source, data.digest, data.rows, settings)
+        # 3
+        against = registry.in_production(name) or ""
+        if same := find_same(registry, name, origin.key):
+            reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
+            result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
+        else:
             # 4
             if isinstance(data, SeriesData):
                 candidate: Candidate | None = series_candidate(feed, data, origin, registry, settings)
