@@ -151,7 +151,7 @@ def _set_aside(folder: Folder) -> bool:
     if isinstance(folder, BucketFolder):
         target = BucketFolder(aside, folder.storage)
         for name in sorted(folder.all_names(), key=lambda name: name != IDENTITY):  # without it the rest is none
-            if name != lease.NAME:
+            if not name.startswith(f"{lease.NAME}/"):
                 folder.move(name, target.key(name))
         return False
     assert isinstance(folder, LocalFolder)

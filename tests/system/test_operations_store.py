@@ -162,7 +162,7 @@ def test_rows_are_landed_once_and_marked(stream: Stream) -> None:
     assert stream.content(done.files[0]) == 'a,b\nx,1\né,"1\r\n2"\n'.encode()
     assert stream.marks() == {("a.csv", 3): done.files[0], ("a.csv", 7): done.files[0], ("a.csv", 9): None}
     assert stream.replay().files == ()
-    assert stream.names() == {done.files[0], f"{replay.LOCK}/{lease.NAME}"}
+    assert stream.names() == {done.files[0], f"{replay.LOCK}/{lease.NAME}/000000002"}
 
 
 @pytest.mark.both_stores
@@ -339,7 +339,9 @@ def test_who_streams_is_shown(stream: Stream, tmp_path: "Path") -> None:
     assert ", in use by process " in stream.doctor(tmp_path)["checkpoint"].found
     held.release()
     assert "process" not in stream.doctor(tmp_path)["checkpoint"].found
-    stream.checkpoint.write(lease.NAME, json.dumps({"holder": "process 7 on b", "token": "", "renewed": 0}).encode())
+    stream.checkpoint.write(
+        f"{lease.NAME}/000000002", json.dumps({"holder": "process 7 on b", "token": "", "renewed": 0}).encode()
+    )
     assert ", left without release by process 7 on b" in stream.doctor(tmp_path)["checkpoint"].found
 
 

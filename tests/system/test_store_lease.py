@@ -16,7 +16,7 @@ from server_store import ObjectStore
 
 from jobs.streaming.storage import lease
 from jobs.streaming.storage.bucket import BucketFolder
-from schemas.errors import StorageError
+from schemas.errors import StorageError, TryAgainError
 from schemas.settings import Storage
 
 if TYPE_CHECKING:
@@ -244,35 +244,53 @@ def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
     held: tuple[Any, list[str]], bucket: "Bucket", object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, lost = held
-    read, asked = one._folder.read_tagged, list[str]()
+    names, asked = one._folder.names, list[str]()
 
-    def answers_the_third_time(name: str) -> Any:
-        asked.append(name)
+    def answers_the_third_time(under: str = "") -> list[str]:
+        asked.append(under)
         if len(asked) < 3:
             raise StorageError("no answer")
-        return read(name)
+        return names(under)
 
-    monkeypatch.setattr(one._folder, "read_tagged", answers_the_third_time)
-    object_store.client.put_object(Bucket=bucket.name, Key="checkpoint/lease", Body=b'{"holder": "another"}')
+    monkeypatch.setattr(one._folder, "names", answers_the_third_time)
+    object_store.client.put_object(Bucket=bucket.name, Key="checkpoint/lease/000000002", Body=b'{"holder": "another"}')
     one._thread.join(5)
     assert lost == ["another"]
     with pytest.raises(StorageError, match="nothing is committed"):
         one.assert_held()
 
 
-def test_a_renewal_whose_answer_was_lost_is_ones_own(
-    held: tuple[Any, list[str]], monkeypatch: pytest.MonkeyPatch
+def test_a_driver_that_slept_through_two_others_learns_it(
+    held: tuple[Any, list[str]], bucket: "Bucket", object_store: ObjectStore
 ) -> None:
+    """The objects between its own and the newest are gone by then."""
     one, lost = held
-    replace, lose = one._folder.replace, [True]
+    object_store.client.put_object(Bucket=bucket.name, Key="checkpoint/lease/000000003", Body=b'{"holder": "third"}')
+    one._thread.join(5)
+    assert lost == ["third"]
 
-    def loses_the_answer(*arguments: Any) -> Any:
-        answer = replace(*arguments)
-        if lose and lose.pop():
-            raise StorageError("no answer")
-        return answer
 
-    monkeypatch.setattr(one._folder, "replace", loses_the_answer)
-    time.sleep(1)
-    assert not lose and lost == []
-    one.assert_held()
+def test_a_holder_that_writes_while_it_is_followed_keeps_its_follower_out(
+    bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had stood still for so long that the other created the next object at the same moment."""
+    for name in ("EXPIRE_SECONDS", "LOOK_SECONDS"):
+        monkeypatch.setattr(lease, name, 0.1)
+    folder = BucketFolder(f"{bucket.uri}/checkpoint", storage)
+    folder.write("lease/000000001", b'{"holder": "one that stood still"}')
+    create = BucketFolder.create
+
+    def create_late(self: BucketFolder, name: str, data: bytes) -> bool:
+        folder.write("lease/000000001", b'{"holder": "one that stood still", "renewed": 1}')
+        return create(self, name, data)
+
+    monkeypatch.setattr(BucketFolder, "create", create_late)
+    with pytest.raises(TryAgainError, match="in use by one that stood still"):
+        lease.take(folder, "wine", lambda _: None)
+
+
+def test_one_object_is_left_of_many_leases(bucket: "Bucket", storage: Storage) -> None:
+    folder = BucketFolder(f"{bucket.uri}/checkpoint", storage)
+    for _ in range(3):
+        lease.take(folder, "wine", lambda _: None).release()
+    assert folder.names("lease") == ["000000003"]

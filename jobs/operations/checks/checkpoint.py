@@ -7,6 +7,7 @@ from jobs.operations.checks.check import Check
 from jobs.operations.look import Places
 from jobs.streaming.checkpoint import IDENTITY, Checkpoint
 from jobs.streaming.storage import lease
+from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.places import as_uri
 from jobs.streaming.writing.recover import assert_known_checkpoint
@@ -67,7 +68,7 @@ def _assert_whole(checkpoint: Checkpoint, tables: Tables) -> None:
 
 def _holder(folder: Folder) -> str:
     """Who streams with a checkpoint in an object store; empty if nobody does, or if it is a local one."""
-    held = json.loads(folder.read(lease.NAME) or b"{}")
+    held = lease.bucket_holder(folder) if isinstance(folder, BucketFolder) else {}
     if not held:
         return ""
     seconds = max(0.0, time.time() - held["renewed"])  # by two clocks

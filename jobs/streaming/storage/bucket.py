@@ -53,12 +53,14 @@ class BucketFolder:
             client.put_object(Bucket=self.bucket, Key=self.key(name), Body=bytes(data))
 
     def create(self, name: str, data: bytes) -> bool:
-        # A PUT whose answer got lost was tried again by boto3 and refused: then what is there is ours.
-        return self._put_if(name, data, IfNoneMatch="*") is not None or self.read(name) == data
-
-    def replace(self, name: str, data: bytes, etag: str) -> str | None:
-        """Put an object in the place of the one with this etag; its own etag, or None if another is there."""
-        return self._put_if(name, data, IfMatch=etag)
+        for attempt in range(ATTEMPTS):
+            if self._unless(REFUSED | RACED, "put_object", name, Body=data, IfNoneMatch="*") is not None:
+                return True
+            found = self.read(name)
+            if found is not None:
+                return found == data  # ours, if the answer to a PUT got lost and boto3 tried it again
+            time.sleep(0.01 * 2**attempt)  # raced by one that was refused as well
+        raise StorageError(f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again")
 
     def names(self, under: str = "") -> list[str]:
         prefix = self._prefix + (f"{under}/" if under else "")
@@ -79,19 +81,6 @@ class BucketFolder:
             source = {"Bucket": self.bucket, "Key": self.key(name)}
             client.copy_object(Bucket=self.bucket, Key=to, CopySource=source)
             client.delete_object(**source)
-
-    def _put_if(self, name: str, data: bytes, **condition: str) -> str | None:
-        for attempt in range(ATTEMPTS):
-            put = self._unless(REFUSED | RACED | MISSING, "put_object", name, Body=data, **condition)
-            if isinstance(put, dict):
-                return put["ETag"]
-            found = self.read_tagged(name)
-            if found is not None and found[0] == data:
-                return found[1]
-            if (found[1] if found else None) != condition.get("IfMatch"):
-                return None
-            time.sleep(0.01 * 2**attempt)  # raced by one that was refused as well
-        raise StorageError(f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again")
 
     def _objects(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
         with reaching(self.storage, f"cannot list {self.uri}") as client:

@@ -1,19 +1,22 @@
 """One driver a checkpoint: a lock of the system on a local folder, a lease in an object store.
 
-A holder renews its lease every `RENEW_SECONDS`. Who wants it watches the object by his own clock, so that no two clocks
-need agree: if it changes, its holder lives; if it does not for `EXPIRE_SECONDS`, it is taken over, and of two who take
-it over at once, one fails.
+A lease is an object of its own, `lease/<number>`: who takes it creates the next number, which of several one can. Its
+holder writes it again every `RENEW_SECONDS`. Who wants to follow him watches the object by his own clock, so that no
+two clocks need agree: if it changes, its holder lives; if it does not for `EXPIRE_SECONDS`, he is taken over. A holder
+writes and then looks for a successor, a successor creates and then looks whether the holder wrote: so of the two at
+least one gives way. Nothing is asked of the store but put-if-absent and that what was written is read.
 """
 
 import fcntl
 import json
+import math
 import os
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -24,6 +27,7 @@ from schemas.errors import StorageError, TryAgainError
 log = structlog.get_logger()
 
 NAME = "lease"
+FREE = b"{}"  # the body of one that was released
 LOCK = "lock"
 RENEW_SECONDS, EXPIRE_SECONDS, LOOK_SECONDS = 4.0, 20.0, 1.0
 HELD_SECONDS = 12.0  # after the last renewal was asked for; what is left of EXPIRE_SECONDS is for the commit
@@ -95,75 +99,98 @@ class LocalLock:
 
 
 class BucketLease:
-    """An object that is renewed by a conditional PUT, from a thread of its own."""
+    """The newest object of `lease/`, written again and again by a thread of its own."""
 
     def __init__(self, folder: BucketFolder, feed: str, lost: Callable[[str], None]) -> None:
         # a renewal ends sooner than another driver may take over
-        self._folder = BucketFolder(folder.uri, folder.storage, read_seconds=REQUEST_SECONDS, attempts=1)
-        self._lost = lost
-        self._renewed = 0.0
+        limits = {"read_seconds": REQUEST_SECONDS, "attempts": 1}
+        self._folder = BucketFolder(f"{folder.uri}/{NAME}", folder.storage, **limits)
+        self._checkpoint, self._lost = folder, lost
         self._token = uuid.uuid4().hex
-        self._etag = self._take(feed)
+        self._number, self._renewed = self._take(feed)
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
     def assert_held(self) -> None:
         age = time.monotonic() - self._renewed
-        if not self._etag or age > HELD_SECONDS:
-            raise StorageError(f"the lease of {self._folder.uri} was not renewed for {age:.0f} s, nothing is committed")
+        if age > HELD_SECONDS:
+            raise StorageError(
+                f"the lease of {self._checkpoint.uri} was not renewed for {age:.0f} s, nothing is committed"
+            )
 
     def release(self) -> None:
         self._released.set()
         self._thread.join()
-        if self._etag:
-            try:
-                self._folder.replace(NAME, b"{}", self._etag)
-            except StorageError as error:  # it expires by itself
-                log.warning("lease not released", error=str(error))
+        try:
+            self._folder.write(_name(self._number), FREE)
+        except StorageError as error:  # it expires by itself
+            log.warning("lease not released", error=str(error))
 
-    def _take(self, feed: str) -> str:
-        """Make it; or take over one that is free, or that stays as it is for `EXPIRE_SECONDS`."""
-        until, watched = 0.0, ""
+    def _take(self, feed: str) -> tuple[int, float]:
+        """Follow a holder who released it, or whose object stays as it is for `EXPIRE_SECONDS`.
+
+        Returns:
+            The number of our own object, and when it was created at the earliest.
+        """
+        watched, until = (0, ""), 0.0
         while True:
-            found = self._folder.read_tagged(NAME)
+            numbers = _numbers(self._folder)
+            newest = numbers[-1] if numbers else 0
+            found = self._folder.read_tagged(_name(newest)) if numbers else (FREE, "")
             if found is None:
-                self._renewed = time.monotonic()
-                self._folder.create(NAME, self._body())
-                continue
-            body, etag = found
-            holder = json.loads(body)
-            if holder.get("token") == self._token:
-                return etag
-            if holder and watched and etag != watched:
-                raise _in_use(self._folder, holder.get("holder", "another driver"), feed)
-            if not watched and holder:
-                log.info("checkpoint is leased, watching whether its holder lives", holder=holder["holder"])
-                until, watched = time.monotonic() + EXPIRE_SECONDS, etag
-            if holder and time.monotonic() < until:
-                time.sleep(LOOK_SECONDS)
-                continue
-            self._renewed = time.monotonic()
-            if taken := self._folder.replace(NAME, self._body(), etag):
-                return taken
-            watched = etag  # somebody else was faster
+                continue  # it is not the newest any more
+            if holder := json.loads(found[0]):
+                if not watched[0]:
+                    log.info("checkpoint is leased, watching whether its holder lives", holder=holder["holder"])
+                    watched, until = (newest, found[1]), time.monotonic() + EXPIRE_SECONDS
+                if watched != (newest, found[1]):
+                    raise _in_use(self._checkpoint, holder["holder"], feed)
+                if time.monotonic() < until:
+                    time.sleep(LOOK_SECONDS)
+                    continue
+            begun = time.monotonic()
+            if not self._folder.create(_name(newest + 1), self._body()):
+                continue  # somebody else was faster
+            still = not holder or self._folder.read_tagged(_name(newest)) == found
+            # a number that was given up long ago may have been created once more: only the newest counts
+            if not still or _numbers(self._folder)[-1] != newest + 1:
+                raise _in_use(self._checkpoint, holder.get("holder", "another driver"), feed)  # ours expires
+            for number in numbers:
+                self._folder.delete(_name(number))
+            return newest + 1, begun
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
             begun = time.monotonic()
             try:
-                etag = self._folder.replace(NAME, self._body(), self._etag)
-                if etag is None:
-                    body, etag = self._folder.read_tagged(NAME) or (b"{}", "")
-                    holder = json.loads(body)
-                    if holder.get("token") != self._token:  # else it is ours, renewed by a PUT whose answer was lost
-                        self._etag = ""
-                        self._lost(holder.get("holder", "another driver"))
-                        return
+                self._folder.write(_name(self._number), self._body())
+                newest = _numbers(self._folder)[-1]
+                holder = bucket_holder(self._checkpoint) if newest != self._number else {}
             except StorageError as error:
                 log.warning("lease not renewed, trying again", error=str(error))
                 continue
-            self._etag, self._renewed = etag, begun
+            if newest != self._number:
+                self._renewed = -math.inf
+                self._lost(holder.get("holder", "another driver"))
+                return
+            self._renewed = begun
 
     def _body(self) -> bytes:
         return json.dumps({"holder": _holder(), "token": self._token, "renewed": time.time()}).encode()
+
+
+def bucket_holder(folder: BucketFolder) -> dict[str, Any]:
+    """Who holds the lease of a checkpoint, `holder`, and when he wrote it last by his clock, `renewed`; else empty."""
+    leases = folder.at(NAME)
+    numbers = _numbers(leases)
+    held: dict[str, Any] = json.loads((leases.read(_name(numbers[-1])) if numbers else None) or FREE)
+    return held
+
+
+def _name(number: int) -> str:
+    return f"{number:09}"
+
+
+def _numbers(folder: BucketFolder) -> list[int]:
+    return sorted(int(name) for name in folder.names() if name.isdigit())
