@@ -23,6 +23,7 @@ from jobs.streaming.landing.ledger import Ledger
 from jobs.streaming.landing.manifest import Manifest
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
+from jobs.streaming.scoring.ahead import Ahead
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.session import ahead, ship_code, spark_commits_to_store, start_session
 from jobs.streaming.storage.folder import Folder
@@ -116,7 +117,9 @@ class Run:
             checkpoint.assert_whole(self.tables)
             self.keeping = Housekeeping(self.tables, checkpoint.app_id)
             # 2
-            source = ahead(lambda: self._source(spark, checkpoint))
+            scoring_ahead = Ahead()
+            undo.callback(scoring_ahead.close)
+            source = ahead(lambda: self._source(spark, checkpoint, scoring_ahead.address))
             if isinstance(spark, Future):
                 undo.callback(_stop_session, spark)
             follower = self._follow(checkpoint)
@@ -133,7 +136,7 @@ class Run:
             while not source.done():  # a JVM that hangs is no reason not to stop
                 if self.stop.wait(LOOK_SECONDS):
                     return
-            batches, query = self._start(source.result(), checkpoint, follower)
+            batches, query = self._start(source.result(), checkpoint, follower, scoring_ahead)
             gc.enable()
             gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
             log.info("stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger)
@@ -163,16 +166,18 @@ class Run:
         say = log.info if kind in ("swapped", "registry_up") else log.warning
         say(kind, feed=self.feed.name, model_name=name, model_version=version, detail=detail)
 
-    def _source(self, given: "SparkSession | Future[SparkSession]", checkpoint: Checkpoint) -> "DataFrame":
+    def _source(
+        self, given: "SparkSession | Future[SparkSession]", checkpoint: Checkpoint, address: str
+    ) -> "DataFrame":
         from jobs.streaming.landing.source import LandingSource
 
         spark = given.result() if isinstance(given, Future) else given
         ship_code(spark, self.folders.scratch)
         spark.dataSource.register(LandingSource)
-        return spark.readStream.format("landing").options(**self._source_options(checkpoint)).load()
+        return spark.readStream.format("landing").options(**self._source_options(checkpoint), ahead=address).load()
 
     def _start(
-        self, source: "DataFrame", checkpoint: Checkpoint, follower: Follower
+        self, source: "DataFrame", checkpoint: Checkpoint, follower: Follower, scoring_ahead: Ahead
     ) -> "tuple[MicroBatches, StreamingQuery]":
         def report(done: BatchDone) -> None:
             self.metrics.batch(done)
@@ -188,6 +193,7 @@ class Run:
             tables=self.tables,
             writer=writer_of(self.tables, source.sparkSession),
             follower=follower,
+            ahead=scoring_ahead,
             archive=self.archive,
             report=report,
         )

@@ -12,9 +12,11 @@ from jobs.streaming.forecasting.work import Forecasts
 from jobs.streaming.landing.archive import Archive
 from jobs.streaming.landing.manifest import LandedFile, Manifest
 from jobs.streaming.progress import BatchDone
+from jobs.streaming.scoring.ahead import Ahead
 from jobs.streaming.scoring.executors import score_on_executors
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.scoring.load import Version
+from jobs.streaming.scoring.model import Model
 from jobs.streaming.scoring.work import score_to_parts
 from jobs.streaming.storage.insist import insist
 from jobs.streaming.writing.batch import Batch, Work
@@ -49,18 +51,20 @@ class MicroBatches:
         tables: Tables,
         writer: Writer,
         follower: Follower,
+        ahead: Ahead,
         archive: Archive,
         report: Report,
     ) -> None:
         self._feed, self._streaming = feed, streaming
         self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
         self._tables, self._writer, self._follower = tables, writer, follower
-        self._archive, self._report = archive, report
+        self._ahead, self._archive, self._report = ahead, archive, report
         self._forecasts = Forecasts(tables)
         self._running = threading.Lock()
         self._stopping = threading.Event()
         self.error: Exception | None = None
         self.last: tuple[int, Manifest] | None = None
+        ahead.listen(self._score_ahead)
 
     def __call__(self, frame: "DataFrame", batch_id: int) -> None:
         """One micro-batch, exactly once.
@@ -95,20 +99,33 @@ class MicroBatches:
 
     def _score_and_commit(self, frame: "DataFrame", batch_id: int, manifest: Manifest, begun: float) -> None:
         model = self._follower.for_batch(batch_id)
-        batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
-        rows, storage = self._streaming.chunk_rows, self._tables.storage
-        work = Work(self._feed, batch, self._tables.folders, self._landing, rows, storage)
+        work = self._work(batch_id, manifest, model)
         here = isinstance(model, SeriesModel) or self._in_driver(manifest)
         if isinstance(model, SeriesModel):
             parts = self._forecasts.score_to_parts(manifest.files, work, model)
+        elif here:
+            parts = self._ahead.take(work) or score_to_parts(manifest.files, work, model)
         else:
-            parts = score_to_parts(manifest.files, work, model) if here else score_on_executors(frame, work, model)
+            parts = score_on_executors(frame, work, model)
         fail_at("parts:after", batch_id)
         self._archive.note_refused(parts.refused)
         self._checkpoint.lease.assert_held()
-        self._forecasts.committed(commit(parts, batch, self._tables, self._writer))
+        self._forecasts.committed(commit(parts, work.batch, self._tables, self._writer))
         where = "driver" if here else "executors"
         self._report(_done(batch_id, manifest, parts, model, begun, where))
+
+    def _score_ahead(self, manifest: Manifest) -> tuple[Work, Parts] | None:
+        """The next micro-batch as it will probably be; not the first one, whose number is Spark's to say."""
+        model = self._follower.ready
+        if self.last is None or not isinstance(model, Model) or not self._in_driver(manifest):
+            return None
+        work = self._work(self.last[0] + 1, manifest, model)
+        return work, score_to_parts(manifest.files, work, model)
+
+    def _work(self, batch_id: int, manifest: Manifest, model: Version) -> Work:
+        batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
+        rows, storage = self._streaming.chunk_rows, self._tables.storage
+        return Work(self._feed, batch, self._tables.folders, self._landing, rows, storage)
 
     def _in_driver(self, manifest: Manifest) -> bool:
         if self._streaming.mode == "auto":

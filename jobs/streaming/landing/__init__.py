@@ -7,4 +7,5 @@ ledger     what was found, durably, beside the checkpoint
 archive    what becomes of a file after its batch
 find       from one manifest to the next
 source     the Spark data source over it
+announce   the manifest, to the driver before Spark has it
 """

@@ -13,6 +13,7 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTr
 from pyspark.sql.types import StructType
 
 from jobs.streaming.failpoints import arm
+from jobs.streaming.landing.announce import Announcer
 from jobs.streaming.landing.find import Finder, Finding
 from jobs.streaming.landing.manifest import LandedFile, Manifest, by_bytes
 from schemas.object_store import is_object_uri
@@ -27,8 +28,8 @@ class LandingSource(DataSource):
     """Rows: one a landed file, the fields of `LandedFile`.
 
     Options: `path` (landing folder), `checkpoint` (folder of the ledger), `maxFiles`, `maxBytes`, `clean`,
-    `fullLookSeconds`, `listSeconds`, `retrySeconds`, `storage` (the settings' block as JSON); for tests `failAt`,
-    `driverPid`.
+    `fullLookSeconds`, `listSeconds`, `retrySeconds`, `storage` (the settings' block as JSON), `ahead` (socket of the
+    driver); for tests `failAt`, `driverPid`.
     """
 
     @classmethod
@@ -76,6 +77,10 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             )
         )
 
+    @cached_property
+    def _announcer(self) -> Announcer:
+        return Announcer(self._options["ahead"])
+
     def initialOffset(self) -> dict[str, Any]:
         """No file yet."""
         return Manifest(0).to_offset()
@@ -91,7 +96,11 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
         """The manifest after `start`, or `start`."""
         begun = Manifest.from_offset(start)
-        return self._finder.after(begun, getattr(limit, "max_files", self._finder.max_files)).to_offset()
+        found = self._finder.after(begun, getattr(limit, "max_files", self._finder.max_files))
+        offset = found.to_offset()
+        if found.seq > begun.seq:
+            self._announcer.announce(offset)
+        return offset
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:
         """The files of the batch, in groups of about `PARTITION_BYTES`."""

@@ -142,6 +142,11 @@ class Follower:
         threading.Thread(target=self._poll, name="model-poll", daemon=True).start()
         return self.current
 
+    @property
+    def ready(self) -> Version | None:
+        """What scores the next micro-batch, unless it is a replay or another version gets ready until then."""
+        return self._next or self.current
+
     def for_batch(self, batch_id: int) -> Version:
         """The model of a micro-batch: the recorded one for a replay, else the newest that is ready; then recorded."""
         record = self._records.of_batch(batch_id)
@@ -194,7 +199,7 @@ class Follower:
         self._tell("registry_up" if up else "registry_down", name, version, detail or f"{self._uri} can be asked again")
 
     def _look(self, ref: ModelRef) -> None:
-        current = self._next or self.current
+        current = self.ready
         if current and (ref.name, ref.version, ref.run_id) == _identity(current):
             return
         if time.monotonic() < self._not_before.get(_key(ref), 0.0):

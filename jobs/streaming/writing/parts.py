@@ -133,6 +133,14 @@ def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part
     return Part(name, len(data), modified, table.num_rows if rows is None else rows, stats)
 
 
+def discard(parts: Parts, work: "Work") -> None:
+    """Delete parts that are not to be committed."""
+    for uri, written in zip(work.folders, (parts.predictions, parts.rejects), strict=True):
+        folder = open_folder(uri, work.storage)
+        for part in written:
+            _delete(part, folder)
+
+
 class PartsWriter:
     """Chunks of scored rows in, parts of bounded size out; holds at most PART_BYTES and a chunk of each table.
 
@@ -229,13 +237,17 @@ class _Pile:
     def discard(self) -> None:
         self._chunks, self._bytes, self._rows = [], 0, 0
         while self._parts:
-            with contextlib.suppress(StorageError):  # a file that nobody will ever read
-                self._folder.delete(self._parts.pop().path)
+            _delete(self._parts.pop(), self._folder)
 
     def _write(self) -> None:
         fail_at("parts:before", self._batch_id)
         self._parts.append(write_part(pa.concat_tables(self._chunks), self._folder, self._rows))
         self._chunks, self._bytes, self._rows = [], 0, 0
+
+
+def _delete(part: Part, folder: Folder) -> None:
+    with contextlib.suppress(StorageError):  # a file that nobody will ever read
+        folder.delete(part.path)
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema, values: dict[str, Any]) -> pa.Table:
