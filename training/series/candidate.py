@@ -98,7 +98,8 @@ def _sections(found: SeriesResult) -> list[Section]:
     return [
         Section(
             "Backtest",
-            f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows.",
+            f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows, of which "
+            f"{found.metrics['bounds_coverage']:.0%} lie in the {found.forecaster.coverage:.0%} bounds.",
             ("forecaster", *map(str, table.columns)),
             compared,
         ),
