@@ -17,8 +17,9 @@ from training.estimators import is_classifier, make_estimator
 from training.evaluate import Evaluation, evaluate, slice_columns
 from training.findings import Findings, assert_valid
 from training.fit import fit
-from training.gate import Verdict, judge
+from training.gate import Verdict, assert_known, judge
 from training.labels import read_labelled
+from training.metrics import LABEL_METRICS, QUANTITY_METRICS
 from training.model import Predict, log_model, predictor
 from training.plots import Parts, draw
 from training.production import PROFILE_FILE, Production, load_production
@@ -78,6 +79,8 @@ def rows_candidate(
         RegistryError: the registry does not answer.
     """
     labels, seed = is_classifier(feed, settings.estimator), settings.split.seed
+    names = LABEL_METRICS if labels else QUANTITY_METRICS
+    assert_known(settings.gate, names, names)
     # 1
     parts = split(data, settings.split, feed)
     fitted, held_out = parts.fitted, parts.held_out

@@ -8,7 +8,7 @@ from schemas.feed import Feed
 from schemas.origin import Origin
 from schemas.registry import Registry
 from training.evaluate import Evaluation
-from training.gate import judge
+from training.gate import assert_known, judge
 from training.production import load_production
 from training.register import Candidate, Rows
 from training.report import Cell, Section, html_report
@@ -35,6 +35,8 @@ def series_candidate(
     """
     if settings.gate.slices:
         raise SettingsError("gate.slices: a series has no slices; leave them out")
+    baseline = ["rmse", "mae", *(f"rmse_{column}" for column in data.values)]
+    assert_known(settings.gate, [*baseline, "bounds_coverage", *(f"mae_{column}" for column in data.values)], baseline)
     # 1
     found = fit_series(feed, data, settings)
     # 2
