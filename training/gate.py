@@ -94,7 +94,7 @@ def assert_known(gate: Gate, metrics: Collection[str], baseline: Collection[str]
         if name not in metrics:
             raise _unknown("gate.absolute", name, sorted(metrics), "metric")
     if gate.metric and gate.metric not in baseline:
-        raise _unknown("gate.metric", gate.metric, sorted(baseline), "metric to compare by")
+        raise _unknown("gate.metric", gate.metric, sorted(baseline), "metric")
 
 
 def _against_baseline(candidate: Evaluation, metric: str, share: float) -> GateCheck:
