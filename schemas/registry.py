@@ -198,7 +198,7 @@ class Registry(Connection):
             # 5
             _set_stage(client, name, version)
             # 6
-            client.set_registered_model_alias(name, ALIAS, version)
+            _set_alias(client, name, version)
             _settle(client, name)
             # 7
             client.set_registered_model_tag(name, *done.to_tag())
@@ -310,6 +310,16 @@ def _set_stage(client: "MlflowClient", name: str, version: str) -> None:
     with warnings.catch_warnings():  # stages are deprecated, and used on purpose beside the alias
         warnings.simplefilter("ignore", FutureWarning)
         client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+
+
+def _set_alias(client: "MlflowClient", name: str, version: str) -> None:
+    """Once more if it fails: of two first promotions at once MLflow inserts the alias for both, and one fails."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(name, ALIAS, version)
+    except MlflowException:
+        client.set_registered_model_alias(name, ALIAS, version)
 
 
 def _settle(client: "MlflowClient", name: str) -> None:

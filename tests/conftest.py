@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as of_hypothesis
 from oracle import Oracle, Stream
 from server_mlflow import MlflowServer
 from server_store import REGION, ObjectStore
@@ -20,6 +22,11 @@ from schemas.settings import Storage, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+# other work on the machine makes an example slow, and no test wrong
+of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+of_hypothesis.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

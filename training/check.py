@@ -27,7 +27,7 @@ class CheckReport:
         reasons: why not, a line each; empty: passed.
         predict_ms: p99 of predicting the input example.
         memory_mb: resident, with the model loaded.
-        rows: of the input example that the stream's `score()` predicted as the model itself does; null for a series.
+        rows: of the input example that the stream answered too.
     """
 
     reasons: tuple[str, ...]
@@ -70,8 +70,8 @@ class Checker:
     def check(self, version: str, limits: Check) -> CheckReport:
         """Try a registered version, through the registry's verified download; once.
 
-        1. It loads and predicts its input example.  2. Time and memory are under the limits.  3. The stream's `score()`
-        gives the same answers.
+        1. It loads and predicts its input example.  2. Time and memory are under the limits.  3. The stream gives
+        the same answers: `score()`, of a series `score_series()`.
 
         Raises:
             SettingsError, RegistryError, StorageError: the command could not get at the version; nothing is said of it.

@@ -6,10 +6,12 @@ from typing import Literal
 
 from schemas.errors import FeedError
 
+Level = Literal["error", "warning"]
+
 ACTS = {
     "skew": "split otherwise, or raise validation.skew",
     "drift": "look into it, or raise validation.drift",
-    "constant": "give data in which it varies",
+    "constant": "give data in which it varies, or of a feature alone set validation: {constant: warning}",
 }
 
 
@@ -23,7 +25,7 @@ class Finding:
         found, wanted: ends of the sentences "it is …" and "wanted …".
     """
 
-    level: Literal["error", "warning"]
+    level: Level
     check: str
     column: str
     split: str

@@ -3,7 +3,7 @@
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from schemas.errors import SettingsError
@@ -79,6 +79,22 @@ def judge(candidate: Evaluation, production: Evaluation | None, gate: Gate) -> V
     # 4
     checks.extend(_slice_checks(candidate, production, metric, gate))
     return Verdict(all(check.passed for check in checks), tuple(checks))
+
+
+def assert_known(gate: Gate, metrics: Collection[str], baseline: Collection[str]) -> None:
+    """Before anything is fitted: the names of metrics in the gate's settings.
+
+    Args:
+        metrics: that the evaluation will have of the candidate; `baseline`: of the baseline.
+
+    Raises:
+        SettingsError: it will lack one.
+    """
+    for name in gate.absolute:
+        if name not in metrics:
+            raise _unknown("gate.absolute", name, sorted(metrics), "metric")
+    if gate.metric and gate.metric not in baseline:
+        raise _unknown("gate.metric", gate.metric, sorted(baseline), "metric")
 
 
 def _against_baseline(candidate: Evaluation, metric: str, share: float) -> GateCheck:

@@ -11,6 +11,10 @@ from training.model import probability_column
 SMALLEST = float(np.finfo(np.float64).eps)  # of a probability, as scikit-learn's log_loss has it
 
 
+QUANTITY_METRICS = ("rmse", "mae", "median_absolute_error", "r2")
+LABEL_METRICS = ("accuracy", "f1", "log_loss", "roc_auc")
+
+
 class Judged(Protocol):
     """Answers beside the truth."""
 

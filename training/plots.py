@@ -146,7 +146,7 @@ def _confusion(figure: "Figure", labels: list[Any], answer: pd.DataFrame, target
     axes: Axes = figure.subplots()
     axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("accent", ["white", ACCENT]), vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        color = "white" if shares[row, column] > 0.6 else "black"
+        color = "white" if shares[row, column] > 0.85 else "black"
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=9)
     names = [str(label) for label in shown]
     axes.set_xticks(range(len(shown)), names, rotation=45 if max(map(len, names)) > 6 else 0)

@@ -14,7 +14,7 @@ class Section:
     """A heading, and below it what there is of a sentence, a table and pictures.
 
     Attributes:
-        columns, rows: of the table; numbers have four significant digits, true and false are passed and failed.
+        columns, rows: of the table; numbers have four significant digits or more, true and false are passed and failed.
         pictures: SVG documents.
     """
 
@@ -47,7 +47,7 @@ def _cell(value: Cell) -> str:
     if isinstance(value, bool):
         return "passed" if value else "failed"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return f"{value:#,.4g}" if abs(value) < 1e3 else f"{value:,.0f}"  # 0.5000: digits below digits
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else value
 
 

@@ -43,10 +43,12 @@ class Validation(_Block):
         drift: population stability index of a feature against the last Production model's data that is an error; a
             third of it is a warning.
         skew: the same between fitted and held-out rows.
+        constant: what a feature with one value in all fitted rows is.
     """
 
     drift: float = Field(0.75, gt=0)
     skew: float = Field(0.75, gt=0)
+    constant: Literal["error", "warning"] = "error"
 
 
 class Estimator(_Block):

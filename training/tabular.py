@@ -17,15 +17,16 @@ from training.estimators import is_classifier, make_estimator
 from training.evaluate import Evaluation, evaluate, slice_columns
 from training.findings import Findings, assert_valid
 from training.fit import fit
-from training.gate import Verdict, judge
+from training.gate import Verdict, assert_known, judge
 from training.labels import read_labelled
+from training.metrics import LABEL_METRICS, QUANTITY_METRICS
 from training.model import Predict, log_model, predictor
 from training.plots import Parts, draw
 from training.production import PROFILE_FILE, Production, load_production
 from training.profiles import Profile, bars, profile, profiles_to_json
 from training.register import Candidate, Rows
 from training.report import Section, html_report
-from training.settings import TrainingSettings
+from training.settings import Estimator, TrainingSettings
 from training.split import FITTED, HELD_OUT, Split, split
 from training.tune import Progress, Tuned, study_file, tune
 from training.validate import validate
@@ -78,6 +79,8 @@ def rows_candidate(
         RegistryError: the registry does not answer.
     """
     labels, seed = is_classifier(feed, settings.estimator), settings.split.seed
+    names = LABEL_METRICS if labels else QUANTITY_METRICS
+    assert_known(settings.gate, names, names)
     # 1
     parts = split(data, settings.split, feed)
     fitted, held_out = parts.fitted, parts.held_out
@@ -125,7 +128,18 @@ def rows_candidate(
             "findings.json": findings.to_json(),
             "evaluation.json": found.to_json(),
             "report.html": _report(
-                feed, origin, parts, profiles[FITTED], verdict, found, before, production, findings, tuned, pictures
+                feed,
+                origin,
+                estimator,
+                parts,
+                profiles[FITTED],
+                verdict,
+                found,
+                before,
+                production,
+                findings,
+                tuned,
+                pictures,
             ),
             **{f"{name}.svg": picture for name, picture in pictures.items()},
         },
@@ -148,6 +162,7 @@ def _of_production(production: Production) -> Predict:
 def _report(
     feed: Feed,
     origin: Origin,
+    estimator: Estimator,
     parts: Split,
     statistics: Profile,
     verdict: Verdict,
@@ -161,6 +176,7 @@ def _report(
     facts = {
         "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
         "rows": f"{parts.fitted.rows:,} fitted, {parts.held_out.rows:,} held out",
+        "model": ", ".join([estimator.name, *(f"{name} {value}" for name, value in estimator.parameters.items())]),
         "code": origin.code_version,
         "held against": before.ref.title if production and before else "no Production model",
     }

@@ -1,13 +1,12 @@
 """Whether data will do to train on: the feed's rules, and what only a look at all rows together shows."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from schemas.feed import Feed
-from training.findings import Finding, Findings
+from training.findings import Finding, Findings, Level
 from training.profiles import Profile
 from training.settings import Validation
 from training.shift import shift_of_profile, shift_of_rows
@@ -23,7 +22,7 @@ def validate(
     """Everything that is wrong or odd, both parts of the data looked at; nothing is raised, see `assert_valid`.
 
     - values (error): each rule of the feed, see `training.values`.
-    - `constant`: one value in all fitted rows, of a feature (warning), of all of them or of the target (error).
+    - `constant` (error): one value in all fitted rows; of a feature that is not the only one, what the settings say.
     - `leak` (warning): a feature's correlation with a numeric target is above 0.999, or its text is the label.
     - `skew`, `drift`: a feature's population stability index (`training.shift`), held-out against fitted rows and
       fitted rows against the Production model's: above the limit of the settings an error, above a third a warning.
@@ -41,7 +40,7 @@ def validate(
     return Findings(
         (
             *values,
-            *_constant(split, profiles[FITTED]),
+            *_constant(split, profiles[FITTED], settings.constant),
             *_leaks(split, features),
             *_skew(split, features, profiles[FITTED], settings.skew),
             *_drift(split, features, profiles[FITTED], before, settings.drift),
@@ -49,11 +48,11 @@ def validate(
     )
 
 
-def _constant(split: Split, fitted: Profile) -> Iterator[Finding]:
+def _constant(split: Split, fitted: Profile, of_one: Level) -> Iterator[Finding]:
     target = str(split.fitted.target.name)
     constant = [column.name for column in fitted.columns if column.is_constant]
     of_features = [name for name in constant if name != target]
-    level: Literal["error", "warning"] = "error" if len(of_features) == split.fitted.features.shape[1] else "warning"
+    level: Level = "error" if len(of_features) == split.fitted.features.shape[1] else of_one
     for name in of_features:
         value = split.fitted.features[name].iloc[0]
         yield Finding(level, "constant", name, FITTED, f"{value} in every row", "values that vary")
@@ -112,6 +111,6 @@ def _drift(
 def _shifted(check: str, name: str, split: str, index: float | None, than: str, limit: float) -> Iterator[Finding]:
     if index is None or index <= limit / 3:
         return
-    level: Literal["error", "warning"] = "error" if index > limit else "warning"
+    level: Level = "error" if index > limit else "warning"
     found = f"not distributed as {than}: stability index {index:.2f}"
     yield Finding(level, check, name, split, found, f"at most {limit:g}")

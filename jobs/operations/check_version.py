@@ -1,4 +1,4 @@
-"""`streamscore check-version`: a registered version in this process, alone and through the stream's `score()`.
+"""`streamscore check-version`: a registered version in this process, alone and through what the stream runs.
 
 For the training pipeline, which may not import the stream and starts this as a command.
 """
@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.streaming.forecasting.model import load_series_model
+from jobs.streaming.forecasting.history import History
+from jobs.streaming.forecasting.model import Floats, SeriesModel, load_series_model
+from jobs.streaming.forecasting.score import score_series
 from jobs.streaming.landing.manifest import LandedFile
-from jobs.streaming.scoring.model import load_model, probe_value, to_arrow
+from jobs.streaming.scoring.model import Model, load_model, probe_value, to_arrow
 from jobs.streaming.scoring.score import score
 from schemas.errors import ContractError
-from schemas.feed import Column, Feed
+from schemas.feed import FORECAST, Column, Feed
 from schemas.mlflow_server import import_mlflow
 from schemas.registry import Registry
 
@@ -36,6 +39,7 @@ PREDICTS = 100  # of which p99 is told
 SECONDS = 10.0  # and no more of them after that
 SAME = 1e-12  # relative: the same number, computed in another order of rows
 SHOWN = 3
+CHUNK_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,13 @@ class Found:
     Attributes:
         predict_ms: p99 of predicting the input example.
         memory_mb: resident, with the model loaded once.
-        rows: of the example that went through the stream; null for a series model.
+        rows: of the example that went through the stream.
         differences: between the stream's answers and the model's own, a line each.
     """
 
     predict_ms: float
     memory_mb: float
-    rows: int | None
+    rows: int
     differences: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -69,6 +73,9 @@ def import_all() -> None:
 def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Found:
     """Load a version from the registry, predict its input example, and again through the stream.
 
+    1. Time and memory of the model alone.  2. Loaded and warmed up as the stream does it.  3. The example, as a file of
+    the feed, through `score()` or `score_series()`, held against the model's own answers.
+
     Raises:
         ContractError: it may not be loaded, has no example, or does not fit the feed.
         RegistryError: it cannot be fetched.
@@ -81,19 +88,68 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
         pyfunc = mlflow.pyfunc.load_model(str(path))
         example = _example(pyfunc, str(path), ref.title)
         milliseconds, memory = _measure(pyfunc, example), psutil.Process().memory_info().rss / 2**20
-        if feed.kind == "series":
-            load_series_model(path, feed, name, version, ref.run_id)  # contract and warm-up as the stream does them
-            return Found(milliseconds, memory, None, ())
-        model = load_model(path, feed, name, version, ref.run_id)
-        alone = to_arrow(pyfunc.predict(example), model.output)
         landed = Path(temporary, "landing")
         landed.mkdir()
-        (landed / "example.csv").write_text(_as_csv(feed, _frame(feed, example)), feed.csv.encoding, newline="")
-        scored = list(score([_found(landed / "example.csv")], feed, model, landed.as_uri(), chunk_rows=65_536))
-        predictions = pa.concat_tables(chunk.predictions for chunk in scored)
-        rejects = pa.concat_tables(chunk.rejects for chunk in scored)
-    said = _rejected(rejects) if rejects.num_rows else _different(alone.to_pylist(), predictions["prediction"])
-    return Found(milliseconds, memory, len(alone), tuple(itertools.islice(said, SHOWN)))
+        if feed.kind == "series":
+            series = load_series_model(path, feed, name, version, ref.run_id)
+            said = _series_differences(feed, series, pyfunc, example, landed)
+        else:
+            model = load_model(path, feed, name, version, ref.run_id)
+            said = _rows_differences(feed, model, pyfunc, example, landed)
+        differences = tuple(itertools.islice(said, SHOWN))
+    return Found(milliseconds, memory, len(example), differences)
+
+
+def _rows_differences(feed: Feed, model: Model, pyfunc: Any, example: Any, landing: Path) -> Iterator[str]:
+    alone = to_arrow(pyfunc.predict(example), model.output)
+    file = _land(feed, _frame(feed, example), landing)
+    scored = list(score([file], feed, model, landing.as_uri(), chunk_rows=CHUNK_ROWS))
+    predictions = pa.concat_tables(chunk.predictions for chunk in scored)
+    rejects = pa.concat_tables(chunk.rejects for chunk in scored)
+    yield from _rejected(rejects) if rejects.num_rows else _different(alone.to_pylist(), predictions["prediction"])
+
+
+def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Any, example: Any, landing: Path) -> Iterator[str]:
+    """The forecasts after the example's last `window_rows` rows, each step and column."""
+    # the example is of the past of no landed file: how far a time may lie ahead of its file says nothing here
+    feed = feed.model_copy(update={"series": feed.series.model_copy(update={"ahead_seconds": None})})
+    window = _frame(feed, example).tail(model.window_rows)
+    file, before = _land(feed, _with_times(feed, window), landing), History(model.window_rows, {})
+    done = list(score_series([file], feed, model, landing.as_uri(), before, chunk_rows=CHUNK_ROWS))
+    rejects = pa.concat_tables(chunk.scored.rejects for chunk in done)
+    if rejects.num_rows:
+        yield from _rejected(rejects)
+        return
+    forecasts = pa.concat_tables(chunk.scored.predictions for chunk in done)
+    streamed = forecasts.filter(pc.equal(forecasts["observation"], len(window)))
+    if streamed["step"][0].as_py() == 0:
+        why = streamed["failure"][0].as_py() or f"it has {len(window)} rows, wanted at least {model.window_rows}"
+        yield f"the stream has no forecast after its example: {why}"
+        return
+    alone = pyfunc.predict(window, params={"steps": feed.series.steps})
+    for column in feed.features:
+        names = [column.name, *(f"{column.name}_{bound}" for bound in FORECAST[1:])]
+        ours = np.column_stack([streamed[f"{column.table_name}_{what}"].to_numpy() for what in FORECAST])
+        try:
+            own = alone[names].to_numpy(np.float64)
+        except (KeyError, TypeError, IndexError):
+            yield f"its predict gives no columns {', '.join(names)}, the stream gets forecasts of '{column.name}'"
+            continue
+        yield from _different_steps(column, own, ours)
+
+
+def _different_steps(column: Column, own: Floats, streamed: Floats) -> Iterator[str]:
+    """Where forecast or bounds of a column differ; (steps, 3) each."""
+    if own.shape != streamed.shape:
+        yield f"the model forecasts {len(own)} steps of '{column.name}', the stream {len(streamed)}"
+        return
+    # in units of the largest of the three: a bound near nothing is a difference of large numbers
+    apart = np.abs(own - streamed).max(axis=1) > SAME * np.abs(own).max(axis=1)
+    for step in np.flatnonzero(apart | ~np.isfinite(own).all(axis=1)):
+        yield (
+            f"for step {step + 1} after its example the model forecasts {own[step].tolist()} of '{column.name}' "
+            f"(with bounds), the stream {streamed[step].tolist()}"
+        )
 
 
 def _example(pyfunc: Any, path: str, title: str) -> Any:
@@ -148,7 +204,18 @@ def _as_text(column: Column, row: Mapping[str, Any], null: str) -> str:
     return str(value)
 
 
-def _found(path: Path) -> LandedFile:
+def _with_times(feed: Feed, example: "pd.DataFrame") -> "pd.DataFrame":
+    """The example with the feed's time as times, made up where it has none."""
+    import pandas as pd
+
+    name = feed.time.name
+    days = pd.date_range("2000-01-01", periods=len(example), freq="D")
+    return example.assign(**{name: pd.to_datetime(example[name]) if name in example else days})  # JSON has text
+
+
+def _land(feed: Feed, example: "pd.DataFrame", landing: Path) -> LandedFile:
+    path = landing / "example.csv"
+    path.write_text(_as_csv(feed, example), feed.csv.encoding, newline="")
     status = path.stat()
     return LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns)
 

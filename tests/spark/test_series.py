@@ -1,5 +1,6 @@
 """Series feeds in a real Spark: restarts, swaps, recovery, both writers."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,29 @@ def test_a_restart_a_swap_and_a_lost_checkpoint_go_on_with_the_last_observations
     assert_exactly_once(stream)
     assert set(stream.table("forecasts").model_version) == {"1", "2"}
     assert stream.table("batches")[["predictions", "rejects"]].sum().to_list() == [6 * 11, 6 * 2]
+
+
+def test_files_go_by_their_time_across_micro_batches_and_one_that_lands_after_a_newer_one_is_late(
+    stream: Stream, run: Callable[..., None]
+) -> None:
+    for number, name in ((1, "d"), (2, "b"), (4, "a"), (5, "c")):
+        stream.put(f"{name}.csv", spoiled(number).encode())
+        os.utime(stream.landing / f"{name}.csv", (1_800_000_000 + number, 1_800_000_000 + number))
+    run(streaming__max_files=1)
+    assert_exactly_once(stream)
+    of_files = stream.table("forecasts").groupby("source_file").batch_id.unique()
+    assert {name: list(batches) for name, batches in of_files.items()} == {
+        "d.csv": [0],
+        "b.csv": [1],
+        "a.csv": [2],
+        "c.csv": [3],
+    }
+    stream.put("e.csv", spoiled(3).encode())
+    os.utime(stream.landing / "e.csv", (1_800_000_003, 1_800_000_003))
+    run()
+    assert_exactly_once(stream)
+    late = stream.table("quarantine").query("source_file == 'e.csv'")
+    assert (len(late), set(late.reason)) == (13, {"late"})
 
 
 def test_spark_commits_forecasts_too(stream: Stream, run: Callable[..., None]) -> None:

@@ -34,6 +34,36 @@ TINY = Feed.model_validate(
     }
 )
 
+SERIES = Feed.model_validate(
+    {
+        "name": "pair",
+        "kind": "series",
+        "series": {"steps": 3},
+        "columns": [
+            {"name": "place", "type": "string", "role": "key"},
+            {"name": "at", "type": "date", "role": "time"},
+            {"name": "x", "type": "double", "max": 99},
+            {"name": "the y", "type": "double"},
+        ],
+    }
+)
+SERIES_CODE = """
+import mlflow, numpy as np, pandas as pd
+
+class Last(mlflow.pyfunc.PythonModel):
+    def forecast_windows(self, windows, steps):
+        mean = windows[:, -1:] + windows[:, :1] * np.arange(1, steps + 1)[:, np.newaxis] / 3
+        return np.stack([mean, mean - 1, mean + 1], axis=-1)
+
+    def predict(self, context, model_input, params=None):
+        windows = model_input[["x", "the y"]].to_numpy(float)[np.newaxis]
+        answer = Last.forecast_windows(self, windows, {steps})[0] + {more}
+        names = [f"{{name}}{{bound}}" for name in ("x", "the y") for bound in ("", "_lower", "_upper")]
+        return pd.DataFrame(answer.reshape(-1, 6), columns=names){rename}
+
+mlflow.models.set_model(Last())
+"""
+
 
 def tried(feed: Feed, name: str, version: str, registry: Registry, **limits: float) -> CheckReport:
     with Checker(feed, name, registry) as checker:
@@ -64,6 +94,39 @@ def register_code(homes_registry, tmp_path):
             )
 
         return register(TINY, a_candidate(TINY, log=log), homes_registry).version
+
+    return add
+
+
+@pytest.fixture
+def register_series(homes_registry, tmp_path):
+    """Registers a forecaster from 2 rows, whose own answers may be changed; returns its version."""
+
+    def add(rows=2, example=None, **own):
+        from mlflow.models import infer_signature
+
+        given = {"steps": "params['steps']", "more": 0, "rename": ""} | own
+        code = tmp_path / "series.py"
+        code.write_text(SERIES_CODE.format(**given))
+        if example is None:
+            dates = pd.date_range("2199-01-31", periods=rows)
+            example = pd.DataFrame({"at": dates, "x": np.arange(rows) / 3, "the y": 0.1})
+        features = example[["x", "the y"]]
+        said = {"kind": "series", "window_rows": 2, "endogenous": ["the y", "x"], "steps": 2}
+
+        def log(mlflow):
+            import mlflow.pyfunc
+
+            return mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(code),
+                signature=infer_signature(features, features, params={"steps": 2}),
+                input_example=example,
+                metadata={"streamscore": said},
+                pip_requirements=[],
+            )
+
+        return register(SERIES, a_candidate(SERIES, log=log), homes_registry).version
 
     return add
 
@@ -108,6 +171,40 @@ def test_a_series_model_for_a_feed_of_rows_is_refused(homes_registry, register_c
     version = register_code("return np.ones(3)", metadata={"streamscore": {"kind": "series", "window_rows": 2}})
     with pytest.raises(ContractError, match="is of kind 'series', feed tiny is of kind 'rows'"):
         try_version(TINY, "tiny", version, homes_registry)
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_a_forecaster_answers_in_the_stream_as_it_does_alone(homes_registry, register_series, rows):
+    found = try_version(SERIES, "pair", register_series(rows), homes_registry)
+    assert (found.rows, found.differences) == (rows, ())
+
+
+def test_a_forecaster_without_times_in_its_example_is_compared_too(homes_registry, register_series):
+    example = pd.DataFrame({"x": [1 / 3, 5.0], "the y": [1e-9, 7e9]})
+    assert try_version(SERIES, "pair", register_series(example=example), homes_registry).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"more": 1e-6}, "for step 1 after its example the model forecasts ["),
+        ({"more": "np.array([0, 0, 1e-6])"}, "of 'x' (with bounds), the stream ["),
+        ({"more": "np.nan"}, "the model forecasts [nan, nan, nan] of 'x'"),
+        ({"steps": 2}, "the model forecasts 2 steps of 'x', the stream 3"),
+        ({"rename": ".rename(columns={'x_upper': 'up'})"}, "its predict gives no columns x, x_lower, x_upper"),
+        ({"rename": ".to_numpy()"}, "its predict gives no columns x, x_lower, x_upper"),
+        ({"rows": 1}, "the stream has no forecast after its example: it has 1 rows, wanted at least 2"),
+    ],
+)
+def test_a_forecaster_whose_answers_are_not_the_streams_is_told(homes_registry, register_series, own, said):
+    first = try_version(SERIES, "pair", register_series(**own), homes_registry).differences[0]
+    assert said in first
+
+
+def test_an_example_of_a_series_that_the_stream_rejects_is_told(homes_registry, register_series):
+    example = pd.DataFrame({"at": pd.to_datetime(["2026-01-01", "2026-01-02"]), "x": [1.0, 100.0], "the y": 1.0})
+    (said,) = try_version(SERIES, "pair", register_series(example=example), homes_registry).differences
+    assert said.startswith("the stream rejects line 3 of the example: out_of_range x")
 
 
 def test_figures_over_the_limits_are_the_reasons():

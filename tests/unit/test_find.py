@@ -65,6 +65,19 @@ def test_files_come_oldest_first_each_once(finder: Callable[..., Finder], landin
     assert found.after(second, 100) == second
 
 
+def test_what_lands_while_newer_files_wait_goes_before_them(finder: Callable[..., Finder], landing: Path) -> None:
+    for age, name in ((5, "a.csv"), (3, "c.csv"), (1, "e.csv")):
+        land(landing, name, age=age)
+    found = finder(max_files=1)
+    first = found.after(START, 100)
+    land(landing.parent, "d.csv", age=2).rename(landing / "d.csv")
+    land(landing.parent, "b.csv", age=4).rename(landing / "b.csv")
+    given = [first]
+    while len(given) < 5:
+        given.append(found.after(given[-1], 100))
+    assert [names(manifest) for manifest in given] == [["a.csv"], ["b.csv"], ["c.csv"], ["d.csv"], ["e.csv"]]
+
+
 def test_bytes_bound_a_manifest_which_has_at_least_one_file(finder: Callable[..., Finder], landing: Path) -> None:
     for age, name in ((3, "a.csv"), (2, "b.csv"), (1, "c.csv")):
         land(landing, name, "x" * 600, age)

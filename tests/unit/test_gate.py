@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import SettingsError
 from training.evaluate import Evaluation, Slice
-from training.gate import LARGER_IS_BETTER, judge
+from training.gate import LARGER_IS_BETTER, assert_known, judge
 from training.settings import Gate
 
 METRICS = ("rmse", "mae", "r2", "accuracy", "f1", "roc_auc", "log_loss")
@@ -173,6 +173,20 @@ def test_what_the_evaluation_lacks_is_named_with_what_it_has(gate, message):
     with pytest.raises(SettingsError, match=message) as caught:
         judge(evaluation, None, Gate(**gate))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"metric": "rsme"}, "'gate.metric' names 'rsme', .* did you mean 'rmse'.* known: mae, rmse"),
+        ({"metric": "r2"}, "'gate.metric' names 'r2', .* known: mae, rmse"),
+        ({"absolute": {"f1": 0.5}}, "'gate.absolute' names 'f1', .* known: mae, r2, rmse"),
+    ],
+)
+def test_a_metric_that_no_evaluation_will_have_is_told_before_the_fit(gate, message):
+    assert_known(Gate(absolute={"r2": 0.1}, metric="mae"), ["rmse", "mae", "r2"], ["rmse", "mae"])
+    with pytest.raises(SettingsError, match=message):
+        assert_known(Gate(**gate), ["rmse", "mae", "r2"], ["rmse", "mae"])
 
 
 def test_without_a_metric_in_the_settings_a_classifier_is_judged_by_its_log_loss():

@@ -23,7 +23,7 @@ from training.series.order import assert_enough, assert_independent, choose_lags
 from training.series.pipeline import evaluate_forecaster, fit_series
 from training.series.result import SeriesResult
 from training.series.stationarity import difference, unit_root_tests
-from training.settings import Estimator, Series, TrainingSettings, load_training_settings
+from training.settings import Check, Estimator, Gate, Series, TrainingSettings, load_training_settings
 from training.tabular import Source
 
 COLUMNS = [
@@ -46,7 +46,8 @@ def macro() -> Feed:
 
 @pytest.fixture(scope="module")
 def settings() -> TrainingSettings:
-    return load_training_settings("macrodata")
+    loaded = load_training_settings("macrodata")
+    return loaded.model_copy(update={"check": Check(predict_ms=60_000)})  # whatever else the machine does
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +354,32 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production,
     for bad, message in [(window.tail(3), "4 rows or more"), (window[::-1], "'date' does not increase")]:
         with pytest.raises(ValueError, match=message):
             loaded.predict(bad)
+
+
+def test_a_candidate_that_the_stream_would_forecast_with_differently_is_refused(
+    trained, registry, macro, settings, tmp_path, monkeypatch
+):
+    from training.series import model
+
+    code = model.MODEL_FILE.read_text()
+    changed = tmp_path / "forecast_model.py"
+    changed.write_text(
+        code.replace(
+            "return self.forecaster.forecast_windows(windows,", "return 1 + self.forecaster.forecast_windows(windows,"
+        )
+    )
+    assert changed.read_text() != code
+    monkeypatch.setattr(model, "MODEL_FILE", changed)
+    other = settings.model_copy(
+        update={"estimator": Estimator(name="var", parameters={"p": 2}), "gate": Gate(relative=None)}
+    )
+    refused = train(macro, Source(), registry, other, promote=True)
+    assert refused.reasons[0].startswith("for step 1 after its example the model forecasts [")
+    assert refused.promotion is None
+    tags = registry.resolve(f"models:/macrodata/{refused.version}").tags
+    assert (tags["streamscore.gate"], tags["streamscore.check"]) == ("passed", "failed")
+    assert registry.resolve("models:/macrodata@candidate").version == trained.version
+    assert registry.in_production("macrodata") == trained.version
 
 
 def test_training_again_makes_the_same_model(found, macro, settings):

@@ -51,7 +51,7 @@ def homes(**changed) -> Data:
     return Data(frame[["size", "rooms", "kind", "lift"]], frame["price"], frame[["id"]], "00", "homes.csv")
 
 
-def found_in(data: Data, before: Profile | None = None, feed: Feed = FEED, **limits: float) -> Findings:
+def found_in(data: Data, before: Profile | None = None, feed: Feed = FEED, **limits) -> Findings:
     parts = split(data, Splitting(), feed)
     profiles = {"fitted": profile(parts.fitted), "held_out": profile(parts.held_out)}
     return validate(feed, parts, profiles, before, Validation(**limits))
@@ -113,7 +113,7 @@ def test_every_broken_rule_is_found_not_only_the_first():
 
 
 def test_a_column_of_another_type_is_one_error():
-    findings = found_in(homes(size=lambda values: np.array(["a"] * ROWS, dtype=object)))
+    findings = found_in(homes(size=lambda values: np.array(["a", "b"] * (ROWS // 2), dtype=object)))
     assert [(f.check, f.column, f.found) for f in findings.errors] == [
         ("bad_type", "size", "string in pandas"),
         ("bad_type", "size", "string in pandas"),
@@ -130,13 +130,14 @@ def same(values):
     return np.array([values[1]] * ROWS)
 
 
-def test_a_constant_feature_is_a_warning():
-    (finding,) = found_in(homes(lift=same)).items
-    assert (finding.level, finding.check, finding.column) == ("warning", "constant", "lift")
+@pytest.mark.parametrize(("given", "level"), [({}, "error"), ({"constant": "warning"}, "warning")])
+def test_a_constant_feature_is_what_the_settings_say(given, level):
+    (finding,) = found_in(homes(lift=same), **given).items
+    assert (finding.level, finding.check, finding.column) == (level, "constant", "lift")
 
 
-def test_data_of_which_all_features_are_constant_are_refused():
-    findings = found_in(homes(size=same, rooms=same, kind=same, lift=same))
+def test_data_of_which_all_features_are_constant_are_refused_whatever_the_settings_say():
+    findings = found_in(homes(size=same, rooms=same, kind=same, lift=same), constant="warning")
     assert [f.column for f in findings.errors] == ["size", "rooms", "kind", "lift"]
     with pytest.raises(FeedError, match=r"'size' is .* in every row .* give data in which it varies"):
         assert_valid(findings, "homes.csv")
@@ -217,7 +218,7 @@ def test_too_few_rows_say_nothing_of_distributions():
 
 
 def test_findings_survive_as_json():
-    findings = found_in(homes(lift=same, size=with_value(7, -1.0)), skew=100)
+    findings = found_in(homes(lift=same, size=with_value(7, -1.0)), skew=100, constant="warning")
     read = json.loads(findings.to_json())
     assert Findings(tuple(Finding(**finding) for finding in read)) == findings
     assert (len(findings.errors), len(findings.warnings)) == (1, 1)

@@ -8,7 +8,7 @@ from schemas.feed import Feed
 from schemas.origin import Origin
 from schemas.registry import Registry
 from training.evaluate import Evaluation
-from training.gate import judge
+from training.gate import assert_known, judge
 from training.production import load_production
 from training.register import Candidate, Rows
 from training.report import Cell, Section, html_report
@@ -35,6 +35,8 @@ def series_candidate(
     """
     if settings.gate.slices:
         raise SettingsError("gate.slices: a series has no slices; leave them out")
+    baseline = ["rmse", "mae", *(f"rmse_{column}" for column in data.values)]
+    assert_known(settings.gate, [*baseline, "bounds_coverage", *(f"mae_{column}" for column in data.values)], baseline)
     # 1
     found = fit_series(feed, data, settings)
     # 2
@@ -98,7 +100,8 @@ def _sections(found: SeriesResult) -> list[Section]:
     return [
         Section(
             "Backtest",
-            f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows.",
+            f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows, of which "
+            f"{found.metrics['bounds_coverage']:.0%} lie in the {found.forecaster.coverage:.0%} bounds.",
             ("forecaster", *map(str, table.columns)),
             compared,
         ),

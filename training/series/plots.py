@@ -34,7 +34,7 @@ def plot_forecast(values: pd.DataFrame, fitted_rows: int, forecaster: "Forecaste
             axis.plot(times, mean, color=MODEL, linewidth=1.4, label=title if first else None)
         axis.axvline(values.index[fitted_rows], color=ACTUAL, linewidth=0.8, linestyle=":")
         axis.set_title(str(name), fontsize=10, loc="left")
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    axes[0].legend(fontsize=8, framealpha=0.9, edgecolor="none", loc="upper left")
     figure.suptitle(f"{title}: held-out rows, a new forecast every {steps} rows", fontsize=11)
     return _svg(figure)
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import pyarrow as pa
 import structlog
 
-from jobs.streaming.forecasting.forecast import forecast
 from jobs.streaming.forecasting.history import History, read_history
 from jobs.streaming.forecasting.model import SeriesModel
+from jobs.streaming.forecasting.score import score_series
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.landed import Open
-from jobs.streaming.reading.read import Refusal, read_chunks
-from jobs.streaming.reading.validate import validate
+from jobs.streaming.reading.read import Refusal
 from jobs.streaming.scoring.score import Scored
 from jobs.streaming.scoring.work import write_parts
 from jobs.streaming.writing.batch import Work
@@ -60,23 +58,19 @@ class Forecasts:
         refused: Mapping[str, Refusal],
         open_landed: Open,
     ) -> Iterator[Scored]:
-        history, failed = self._history, list[str]()
-        chunks = read_chunks(
+        self._after, failed = self._history, list[str]()
+        for done in score_series(
             files,
             work.feed,
+            model,
             work.landing,
-            # a row becomes a window, and then `steps` rows: so many fewer at once, for the same memory
-            chunk_rows=max(1, work.chunk_rows // max(model.window_rows, work.feed.series.steps)),
+            self._history,
+            chunk_rows=work.chunk_rows,
             refused=refused,
             open_landed=open_landed,
-            in_order=True,
-        )
-        for rows, rejects in chunks:
-            rows, invalid = validate(rows, work.feed)
-            done = forecast(rows, work.feed, model, history)
-            history = done.history
+        ):
+            self._after = done.history
             failed += done.scored.predictions["failure"].drop_null().to_pylist()
-            yield Scored(done.scored.predictions, pa.concat_tables([rejects, invalid, done.scored.rejects]))
-        self._after = history
+            yield done.scored
         if failed:
             log.warning("forecasts failed", feed=work.feed.name, observations=len(failed), first=failed[0])
