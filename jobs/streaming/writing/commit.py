@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError
 
 from jobs.streaming.failpoints import fail_at
 from jobs.streaming.writing.batch import KEY, Batch, Record, parse_files
-from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
+from jobs.streaming.writing.delta_log import ATTEMPTS, NO_HOOKS, DeltaLog
 from jobs.streaming.writing.parts import Part, Parts
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import ConflictError, StorageError
@@ -130,24 +130,27 @@ class DeltaRsWriter:
     def replace(
         self, log: DeltaLog, own: dict[str, str | int], parts: Sequence[Part], app_id: str, metadata: str
     ) -> int:
-        table = log.handle()
-        guard = replace_guard(app_id)
-        # deltalake commits from this snapshot, and fails if a newer one has another transaction of the guard
-        transaction = Transaction(guard, _next(table.transaction_version(guard)))
-        options: dict[str, Any] = {
-            "commit_properties": CommitProperties({"userMetadata": metadata}, app_transactions=[transaction]),
-            "post_commithook_properties": NO_HOOKS,
-        }
-        try:
-            # never `delete`: it writes string_view, after which no pyarrow filter on a string column works any more
-            rows = log.rows_of(parts, QUARANTINE_SCHEMA)
-            write_deltalake(table, rows, mode="overwrite", predicate=predicate(own), **options)
-        except (DeltaError, OSError) as error:
-            if "oncurrent" in str(error):
-                raise ConflictError(f"{log.uri}: another driver replaces rows of {own}; stop one of them") from error
-            raise StorageError(
-                f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
-            ) from error
+        guard, number = replace_guard(app_id), None
+        for left in reversed(range(ATTEMPTS)):
+            table = log.handle()
+            found = _next(table.transaction_version(guard))
+            if number not in (None, found):
+                raise ConflictError(f"{log.uri}: another driver replaces rows of {own}; stop one of them")
+            number = found
+            # deltalake commits from this snapshot, and fails if a newer one has another transaction of the guard
+            properties = CommitProperties({"userMetadata": metadata}, app_transactions=[Transaction(guard, number)])
+            options: dict[str, Any] = {"commit_properties": properties, "post_commithook_properties": NO_HOOKS}
+            try:
+                # never `delete`: it writes string_view, after which no pyarrow filter on a string column works any more
+                rows = log.rows_of(parts, QUARANTINE_SCHEMA)
+                write_deltalake(table, rows, mode="overwrite", predicate=predicate(own), **options)
+                break
+            except (DeltaError, OSError) as error:
+                if "oncurrent" in str(error) and left:
+                    continue  # another driver's, as its guard then says; or their files were compacted meanwhile
+                raise StorageError(
+                    f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
+                ) from error
         log.refresh()
         return log.version
 
