@@ -115,8 +115,8 @@ class Report:
 def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None) -> Report:
     """Maintain a feed's tables, beside its stream or without; the stream neither waits for it nor fails by it.
 
-    For each table: 1. small files become few,  2. a checkpoint of the log, if it has grown,  3. entries that are old and
-    told elsewhere go,  4. files go that are in the table no more.  Then the downloaded models.
+    For each table: 1. small files become few,  2. a checkpoint of the log, if it has grown,  3. entries go that are old
+    and told elsewhere,  4. files go that are in the table no more.  Then downloaded models that score no more.
     Killed anywhere, it leaves whole tables; the next one does the rest.
 
     Raises:
@@ -161,7 +161,7 @@ def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget
     begun, settings = time.monotonic(), task.settings
     of_table = tables.log(name)
     of_table.refresh()
-    before, note = _size(of_table), ""
+    before, note = _size(of_table, task.clean), ""
     handle = of_table.handle()
     if why := not_ours_to_compact(of_table, handle):
         return Maintained(name, before, before, note=f"left alone: {why}")
@@ -178,7 +178,7 @@ def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget
         entries = clean_log(of_table, _folded(tables, name), settings.keep_log_hours, dry_run=dry_run)  # 3
         unused, unused_bytes = vacuum(of_table, settings.keep_files_hours, dry_run=dry_run)  # 4
         done = replace(done, entries=entries, unused=unused, unused_bytes=unused_bytes)
-    after = before if dry_run else _size(of_table)
+    after = before if dry_run else _size(of_table, task.clean)
     return replace(done, after=after, seconds=time.monotonic() - begun)
 
 
@@ -200,8 +200,10 @@ def _checkpoint(of_table: DeltaLog, every: int, *, anyway: bool) -> None:
         of_table.handle().create_checkpoint()
 
 
-def _size(of_table: DeltaLog) -> Size:
+def _size(of_table: DeltaLog, listed: bool) -> Size:
     files = files_of(of_table.handle())
+    if not listed:  # a listing of very many files, for a number
+        return Size(len(files), sum(file.size for file in files), 0, 0)
     stored = sum(file.name.endswith(".parquet") for file in of_table.folder.listed())
     entries = sum(bool(ENTRY.fullmatch(file.name)) for file in of_table.folder.at("_delta_log").listed())
     return Size(len(files), sum(file.size for file in files), stored, entries)

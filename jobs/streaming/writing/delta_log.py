@@ -94,7 +94,7 @@ class DeltaLog:
         return pa_dataset.dataset(paths, schema, "parquet", filesystem=self.files()).scanner().to_reader()
 
     def files(self) -> pa_fs.FileSystem:
-        """The table's folder for Arrow. Not `deltalake`'s, which calls Python from Arrow's threads, which now and then aborted at the exit."""
+        """The table's folder for Arrow; `deltalake`'s calls Python from Arrow's threads, and aborted at some exits."""
         if isinstance(self.folder, BucketFolder):
             root = f"{self.folder.bucket}/{self.folder.key('')}".rstrip("/")
             return pa_fs.SubTreeFileSystem(root, arrow_file_system(self.storage))
