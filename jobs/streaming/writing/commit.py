@@ -1,6 +1,7 @@
 """The commits of a micro-batch: its rejects to quarantine, then its predictions, which decide it; exactly once."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from jobs.streaming.failpoints import fail_at
+from jobs.streaming.storage.places import open_folder
 from jobs.streaming.writing.batch import KEY, Batch, Record, parse_files
 from jobs.streaming.writing.delta_log import ATTEMPTS, NO_HOOKS, DeltaLog
 from jobs.streaming.writing.parts import Part, Parts
@@ -20,6 +22,7 @@ from schemas.tables import BATCHES, QUARANTINE_SCHEMA
 
 __all__ = ["FOLD", "Batch", "Commit", "DeltaRsWriter", "Writer", "commit", "committed", "record_of_row"]
 
+OLD_SECONDS = 1800.0  # parts are kept for an hour at least
 FOLD = "streamscore/fold"  # app id of folding; its transaction version is the newest folded version of predictions
 
 
@@ -82,6 +85,7 @@ def commit(parts: Parts, batch: Batch, tables: Tables, writer: Writer) -> Commit
         return Commit(found.table_version, True, found.rows, found.rejects)
     record = Record.of(batch, parts.counts)
     _assert_complete(parts, record, batch)
+    _assert_there(parts, tables)
     # 2
     _put_rejects(parts, record, tables, writer)
     # 3
@@ -227,6 +231,15 @@ def _assert_complete(parts: Parts, record: Record, batch: Batch) -> None:
             f"{f', of files not in its manifest: {sorted(foreign)[:3]}' if foreign else ''}; nothing was committed; "
             f"report this"
         )
+
+
+def _assert_there(parts: Parts, tables: Tables) -> None:
+    """Parts of a driver that stood still for long may have been taken for left over by `streamscore maintain`."""
+    for folder, some in zip(tables.folders, (parts.predictions, parts.rejects), strict=True):
+        if any(time.time() - part.modified / 1000 > OLD_SECONDS for part in some):
+            there = {file.name for file in open_folder(folder, tables.storage).listed()}
+            if gone := [part.path for part in some if part.path not in there]:
+                raise StorageError(f"{folder}/{gone[0]} is gone, this commit came too late; try again")
 
 
 def _put_rejects(parts: Parts, record: Record, tables: Tables, writer: Writer) -> None:
