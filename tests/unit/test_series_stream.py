@@ -293,7 +293,7 @@ def test_compaction_in_between_reads_no_history_again(
         if minute % 5 == 4:  # between its scoring and its commit
             compacted.append(compact(beside, 2**26, Budget()))
         driver.forecasts.committed(driver.put(parts, batch))
-    assert reads == [] and all(compacted[::2])
+    assert reads == [] and compacted[0] and compacted[1]
     fresh = driver_of(driver.feed, done=driver.done)
     for one in (driver, fresh):
         one.run(one.land(line("a", 30, 1), line("b", 30, 2)), models["1"])
