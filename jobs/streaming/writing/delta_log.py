@@ -111,14 +111,18 @@ class DeltaLog:
             if self.version - self._loaded >= RELOAD:
                 self._load()
             return
-        if self._may_have_missed(self.version + 1):
+        text = self._read(self.version + 1)
+        if text is None and self._may_have_missed(
+            self.version + 1
+        ):  # entries go oldest first: none is missed before one
             self._load()
             return
-        while (text := self._read(self.version + 1)) is not None:
+        while text is not None:
             if self._take_in(text):
                 self._load()
             else:
                 self.version += 1
+            text = self._read(self.version + 1)
         self._looked_at = time.time()
 
     def transaction(self, app_id: str) -> int | None:
