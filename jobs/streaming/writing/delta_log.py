@@ -11,10 +11,9 @@ import functools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -37,6 +36,9 @@ from jobs.streaming.writing.parts import Part
 from schemas.errors import ConflictError, StorageError, TryAgainError
 from schemas.object_store import arrow_file_system, delta_options
 from schemas.settings import Storage
+
+if TYPE_CHECKING:  # it imports pandas: 1.9 s of processor time, which maintenance beside a stream would take from it
+    import pyarrow.dataset as pa_dataset
 
 ATTEMPTS = 20  # puts of one commit while others keep taking the next version
 RELOAD = 50  # commits after which a kept handle is opened anew: at each refresh it reads all entries since its opening
@@ -84,12 +86,14 @@ class DeltaLog:
         except (DeltaError, OSError) as error:
             raise unusable(self.uri, "open", error) from error
 
-    def dataset(self) -> pa_dataset.Dataset:
+    def dataset(self) -> "pa_dataset.Dataset":
         """The table's rows, at the newest version."""
         return self.handle().to_pyarrow_dataset(filesystem=self.files())
 
     def rows_of(self, parts: Sequence[Part], schema: pa.Schema) -> pa.RecordBatchReader:
         """The rows of parts that lie in the table's folder."""
+        import pyarrow.dataset as pa_dataset
+
         paths = [part.path for part in parts]
         return pa_dataset.dataset(paths, schema, "parquet", filesystem=self.files()).scanner().to_reader()
 
