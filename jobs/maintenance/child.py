@@ -25,7 +25,7 @@ def main() -> None:
     log = structlog.get_logger()
     task = Task.model_validate_json(sys.stdin.buffer.read())
     try:
-        report = maintain(task, budget=Budget(SECONDS, BYTES))
+        report = maintain(task, budget=Budget(SECONDS, BYTES), fold=False)
     except TryAgainError as error:
         log.info("maintenance", outcome="another is at work", error=str(error))
         sys.exit(error.exit_code)

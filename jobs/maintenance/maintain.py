@@ -112,12 +112,15 @@ class Report:
     models: int = 0
 
 
-def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None) -> Report:
+def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None, fold: bool = True) -> Report:
     """Maintain a feed's tables, beside its stream or without; the stream neither waits for it nor fails by it.
 
     For each table: 1. small files become few,  2. a checkpoint of the log, if it has grown,  3. entries go that are old
     and told elsewhere,  4. files go that are in the table no more.  Then downloaded models that score no more.
     Killed anywhere, it leaves whole tables; the next one does the rest.
+
+    Args:
+        fold: into `batches` what is not in it yet, so that the log may be trimmed; inside a run that is done anyway.
 
     Raises:
         StorageError: there are no tables, or they cannot be read or written.
@@ -135,8 +138,8 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None)
             if task.rows and task.settings.writer == "delta-spark":
                 held.enter_context(stream_stopped(task.checkpoint, task.feed.name, task.storage))
             lost = held.enter_context(alone(task.path, task.feed.name, task.storage))
-            if tables.exists(tables.scored) and task.clean:
-                fold_batches(tables)  # so that its log may be trimmed
+            if fold and task.clean and tables.exists(tables.scored):
+                fold_batches(tables)
         for name in names:
             if not dry_run and lost.is_set():
                 raise TryAgainError(f"another maintenance of {task.path} took over; nothing is to be done")
