@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import structlog
 from deltalake import DeltaTable
 
-from jobs.maintenance.plan import MEMORY, DataFile, plan
+from jobs.maintenance.plan import FEWEST, MEMORY, DataFile, plan
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.writing.delta_log import DeltaLog
 from jobs.streaming.writing.parts import write_part
@@ -64,7 +64,7 @@ def not_ours_to_compact(of_table: DeltaLog, table: DeltaTable) -> str:
 
 
 def compact(of_table: DeltaLog, target_bytes: int, budget: Budget) -> int:
-    """Make small files one until none is left that is worth it; gives the number of files that went.
+    """Make the small files few; gives the number of files that went.
 
     1. Choose, at the newest version.  2. Read them.  3. Write one part.  4. Commit it in their place.
     Nothing is lost or doubled wherever it ends: a part without its commit is in no table.
@@ -82,7 +82,7 @@ def compact(of_table: DeltaLog, target_bytes: int, budget: Budget) -> int:
             break
         version, schema = table.version(), pa.schema(table.schema().to_arrow())
         there = [file for file in files_of(table) if PLAIN.fullmatch(file.path) and file.path not in passed_over]
-        done = 0
+        made = 0
         try:
             width = width or _row_bytes(of_table, there, schema)
             for group in plan(there, target_bytes, width):
@@ -91,14 +91,16 @@ def compact(of_table: DeltaLog, target_bytes: int, budget: Budget) -> int:
                 taken = _compact_group(of_table, group, schema, version)
                 budget.spend(sum(file.size for file in group))
                 passed_over |= set() if taken else {file.path for file in group}
-                done += taken
+                gone += taken
+                made += taken > 0
         except TryAgainError:
             tries += 1
             if tries == TRIES:
                 raise
             continue
-        gone += done
-        if not done:
+        if (
+            made < FEWEST
+        ):  # what was made is not worth another pass; what a stream has added meanwhile is the next one's
             break
     return gone
 

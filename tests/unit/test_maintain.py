@@ -223,6 +223,24 @@ def test_what_is_appended_between_plan_and_commit_stays(tables, monkeypatch):
     assert files(tables) == 3 and len(keys(tables, "predictions")) == 18
 
 
+def test_it_does_not_run_after_a_stream_that_goes_on(tables, monkeypatch):
+    put(tables, *range(4))
+    stream, numbers, real = tables.again(), iter(range(4, 100)), write_part
+
+    def slow(table, folder):
+        put(stream, *(next(numbers) for _ in range(8)))
+        return real(table, folder)
+
+    monkeypatch.setattr(compact_module, "write_part", slow)
+    assert compact(tables.predictions, 64 * MB, Budget()) == 4 and files(tables) == 9
+
+
+def test_what_many_groups_became_is_grouped_again(tables, monkeypatch):
+    monkeypatch.setattr("jobs.maintenance.plan.MOST", 4)
+    put(tables, *range(16))
+    assert compact(tables.predictions, 64 * MB, Budget()) == 20 and files(tables) == 1
+
+
 def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind(tables, monkeypatch):
     put(tables, *range(4))
     real, other = write_part, tables.again()
