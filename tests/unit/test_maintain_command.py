@@ -1,6 +1,7 @@
 """`streamscore maintain`: what it prints, and its exit codes."""
 
 import pytest
+import structlog
 
 from jobs.cli import main
 from jobs.maintenance.alone import alone
@@ -20,7 +21,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "schemas" / "kit.yaml").write_text(FEED.model_dump_json(exclude_unset=True))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-    return tmp_path
+    yield tmp_path
+    structlog.reset_defaults()  # the command logs to the standard error of its test
 
 
 def ended(*arguments):
