@@ -131,6 +131,27 @@ def status(
 
 
 @app.command()
+def maintain(
+    feed: FeedName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    tables: Folder = None,
+    checkpoint: Folder = None,
+    profile: Profile = None,
+) -> None:
+    """Compact small files, trim table logs, delete what is in no table; beside a running stream or without."""
+    from jobs.maintenance.maintain import Task
+    from jobs.maintenance.maintain import maintain as maintain_tables
+    from jobs.maintenance.show import show_report
+    from jobs.streaming.progress import configure_logging
+
+    configure_logging(debug=False)
+    task = Task.of(load_feed(feed), _settings_of(profile, None, tables, checkpoint))
+    with _working("maintaining"):
+        report = maintain_tables(task, dry_run=dry_run)
+    show_report(report, out, dry_run=dry_run)
+
+
+@app.command()
 def replay(
     feed: FeedName,
     reason: Annotated[list[str] | None, typer.Option(help="A reason code; may be given again.")] = None,

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import structlog
 
+from jobs.maintenance.maintain import Task
+from jobs.maintenance.schedule import Rounds
 from jobs.operations.look import landed_files
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
 from jobs.streaming.failpoints import arm
@@ -115,7 +117,7 @@ class Run:
                 last_commit=checkpoint.last_commit,
             )
             checkpoint.assert_whole(self.tables)
-            self.keeping = Housekeeping(self.tables, checkpoint.app_id)
+            self.keeping = Housekeeping(self.tables, checkpoint.app_id, Rounds(Task.of(self.feed, self.settings)))
             # 2
             scoring_ahead = Ahead()
             undo.callback(scoring_ahead.close)

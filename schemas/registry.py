@@ -6,6 +6,7 @@ Nothing of a model is imported or unpickled here: its files are held against the
 MLflow takes seconds to import, so that happens at the first call, never at import; building a `Registry` is free.
 """
 
+import contextlib
 import getpass
 import hashlib
 import os
@@ -105,6 +106,8 @@ class Registry(Connection):
         made = hashlib.sha256(f"{ref.source}\n{ref.run_id}".encode()).hexdigest()[:8]  # a registry made anew: other
         target = folder / f"{quote(ref.name, safe='')}-{ref.version}-{made}"
         # 2
+        with contextlib.suppress(OSError):
+            os.utime(target)  # maintenance removes what was not used for long
         if wanted and target.is_dir() and take_manifest(target) == wanted:
             judge_folder(target, ref.title, self.models)
             return target

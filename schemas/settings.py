@@ -57,6 +57,12 @@ class Tables(_Block):
     path: str = "var/tables/{feed}"
     writer: Literal["delta-rs", "delta-spark"] = "delta-rs"
     checkpoint_every: int = Field(100, gt=0)  # commits between two checkpoints of a table's log
+    maintain_every: float = Field(600.0, ge=0)  # seconds between two rounds of maintenance inside a run; 0: none
+    maintain_commits: int = Field(1000, gt=0)  # micro-batches that start a round before its time
+    target_bytes: int = Field(64 * 2**20, ge=2**20)  # of a file that compaction makes
+    keep_log_hours: float = Field(168.0, ge=1)  # of log entries that a checkpoint of the log has made superfluous
+    # of files that are in the table no more, for who still reads them; Delta's log forgets them after 168
+    keep_files_hours: float = Field(168.0, ge=1, le=168)
 
 
 class Storage(_Block):

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
 
+from jobs.maintenance.compact import Budget, compact
 from jobs.streaming.writing import commit as commit_module
 from jobs.streaming.writing.commit import commit, committed
 from jobs.streaming.writing.fold import fold_batches
@@ -216,6 +217,30 @@ def test_delta_spark_streams_each_row_of_our_commits_once(spark, tmp_path):
     query.trigger(availableNow=True).start().awaitTermination()
     found = sorted((row.source_file, row.source_line) for row in spark.table("ours").collect())
     assert found == keys(tables, "predictions")
+
+
+def test_who_follows_a_table_by_delta_spark_sees_no_row_again_after_compaction(spark, tmp_path):
+    tables = open_tables(tmp_path)
+    driver = Driver(spark, tables)
+
+    def follow():
+        frame = spark.readStream.format("delta").load(tables.uri("predictions")).select("source_file", "source_line")
+        sink = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "ck"))
+        sink.trigger(availableNow=True).start(str(tmp_path / "copy")).awaitTermination()
+        rows = spark.read.format("delta").load(str(tmp_path / "copy")).collect()
+        return sorted((row.source_file, row.source_line) for row in rows)
+
+    for number in range(5):
+        driver.put(a_batch(number))
+    assert follow() == keys(tables, "predictions")
+    driver.put(a_batch(5))
+    assert compact(tables.predictions, 2**26, Budget()) == 6
+    driver.put(a_batch(6))
+    tables.predictions.handle().create_checkpoint()
+    assert follow() == keys(tables, "predictions") and len(keys(tables, "predictions")) == 21
+    frame = spark.read.format("delta").load(tables.uri("predictions"))
+    assert frame.where("source_file = '3.csv'").count() == 3 == frame.where("batch_id = 6").count()
+    assert driver.is_in(a_batch(0))
 
 
 def test_one_writer_goes_on_where_the_other_stopped(spark, tmp_path):

@@ -10,7 +10,7 @@ import structlog
 
 from jobs.streaming.writing import fold
 from jobs.streaming.writing.commit import commit, committed
-from jobs.streaming.writing.fold import Housekeeping, append_events, checkpoint_logs, compact, fold_batches
+from jobs.streaming.writing.fold import Housekeeping, append_events, checkpoint_logs, fold_batches
 from jobs.streaming.writing.writers import writer_of
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
 from tests.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
@@ -119,16 +119,6 @@ def test_logs_are_checkpointed_every_so_many_commits(tables):
     checkpoint_logs(tables)
     assert tables.predictions.last_checkpoint() == 5
     assert committed(5, "app", a_batch(5).manifest.digest, tables)
-
-
-def test_many_small_parts_of_batches_become_one(tables, monkeypatch):
-    monkeypatch.setattr(fold, "COMPACT", 4)
-    for number in range(4):
-        put(tables, a_batch(number))
-        fold_batches(tables)
-    compact(tables)
-    assert len(tables.batches.handle().file_uris()) == 1 and folded(tables) == [0, 1, 2, 3]
-    assert fold_batches(tables.again()) == 0
 
 
 def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_stops(tables):

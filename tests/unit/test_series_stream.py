@@ -15,17 +15,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from series_kit import HEADER, Driver, SeriesOracle, feed_of, line, load, metadata, save_model
 
+from jobs.maintenance.compact import Budget, compact
 from jobs.operations.checks.storage import check_tables
 from jobs.operations.look import Places
 from jobs.operations.replay import Selection, replay_rows
 from jobs.operations.status import read_status
 from jobs.stream import Run
+from jobs.streaming.forecasting import work
 from jobs.streaming.forecasting.forecast import forecast
 from jobs.streaming.forecasting.history import History, read_history
 from jobs.streaming.forecasting.model import SeriesModel
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.reading.read import read_chunks
 from jobs.streaming.scoring.model import load_model
+from jobs.streaming.writing.delta_log import DeltaLog
 from jobs.udf import predict_udf
 from schemas.errors import ContractError, FeedError, SettingsError
 from schemas.feed import Feed, load_feed
@@ -265,6 +268,32 @@ def test_the_history_is_the_same_out_of_a_compacted_table(driver_of: Drivers, mo
     assert after.last == before.last == 8
     np.testing.assert_array_equal(after.windows[("a",)].values, before.windows[("a",)].values)
     driver.run(driver.land(line("a", 8, 8)), models["1"])
+    assert_exactly_once(driver)
+
+
+def test_compaction_in_between_reads_no_history_again(
+    driver_of: Drivers, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = driver_of(feed_of(late="keep", duplicate="replace"))
+    for minute in range(5):
+        driver.run(driver.land(line("a", minute, minute), line("b", minute, -minute)), models["1"])
+    reads, compacted = list[int](), list[int]()
+
+    def counted(log: DeltaLog, feed: Feed, window_rows: int) -> History:
+        reads.append(log.version)
+        return read_history(log, feed, window_rows)
+
+    monkeypatch.setattr(work, "read_history", counted)
+    for minute in range(5, 20):
+        beside = driver.tables.again().predictions
+        if minute % 5 == 0:  # before the batch
+            compacted.append(compact(beside, 2**26, Budget()))
+        files = driver.land(line("a", minute, minute), line("b", minute - 5 * (minute % 2), -minute))
+        parts, batch = driver.score(files, models["1"])
+        if minute % 5 == 4:  # between its scoring and its commit
+            compacted.append(compact(beside, 2**26, Budget()))
+        driver.forecasts.committed(driver.put(parts, batch))
+    assert reads == [] and compacted[0] and compacted[1]
     assert_exactly_once(driver)
 
 

@@ -24,8 +24,9 @@ class Forecasts:
     """Forecasts the micro-batches of one stream, in the driver.
 
     The history is of one version of the forecasts table. It is carried on to the version that a batch was committed as
-    only if that is the very next one, and read from the table again wherever it is not of the newest: at the start,
-    after a batch that was skipped, after a commit of anybody else's. A batch that failed changes nothing.
+    only if that is the next one but for compactions, and read from the table again wherever it is not of the newest: at
+    the start, after a batch that was skipped, after a commit of anybody else's that changed rows. A batch that failed
+    changes nothing.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -40,14 +41,16 @@ class Forecasts:
             StorageError: a file or the table could not be read, or a part not be written, this time.
         """
         table = self._tables.predictions
-        if self._version != table.version or self._history.window_rows != model.window_rows:
-            version = table.version  # read after it is noted: a commit in between makes it be read again
+        version = table.version
+        if self._history.window_rows == model.window_rows and table.only_rearranged(self._version, version + 1):
+            self._version = version
+        else:  # the version was noted before: a commit in between makes it be read again
             self._history, self._version = read_history(table, work.feed, model.window_rows), version
         return write_parts(files, work, lambda refused, opened: self._chunks(files, work, model, refused, opened))
 
     def committed(self, done: Commit) -> None:
         """The batch that was scored last is in."""
-        if not done.skipped and done.version == self._version + 1:
+        if not done.skipped and self._tables.predictions.only_rearranged(self._version, done.version):
             self._history, self._version = self._after, done.version
 
     def _chunks(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from jobs.streaming.storage.folder import Listed
 from schemas.errors import StorageError
 from schemas.object_store import bucket_and_key, code_of, reaching
 
@@ -70,6 +71,10 @@ class BucketFolder:
     def all_names(self) -> list[str]:
         """The names of all objects below this folder."""
         return [entry["Key"][len(self._prefix) :] for entry in self._objects(self._prefix)]
+
+    def listed(self) -> list[Listed]:
+        objects = self._objects(self._prefix, Delimiter="/")
+        return [Listed(o["Key"][len(self._prefix) :], o["Size"], o["LastModified"].timestamp()) for o in objects]
 
     def delete(self, name: str) -> None:
         with reaching(self.storage, f"cannot delete {self.uri}/{name}") as client:

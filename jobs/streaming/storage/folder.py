@@ -1,9 +1,20 @@
 """A folder of small files: read, write, put-if-absent, list, delete."""
 
+import contextlib
 import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file as its folder lists it: its name there, bytes, and when it was written, in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
 
 
 class Folder(Protocol):
@@ -30,6 +41,9 @@ class Folder(Protocol):
 
     def names(self, under: str = "") -> list[str]:
         """The names of the files right in this folder, or in one below it; none where there is no such folder."""
+
+    def listed(self) -> list[Listed]:
+        """Every file right in this folder, hidden ones too; none where there is no such folder."""
 
     def delete(self, name: str) -> None:
         """Remove a file; nothing to do where there is none."""
@@ -84,6 +98,16 @@ class LocalFolder:
                 return [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def listed(self) -> list[Listed]:
+        found = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # gone since
+                    if entry.is_file(follow_symlinks=False):
+                        status = entry.stat()
+                        found.append(Listed(entry.name, status.st_size, status.st_mtime))
+        return found
 
     def delete(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)

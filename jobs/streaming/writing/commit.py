@@ -1,6 +1,7 @@
 """The commits of a micro-batch: its rejects to quarantine, then its predictions, which decide it; exactly once."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,8 +12,9 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from jobs.streaming.failpoints import fail_at
+from jobs.streaming.storage.places import open_folder
 from jobs.streaming.writing.batch import KEY, Batch, Record, parse_files
-from jobs.streaming.writing.delta_log import NO_HOOKS, DeltaLog
+from jobs.streaming.writing.delta_log import ATTEMPTS, NO_HOOKS, DeltaLog
 from jobs.streaming.writing.parts import Part, Parts
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import ConflictError, StorageError
@@ -20,6 +22,7 @@ from schemas.tables import BATCHES, QUARANTINE_SCHEMA
 
 __all__ = ["FOLD", "Batch", "Commit", "DeltaRsWriter", "Writer", "commit", "committed", "record_of_row"]
 
+OLD_SECONDS = 1800.0  # parts are kept for an hour at least
 FOLD = "streamscore/fold"  # app id of folding; its transaction version is the newest folded version of predictions
 
 
@@ -82,6 +85,7 @@ def commit(parts: Parts, batch: Batch, tables: Tables, writer: Writer) -> Commit
         return Commit(found.table_version, True, found.rows, found.rejects)
     record = Record.of(batch, parts.counts)
     _assert_complete(parts, record, batch)
+    _assert_there(parts, tables)
     # 2
     _put_rejects(parts, record, tables, writer)
     # 3
@@ -130,24 +134,27 @@ class DeltaRsWriter:
     def replace(
         self, log: DeltaLog, own: dict[str, str | int], parts: Sequence[Part], app_id: str, metadata: str
     ) -> int:
-        table = log.handle()
-        guard = replace_guard(app_id)
-        # deltalake commits from this snapshot, and fails if a newer one has another transaction of the guard
-        transaction = Transaction(guard, _next(table.transaction_version(guard)))
-        options: dict[str, Any] = {
-            "commit_properties": CommitProperties({"userMetadata": metadata}, app_transactions=[transaction]),
-            "post_commithook_properties": NO_HOOKS,
-        }
-        try:
-            # never `delete`: it writes string_view, after which no pyarrow filter on a string column works any more
-            rows = log.rows_of(parts, QUARANTINE_SCHEMA)
-            write_deltalake(table, rows, mode="overwrite", predicate=predicate(own), **options)
-        except (DeltaError, OSError) as error:
-            if "oncurrent" in str(error):
-                raise ConflictError(f"{log.uri}: another driver replaces rows of {own}; stop one of them") from error
-            raise StorageError(
-                f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
-            ) from error
+        guard, number = replace_guard(app_id), None
+        for left in reversed(range(ATTEMPTS)):
+            table = log.handle()
+            found = _next(table.transaction_version(guard))
+            if number not in (None, found):
+                raise ConflictError(f"{log.uri}: another driver replaces rows of {own}; stop one of them")
+            number = found
+            # deltalake commits from this snapshot, and fails if a newer one has another transaction of the guard
+            properties = CommitProperties({"userMetadata": metadata}, app_transactions=[Transaction(guard, number)])
+            options: dict[str, Any] = {"commit_properties": properties, "post_commithook_properties": NO_HOOKS}
+            try:
+                # never `delete`: it writes string_view, after which no pyarrow filter on a string column works any more
+                rows = log.rows_of(parts, QUARANTINE_SCHEMA)
+                write_deltalake(table, rows, mode="overwrite", predicate=predicate(own), **options)
+                break
+            except (DeltaError, OSError) as error:
+                if "oncurrent" in str(error) and left:
+                    continue  # another driver's, as its guard then says; or their files were compacted meanwhile
+                raise StorageError(
+                    f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
+                ) from error
         log.refresh()
         return log.version
 
@@ -224,6 +231,15 @@ def _assert_complete(parts: Parts, record: Record, batch: Batch) -> None:
             f"{f', of files not in its manifest: {sorted(foreign)[:3]}' if foreign else ''}; nothing was committed; "
             f"report this"
         )
+
+
+def _assert_there(parts: Parts, tables: Tables) -> None:
+    """Parts of a driver that stood still for long may have been taken for left over by `streamscore maintain`."""
+    for folder, some in zip(tables.folders, (parts.predictions, parts.rejects), strict=True):
+        if any(time.time() - part.modified / 1000 > OLD_SECONDS for part in some):
+            there = {file.name for file in open_folder(folder, tables.storage).listed()}
+            if gone := [part.path for part in some if part.path not in there]:
+                raise StorageError(f"{folder}/{gone[0]} is gone, this commit came too late; try again")
 
 
 def _put_rejects(parts: Parts, record: Record, tables: Tables, writer: Writer) -> None:

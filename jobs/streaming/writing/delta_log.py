@@ -10,11 +10,10 @@ with features beyond Delta's writer version 2) `deltalake` commits.
 import functools
 import json
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -22,16 +21,30 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.places import open_folder
-from jobs.streaming.writing.log_entry import ENTRY, Entry, actions, entry_text, parse_entry, puts_if_absent, unusable
+from jobs.streaming.writing.log_entry import (
+    ENTRY,
+    Entry,
+    actions,
+    entry_text,
+    is_rearrangement,
+    parse_entry,
+    puts_if_absent,
+    rearrangement_text,
+    unusable,
+)
 from jobs.streaming.writing.parts import Part
-from schemas.errors import ConflictError, StorageError
+from schemas.errors import ConflictError, StorageError, TryAgainError
 from schemas.object_store import arrow_file_system, delta_options
 from schemas.settings import Storage
+
+if TYPE_CHECKING:  # it imports pandas: 1.9 s of processor time, which maintenance beside a stream would take from it
+    import pyarrow.dataset as pa_dataset
 
 ATTEMPTS = 20  # puts of one commit while others keep taking the next version
 RELOAD = 50  # commits after which a kept handle is opened anew: at each refresh it reads all entries since its opening
 STALE = 60.0  # seconds after which the next entry may have been written and cleaned away unseen
 FRESH = 5.0  # seconds in which an object store is not asked for that: two requests a micro-batch fewer, 5 ms
+REARRANGED = 16  # compactions at once that are looked at one by one
 SIMPLE_WRITER = 2  # up to this writer version a table has no features that an append must honour
 
 # Neither checkpoints nor clean-up in a micro-batch's own time; Housekeeping writes checkpoints.
@@ -73,17 +86,19 @@ class DeltaLog:
         except (DeltaError, OSError) as error:
             raise unusable(self.uri, "open", error) from error
 
-    def dataset(self) -> pa_dataset.Dataset:
+    def dataset(self) -> "pa_dataset.Dataset":
         """The table's rows, at the newest version."""
-        return self.handle().to_pyarrow_dataset(filesystem=self._files())
+        return self.handle().to_pyarrow_dataset(filesystem=self.files())
 
     def rows_of(self, parts: Sequence[Part], schema: pa.Schema) -> pa.RecordBatchReader:
         """The rows of parts that lie in the table's folder."""
-        paths = [part.path for part in parts]
-        return pa_dataset.dataset(paths, schema, "parquet", filesystem=self._files()).scanner().to_reader()
+        import pyarrow.dataset as pa_dataset
 
-    def _files(self) -> pa_fs.FileSystem:
-        """Arrow's own: `deltalake`'s calls Python from Arrow's threads, which now and then aborted at the exit."""
+        paths = [part.path for part in parts]
+        return pa_dataset.dataset(paths, schema, "parquet", filesystem=self.files()).scanner().to_reader()
+
+    def files(self) -> pa_fs.FileSystem:
+        """The table's folder for Arrow; `deltalake`'s calls Python from Arrow's threads, and aborted at some exits."""
         if isinstance(self.folder, BucketFolder):
             root = f"{self.folder.bucket}/{self.folder.key('')}".rstrip("/")
             return pa_fs.SubTreeFileSystem(root, arrow_file_system(self.storage))
@@ -100,14 +115,18 @@ class DeltaLog:
             if self.version - self._loaded >= RELOAD:
                 self._load()
             return
-        if self._may_have_missed(self.version + 1):
+        text = self._read(self.version + 1)
+        if text is None and self._may_have_missed(
+            self.version + 1
+        ):  # entries go oldest first: none is missed before one
             self._load()
             return
-        while (text := self._read(self.version + 1)) is not None:
+        while text is not None:
             if self._take_in(text):
                 self._load()
             else:
                 self.version += 1
+            text = self._read(self.version + 1)
         self._looked_at = time.time()
 
     def transaction(self, app_id: str) -> int | None:
@@ -155,6 +174,49 @@ class DeltaLog:
             self.refresh()
             self._assert_newer(app_id, number)
         raise StorageError(f"{self.uri}: {ATTEMPTS} commits of others came first; stop them or try again")
+
+    def rearrange(self, old: Mapping[str, int], part: Part, read: int) -> int:
+        """Commit a part in the place of files that hold the same rows, whoever commits meanwhile; gives the version.
+
+        A commit of others, which is never in the way of theirs, is in the way of this one only if it takes one of
+        these files away, or changes columns or protocol.
+
+        Args:
+            old: path → bytes.
+            read: the version of the table that they were found in.
+
+        Raises:
+            TryAgainError: such a commit came first; nothing was committed.
+        """
+        version = read + 1
+        for _ in range(ATTEMPTS):
+            while (text := self._read(version)) is not None:
+                self._assert_apart(text, old)
+                version += 1
+            if self._put(version, rearrangement_text(old, part, version - 1)):
+                break
+        else:
+            raise TryAgainError(f"{self.uri}: {ATTEMPTS} commits of others came first; try again")
+        if self.last_checkpoint() >= version and part.path not in self.handle().get_add_actions()["path"].to_pylist():
+            self._log.delete(f"{version:020}.json")  # the entries after `read` had been cleaned away
+            raise TryAgainError(f"{self.uri}: version {version} is long past, compaction came too late; try again")
+        return version
+
+    def _assert_apart(self, text: str, old: Mapping[str, int]) -> None:
+        taken = (json.loads(line)["remove"]["path"] for line in actions(text, "remove"))
+        if any(path in old for path in taken) or any(True for _ in actions(text, "metaData", "protocol")):
+            raise TryAgainError(f"{self.uri}: another commit changed what was to be compacted; try again")
+
+    def only_rearranged(self, after: int, before: int) -> bool:
+        """Whether all commits between two versions, neither of them included, moved rows and changed none."""
+        if not 0 < before - after <= REARRANGED:
+            return False
+        return all((text := self._read(v)) is not None and is_rearrangement(text) for v in range(after + 1, before))
+
+    @property
+    def can_rearrange(self) -> bool:
+        """Whether `rearrange` is safe here: entries are put by us, and no feature asks more of who rewrites rows."""
+        return self._table is None and self._can_put
 
     def entries(self, after: int = -1, *, newest_first: bool = False) -> Iterator[Entry]:
         """The commits after a version that the log still has, up to the last refresh."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import structlog
@@ -21,7 +21,6 @@ log = structlog.get_logger()
 
 SECONDS = 5.0  # between two rounds
 PENDING = 50  # commits that start a round early
-COMPACT = 100  # parts in `batches` or `events` that are made one: 5 s apart they would be 17,000 a day
 
 
 def fold_batches(tables: Tables) -> int:
@@ -66,24 +65,28 @@ def checkpoint_logs(tables: Tables) -> None:
                 of_table.handle().create_checkpoint()
 
 
-def compact(tables: Tables) -> None:
-    """Make the many small parts of `batches` and `events` few."""
-    for name in (BATCHES, EVENTS):
-        if tables.exists(name):
-            table = tables.log(name).handle()
-            sizes = table.get_add_actions().column("size_bytes").to_pylist()
-            if sum(size < 2**20 for size in sizes) >= COMPACT:
-                table.optimize.compact(target_size=16 * 2**20)
+class Rounds(Protocol):
+    """Maintenance of the tables, elsewhere; nothing here waits for it."""
+
+    def committed(self) -> None:
+        """A micro-batch was committed."""
+
+    def look(self) -> None:
+        """Start a round if it is time."""
+
+    def stop(self) -> None:
+        """End the round that is at work."""
 
 
 class Housekeeping:
-    """A thread that folds, writes events and checkpoints, every few seconds and at the end.
+    """A thread that folds, writes events and checkpoints, every few seconds and at the end; and starts maintenance.
 
     Nothing that goes wrong in it reaches the stream; it is logged, and tried again in the next round.
     """
 
-    def __init__(self, tables: Tables, app_id: str, *, seconds: float = SECONDS) -> None:
+    def __init__(self, tables: Tables, app_id: str, rounds: Rounds | None = None, *, seconds: float = SECONDS) -> None:
         self._tables, self._app_id, self._seconds = tables.again(), app_id, seconds
+        self._rounds = rounds
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._pending = 0
@@ -105,6 +108,8 @@ class Housekeeping:
     def committed(self) -> None:
         """A micro-batch was committed."""
         self._pending += 1
+        if self._rounds:
+            self._rounds.committed()
         if self._pending >= PENDING:
             self._wake.set()
 
@@ -121,11 +126,21 @@ class Housekeeping:
             self._wake.wait(self._seconds)
             self._wake.clear()
             self._round()
+            self._maintain()
+        if self._rounds:
+            self._rounds.stop()
         self._round()
+
+    def _maintain(self) -> None:
+        try:
+            if self._rounds and not self._stopping.is_set():
+                self._rounds.look()
+        except Exception as error:
+            log.warning("housekeeping", step="maintain", error=str(error))
 
     def _round(self) -> None:
         self._pending = 0
-        for do in (self._write_events, fold_batches, compact, checkpoint_logs):
+        for do in (self._write_events, fold_batches, checkpoint_logs):
             try:
                 do(self._tables)
             except Exception as error:  # the stream goes on whatever happens here

@@ -4,7 +4,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,36 @@ def entry_text(parts: Sequence[Part], app_id: str, number: int, metadata: str, r
         add = {"path": part.path, "partitionValues": {}, "size": part.size, "modificationTime": part.modified}
         lines.append({"add": add | {"dataChange": True, "stats": part.stats}})
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
+def rearrangement_text(old: Mapping[str, int], part: Part, read: int) -> str:
+    """The entry of a commit that puts a part in the place of files, path → bytes, that hold the same rows.
+
+    `dataChange` is false: who follows the table, as Spark's `readStream` does, sees no row of it.
+    """
+    now = time.time_ns() // 1_000_000
+    info: dict[str, Any] = {"timestamp": now, "operation": "OPTIMIZE", "operationParameters": {"predicate": "[]"}}
+    info |= {"readVersion": read, "isBlindAppend": False, "engineInfo": "streamscore"}
+    lines: list[dict[str, Any]] = [{"commitInfo": info}]
+    same = {"partitionValues": {}, "dataChange": False}
+    for path, size in old.items():
+        removed = {"path": path, "deletionTimestamp": now, "extendedFileMetadata": True, "size": size}
+        lines.append({"remove": removed | same})
+    add = {"path": part.path, "size": part.size, "modificationTime": part.modified, "stats": part.stats}
+    lines.append({"add": add | same})
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
+def is_rearrangement(text: str) -> bool:
+    """Whether an entry moves rows between files, and changes neither rows nor columns nor transactions."""
+    moved = False
+    for line in filter(None, text.split("\n")):
+        ((kind, action),) = json.loads(line).items()
+        if kind in ("add", "remove") and action.get("dataChange") is False:
+            moved = True
+        elif kind != "commitInfo":
+            return False
+    return moved
 
 
 def parse_entry(version: int, text: str) -> Entry:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 from deltalake import write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from jobs.streaming.landing.manifest import LandedFile
 from jobs.streaming.writing.batch import Record
 from jobs.streaming.writing.commit import predicate, record_of_row
-from jobs.streaming.writing.delta_log import NO_HOOKS
+from jobs.streaming.writing.delta_log import ATTEMPTS, NO_HOOKS
 from jobs.streaming.writing.fold import append_events
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import RecoveryError
@@ -106,7 +107,6 @@ def _delete_orphans(tables: Tables, batches: set[tuple[str, int]]) -> int:
     """
     if not tables.exists(QUARANTINE):
         return 0
-    quarantine = tables.quarantine.handle()
     there = tables.quarantine.dataset().to_table(columns=["app_id", "batch_id"])
     orphans = []
     for pair in there.group_by(["app_id", "batch_id"]).aggregate([]).to_pylist():
@@ -115,12 +115,22 @@ def _delete_orphans(tables: Tables, batches: set[tuple[str, int]]) -> int:
         if pair["app_id"] and not known and (newest is None or pair["batch_id"] > newest):
             orphans.append(f"({predicate(pair)})")
     for i in range(0, len(orphans), ORPHANS_AT_ONCE):
-        quarantine.update_incremental()
-        write_deltalake(
-            quarantine,
-            QUARANTINE_SCHEMA.empty_table(),
-            mode="overwrite",
-            predicate=" OR ".join(orphans[i : i + ORPHANS_AT_ONCE]),
-            post_commithook_properties=NO_HOOKS,
-        )
+        _delete(tables, " OR ".join(orphans[i : i + ORPHANS_AT_ONCE]))
     return len(orphans)
+
+
+def _delete(tables: Tables, rows: str) -> None:
+    """Delete rows of quarantine; again where their files were compacted meanwhile."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            write_deltalake(
+                tables.quarantine.handle(),
+                QUARANTINE_SCHEMA.empty_table(),
+                mode="overwrite",
+                predicate=rows,
+                post_commithook_properties=NO_HOOKS,
+            )
+            return
+        except CommitFailedError:
+            if not left:
+                raise

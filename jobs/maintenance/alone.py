@@ -1,0 +1,53 @@
+"""One maintenance of a feed's tables at a time: a lock in a folder, a lease in an object store."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobs.streaming.storage import lease
+from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.storage.places import open_folder
+from schemas.errors import TryAgainError
+from schemas.settings import Storage
+
+LOCK = "_maintain"  # in the tables' folder
+
+
+@contextmanager
+def alone(tables: str, feed: str, storage: Storage) -> Iterator[threading.Event]:
+    """While no other maintenance is at work; what is given is set if one took over, because this one stood still.
+
+    Two at once would do no harm: of two who compact the same files one commits. They would do the work twice.
+
+    Raises:
+        TryAgainError: another is at work.
+    """
+    with _held(f"{tables.rstrip('/')}/{LOCK}", storage, feed, f"another maintenance of {tables} is at work") as lost:
+        yield lost
+
+
+@contextmanager
+def stream_stopped(checkpoint: str, feed: str, storage: Storage) -> Iterator[None]:
+    """While no stream runs on a checkpoint: Spark's own commits could overwrite ours in the table's log.
+
+    Raises:
+        TryAgainError: one does.
+    """
+    said = f"the stream of {checkpoint} runs, and tables.writer is delta-spark: stop it first, or let Spark OPTIMIZE"
+    with _held(checkpoint, storage, feed, said):
+        yield
+
+
+@contextmanager
+def _held(uri: str, storage: Storage, feed: str, said: str) -> Iterator[threading.Event]:
+    folder, lost = open_folder(uri, storage), threading.Event()
+    if isinstance(folder, LocalFolder):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        held = lease.take(folder, feed, lambda _: lost.set())
+    except TryAgainError as error:
+        raise TryAgainError(f"{said}; run the same again later: streamscore maintain {feed}") from error
+    try:
+        yield lost
+    finally:
+        held.release()

@@ -1,0 +1,212 @@
+"""`streamscore maintain`: small files compacted, logs checkpointed and trimmed, unused files deleted."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import structlog
+from deltalake.exceptions import DeltaError
+from pydantic import BaseModel, ConfigDict
+
+from jobs.maintenance.alone import alone, stream_stopped
+from jobs.maintenance.clean import ENTRY, clean_log, clean_models, vacuum
+from jobs.maintenance.compact import Budget, compact, files_of, not_ours_to_compact
+from jobs.maintenance.plan import plan
+from jobs.streaming.storage.places import open_folder, place
+from jobs.streaming.writing.commit import FOLD
+from jobs.streaming.writing.delta_log import DeltaLog
+from jobs.streaming.writing.fold import fold_batches
+from jobs.streaming.writing.log_entry import unusable
+from jobs.streaming.writing.tables import Tables
+from schemas.errors import StorageError, TryAgainError
+from schemas.feed import Feed
+from schemas.object_store import assert_reachable, is_object_uri
+from schemas.settings import Settings, Storage
+from schemas.settings import Tables as TablesSettings
+from schemas.tables import BATCHES, EVENTS, QUARANTINE
+
+log = structlog.get_logger()
+
+
+class Task(BaseModel):
+    """What is to be maintained; as JSON it goes to another process.
+
+    Attributes:
+        path: the tables' folder.
+        compact: the tables of rows too; otherwise only `batches` and `events`, which Spark never writes.
+        clean: old entries, files and models too.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    feed: Feed
+    path: str
+    checkpoint: str
+    scratch: str
+    settings: TablesSettings
+    storage: Storage
+    rows: bool = True
+    clean: bool = True
+
+    @classmethod
+    def of(cls, feed: Feed, settings: Settings) -> Self:
+        """By the settings."""
+        tables, checkpoint = place(settings.tables.path, feed.name), place(settings.checkpoint, feed.name)
+        scratch = place(settings.scratch, feed.name) if is_object_uri(checkpoint) else checkpoint
+        return cls(
+            feed=feed,
+            path=tables,
+            checkpoint=checkpoint,
+            scratch=scratch,
+            settings=settings.tables,
+            storage=settings.storage,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A table at a moment.
+
+    Attributes:
+        files, bytes: of the table's newest version.
+        stored: files in its folder, those of older versions too.
+        entries: commits that its log still has.
+    """
+
+    files: int
+    bytes: int
+    stored: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What was done to a table, or in a dry run would be.
+
+    Attributes:
+        compacted: files that became fewer.
+        entries: files of the log that were deleted.
+        unused, unused_bytes: files deleted that no version younger than the setting has.
+        note: why something was left undone.
+    """
+
+    table: str
+    before: Size
+    after: Size
+    compacted: int = 0
+    entries: int = 0
+    unused: int = 0
+    unused_bytes: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """Of all tables, and the model versions deleted from scratch."""
+
+    tables: list[Maintained] = field(default_factory=list)
+    models: int = 0
+
+
+def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None, fold: bool = True) -> Report:
+    """Maintain a feed's tables, beside its stream or without; the stream neither waits for it nor fails by it.
+
+    For each table: 1. small files become few,  2. a checkpoint of the log, if it has grown,  3. entries go that are old
+    and told elsewhere,  4. files go that are in the table no more.  Then downloaded models that score no more.
+    Killed anywhere, it leaves whole tables; the next one does the rest.
+
+    Args:
+        fold: into `batches` what is not in it yet, so that the log may be trimmed; inside a run that is done anyway.
+
+    Raises:
+        StorageError: there are no tables, or they cannot be read or written.
+        TryAgainError: another maintenance is at work, or the stream is, and Spark writes its commits.
+    """
+    if is_object_uri(task.path):
+        assert_reachable(task.storage, task.path, f"--tables {task.path}")
+    tables = Tables(task.path, task.feed, task.settings, task.storage)
+    names = [name for name in _names(tables, task) if tables.exists(name)]
+    if not names:
+        raise StorageError(f"no Delta tables in {task.path}; the stream makes them: streamscore run {task.feed.name}")
+    report, budget = Report(), budget or Budget()
+    with ExitStack() as held:
+        if not dry_run:
+            if task.rows and task.settings.writer == "delta-spark":
+                held.enter_context(stream_stopped(task.checkpoint, task.feed.name, task.storage))
+            lost = held.enter_context(alone(task.path, task.feed.name, task.storage))
+            if fold and task.clean and tables.exists(tables.scored):
+                fold_batches(tables)
+        for name in names:
+            if not dry_run and lost.is_set():
+                raise TryAgainError(f"another maintenance of {task.path} took over; nothing is to be done")
+            try:
+                report.tables.append(_maintain_table(tables, name, task, dry_run, budget))
+            except (DeltaError, OSError) as error:
+                raise unusable(tables.uri(name), "maintain", error) from error
+        if task.clean:
+            hours = task.settings.keep_files_hours
+            folder = open_folder(task.checkpoint, task.storage)
+            report.models = clean_models(folder, Path(task.scratch), hours, dry_run=dry_run)
+    return report
+
+
+def _names(tables: Tables, task: Task) -> Iterator[str]:
+    if task.rows:
+        yield from (tables.scored, QUARANTINE)
+    yield from (BATCHES, EVENTS)
+
+
+def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget: Budget) -> Maintained:
+    begun, settings = time.monotonic(), task.settings
+    of_table = tables.log(name)
+    of_table.refresh()
+    before, note = _size(of_table, task.clean), ""
+    handle = of_table.handle()
+    if why := not_ours_to_compact(of_table, handle):
+        return Maintained(name, before, before, note=f"left alone: {why}")
+    if dry_run:  # 1
+        compacted = sum(len(group) for group in plan(files_of(handle), settings.target_bytes))
+    else:
+        try:
+            compacted = compact(of_table, settings.target_bytes, budget)
+        except TryAgainError as error:  # the rest does not depend on it
+            compacted, note = 0, str(error)
+        _checkpoint(of_table, settings.checkpoint_every, anyway=compacted > 0)  # 2
+    done = Maintained(name, before, before, compacted, note=note)
+    if task.clean:
+        entries = clean_log(of_table, _folded(tables, name), settings.keep_log_hours, dry_run=dry_run)  # 3
+        unused, unused_bytes = vacuum(of_table, settings.keep_files_hours, dry_run=dry_run)  # 4
+        done = replace(done, entries=entries, unused=unused, unused_bytes=unused_bytes)
+    after = before if dry_run else _size(of_table, task.clean)
+    return replace(done, after=after, seconds=time.monotonic() - begun)
+
+
+def _folded(tables: Tables, name: str) -> int | None:
+    """Up to which entry the commits of a table are told in `batches`; null for tables of which nothing is told."""
+    if name != tables.scored:
+        return None
+    if not tables.exists(BATCHES):
+        return -1
+    tables.batches.refresh()
+    newest = tables.batches.transaction(FOLD)
+    return -1 if newest is None else newest
+
+
+def _checkpoint(of_table: DeltaLog, every: int, *, anyway: bool) -> None:
+    """Write a checkpoint of a table's log, so that readers need not replay what came since the last one."""
+    of_table.refresh()
+    if of_table.version - max(of_table.last_checkpoint(), 0) >= (1 if anyway else every):
+        of_table.handle().create_checkpoint()
+
+
+def _size(of_table: DeltaLog, listed: bool) -> Size:
+    files = files_of(of_table.handle())
+    if not listed:  # a listing of very many files, for a number
+        return Size(len(files), sum(file.size for file in files), 0, 0)
+    stored = sum(file.name.endswith(".parquet") for file in of_table.folder.listed())
+    entries = sum(bool(ENTRY.fullmatch(file.name)) for file in of_table.folder.at("_delta_log").listed())
+    return Size(len(files), sum(file.size for file in files), stored, entries)
