@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=out, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
-        bench = prepare(Path(scratch), KINDS[arguments.size])
+        bench = prepare(Path(scratch), KINDS[arguments.size], tuple(arguments.only))
         run = Run(bench, arguments.size, out)
         run.results["seconds"]["models"] = time.monotonic() - begun
         run.measure(arguments.parts)
@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(MINUTES)}; none: all of them")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CONTESTANT", help="no others")
     parser.add_argument("--size", choices=sorted(KINDS), default="default")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - set(MINUTES)):
@@ -86,7 +87,9 @@ class Run:
             return
         with ThreadPoolExecutor(self._bench.sizes.at_once) as pool:
             try:
-                list(pool.map(self._measure, parts))
+                waiting = {pool.submit(self._measure, part) for part in parts}
+                while waiting:  # with a time limit, as a signal does not end a wait without one
+                    waiting = wait(waiting, timeout=0.5).not_done
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._bench.stop()  # what waits for a contestant sees that it has ended

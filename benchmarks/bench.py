@@ -36,6 +36,7 @@ class Bench:
         models: name → URI.
         environment: of every contestant.
         text: of one file of 100 rows.
+        only: contestants to measure; empty: all.
         left_out: contestant → why.
     """
 
@@ -44,6 +45,7 @@ class Bench:
     models: Mapping[str, str]
     environment: Mapping[str, str]
     text: bytes
+    only: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     _made: list[Contestant] = field(default_factory=list)
 
@@ -76,14 +78,14 @@ class Bench:
         for name in names:
             if lacking := entry(name, "").lacking:
                 self.left_out[name] = lacking
-        return [name for name in names if name not in self.left_out]
+        return [name for name in names if name not in self.left_out and (not self.only or name in self.only)]
 
     def file_of(self, rows: int) -> bytes:
         """The text of a file with so many rows."""
         return make_text(rows, self.scratch / "made")
 
 
-def prepare(scratch: Path, sizes: Sizes) -> Bench:
+def prepare(scratch: Path, sizes: Sizes, only: tuple[str, ...] = ()) -> Bench:
     """Train and register the models; nothing of this machine's settings reaches the contestants."""
     tracking = f"sqlite:///{scratch}/mlflow.db"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(STEERING)}
@@ -93,4 +95,4 @@ def prepare(scratch: Path, sizes: Sizes) -> Bench:
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }
-    return Bench(scratch, sizes, make_models(tracking), environment, make_text(ROWS, scratch / "made"))
+    return Bench(scratch, sizes, make_models(tracking), environment, make_text(ROWS, scratch / "made"), only)
