@@ -2,12 +2,15 @@
 PYTHON ?= python3
 KILLS ?= 200
 STORE ?= minio
+BENCH ?= default
+PARTS ?=
+CONTESTANTS ?=
 export PYTHON
 
-.PHONY: help setup demo services test lint check bench faults lock clean
+.PHONY: help setup demo services test lint check bench bench-smoke faults lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 setup: ## prepare .venv and .jars inside this folder
 	@conf/setup.sh
@@ -29,8 +32,13 @@ lint: setup ## ruff and mypy
 
 check: lint ## what CI asks before the tests
 
-bench: setup ## measure against the contestants
-	@PYTHONPATH=tests .venv/bin/python -m benchmarks
+bench: setup ## measure against the contestants, 45 minutes (BENCH=full: all sizes; PARTS="latency idle" CONTESTANTS=…: only these)
+	@benchmarks/libraries/install.sh
+	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size $(BENCH) $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
+
+bench-smoke: setup ## the same on tiny input, under 3 minutes: whether it works, no figures
+	@benchmarks/libraries/install.sh
+	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size smoke $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
 
 faults: setup ## kill the stream KILLS times (default 200) and compare with the batch oracle
 	@.venv/bin/python -m pytest tests/faults -m "faults or faults_long" --kills $(KILLS)

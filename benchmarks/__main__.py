@@ -1,120 +1,139 @@
-"""`make bench`: rename → visible commit and command → first prediction, side by side in one run; a table and JSON."""
+"""`make bench`: measure the parts, keep all raw figures, write the tables and the pictures, print them."""
 
+import argparse
+import importlib
 import json
 import os
 import platform
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from services import Services, missing
+import psutil
 
-from benchmarks.harness import FEED, Contestant, StoreContestant
-from schemas.feed import load_feed
-from schemas.registry import open_registry
-from schemas.settings import load_settings
-from training.pipeline import train
-from training.sample import sample
-from training.settings import load_training_settings
-from training.tabular import Source
+from benchmarks.bench import Bench, prepare
+from benchmarks.plots import draw
+from benchmarks.report import page
+from benchmarks.roster import LEFT_OUT
+from benchmarks.sizes import KINDS, MINUTES
 
-ROUNDS = int(os.environ.get("ROUNDS", "6"))
-FILES = {"article": 5}  # a round; it takes seconds each
-MANY = 50
-ROWS = 100
+PACKAGES = ("pyspark", "delta-spark", "mlflow", "deltalake", "pyarrow", "pandas", "scikit-learn", "numpy")
 
 
-def main() -> None:
-    """Measure, print, and keep the figures in var/bench."""
+def main() -> int:
+    """Measure; 1 if a part did not work, whatever the times."""
+    arguments = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that contestants are ended
     out = Path("var/bench").absolute()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, Services(Path(scratch)) as services:
-        contestants, text = prepare(Path(scratch), services)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=out, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
+        bench = prepare(Path(scratch), KINDS[arguments.size], tuple(arguments.only))
+        run = Run(bench, arguments.size, out)
+        run.results["seconds"]["models"] = time.monotonic() - begun
+        run.measure(arguments.parts)
+    run.results["seconds"]["all"] = time.monotonic() - begun
+    run.keep()
+    print((out / "results.md").read_text("utf-8"))
+    for part, why in run.results["failed"].items():
+        print(f"bench: {part} did not work: {why}", file=sys.stderr)
+    return 1 if run.results["failed"] else 0
+
+
+def parse() -> argparse.Namespace:
+    """The arguments."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(MINUTES)}; none: all of them")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CONTESTANT", help="no others")
+    parser.add_argument("--size", choices=sorted(KINDS), default="default")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.parts) - set(MINUTES)):
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(MINUTES)}")
+    arguments.parts = arguments.parts or list(MINUTES)
+    return arguments
+
+
+class Run:
+    """One run of some parts; what was measured is on the disk after each of them.
+
+    Attributes:
+        results: of the whole run, as they are kept.
+    """
+
+    def __init__(self, bench: Bench, size: str, out: Path) -> None:
+        self._bench, self._out, self._one = bench, out, threading.Lock()
+        self.results: dict[str, Any] = {
+            "size": size,
+            "machine": machine(),
+            "parts": {},
+            "seconds": {},
+            "failed": {},
+            "left_out": {},
+        }
+
+    def measure(self, parts: Sequence[str]) -> None:
+        """All of them, one after the other unless the sizes say otherwise."""
+        if self._bench.sizes.at_once == 1:
+            for part in parts:
+                self._measure(part)
+            return
+        with ThreadPoolExecutor(self._bench.sizes.at_once) as pool:
+            try:
+                waiting = {pool.submit(self._measure, part) for part in parts}
+                while waiting:  # with a time limit, as a signal does not end a wait without one
+                    waiting = wait(waiting, timeout=0.5).not_done
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._bench.stop()  # what waits for a contestant sees that it has ended
+                raise
+
+    def _measure(self, part: str) -> None:
+        """One part; what does not work is told, and the others go on."""
+        print(f"bench: {part}", file=sys.stderr)
+        begun = time.monotonic()
         try:
-            for contestant in contestants:
-                contestant.start(text)
-                contestant.turn(text, 5)
-            for number in range(ROUNDS):
-                print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-                for contestant in contestants:
-                    contestant.turn(text, FILES.get(contestant.name, MANY))
-        finally:
-            for contestant in contestants:
-                if contestant.process:
-                    contestant.stop()
-    print(table(contestants))
-    figures = {c.name: {"first_s": c.first, "waits_ms": [1000 * w for w in c.waits]} for c in contestants}
-    (out / "latency.json").write_text(json.dumps({"machine": machine(), "contestants": figures}, indent=1))
+            found = importlib.import_module(f"benchmarks.parts.{part}").measure(self._bench)
+        except Exception as error:  # of a contestant, a server, the disk
+            self.results["failed"][part] = f"{type(error).__name__}: {error}"
+        else:
+            self.results["parts"][part] = found
+        self.results["seconds"][part] = time.monotonic() - begun
+        print(f"bench: {part} took {self.results['seconds'][part]:.0f} s", file=sys.stderr)
+        self.keep()
+
+    def keep(self) -> None:
+        """Raw figures, page and pictures."""
+        with self._one:
+            self.results["left_out"] = LEFT_OUT | self._bench.left_out
+            (self._out / "results.json").write_text(json.dumps(self.results, indent=1), "utf-8")
+            (self._out / "results.md").write_text(page(self.results), "utf-8")
+            draw(self.results["parts"], self._out)
 
 
-def prepare(scratch: Path, services: Services) -> tuple[list[Contestant], bytes]:
-    """A trained model, one file's text, and the contestants."""
-    tracking = f"sqlite:///{scratch}/mlflow.db"
-    registry = open_registry(load_settings(flags={"registry.tracking_uri": tracking}))
-    train(load_feed(FEED), Source(), registry, load_training_settings(FEED), promote=True)
-    text = sample(load_feed(FEED), ROWS, 1, scratch / "made").paths[0].read_bytes()
-    environment = os.environ | {
-        "MLFLOW_TRACKING_URI": tracking,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "STREAMSCORE_LANDING": "landing",
-        "STREAMSCORE_TABLES__PATH": "tables",
-        "STREAMSCORE_CHECKPOINT": "checkpoint",
-    }
-    uri = f"models:/{FEED}@production"
-    made = [
-        Contestant("streamscore", [sys.executable, "-m", "jobs.cli", "run", FEED], scratch / "streamscore", environment)
-    ]
-    for name in ("article", "loop"):
-        script = Path(__file__).parent / "contestants" / f"{name}.py"
-        command = [sys.executable, str(script), "landing", "tables", uri]
-        made.append(Contestant(name, command, scratch / name, environment))
-    if lacking := missing("minio"):
-        print(f"left out: streamscore on an object store: {lacking}", file=sys.stderr)
-    else:
-        made.append(on_store(scratch, services, environment))
-    return made, text
-
-
-def on_store(scratch: Path, services: Services, environment: dict[str, str]) -> StoreContestant:
-    """Landing folder and tables in MinIO on loopback, the checkpoint local."""
-    store = services.object_store("minio")
-    store.make_bucket("bench")
-    places = {
-        "STREAMSCORE_LANDING": "s3://bench/landing",
-        "STREAMSCORE_TABLES__PATH": "s3://bench/tables",
-        "STREAMSCORE_STORAGE__ENDPOINT": store.endpoint,
-        "STREAMSCORE_STORAGE__PATH_STYLE": "true",
-        "AWS_ACCESS_KEY_ID": store.access_key,
-        "AWS_SECRET_ACCESS_KEY": store.secret_key,
-    }
-    command = [sys.executable, "-m", "jobs.cli", "run", FEED]
-    folder = scratch / "on_store"
-    return StoreContestant(
-        "streamscore, object store", command, folder, environment | places, client=store.client, bucket="bench"
+def machine() -> dict[str, Any]:
+    """What it runs on, and the versions of what matters."""
+    versions = {name: version(name) for name in PACKAGES}
+    memory = psutil.virtual_memory().total / 2**30
+    system = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}, {java()}"
     )
+    return {"line": f"{system}, " + ", ".join(f"{name} {number}" for name, number in versions.items()), **versions}
 
 
-def table(contestants: list[Contestant]) -> str:
-    """Markdown: medians with spread, and the ratio to each other contestant."""
-    ours = contestants[0]
-    lines = [
-        f"{machine()}; {ROWS}-row files, one a micro-batch",
-        "",
-        "| | rename or PUT → visible commit p50 | p90 | p99 | files | against ours | command → first prediction |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for c in contestants:
-        figures = f"{c.median():.0f} ms | {c.steady(0.9):.0f} ms | {c.steady(0.99):.0f} ms | {len(c.waits)}"
-        lines.append(f"| {c.name} | {figures} | {c.median() / ours.median():.2f} × | {c.first:.1f} s |")
-    return "\n".join(lines)
-
-
-def machine() -> str:
-    """What it ran on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "mlflow", "deltalake", "delta-spark"))
-    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {packages}"
+def java() -> str:
+    """The first line of what it says of itself."""
+    program = str(Path(os.environ["JAVA_HOME"], "bin/java")) if os.environ.get("JAVA_HOME") else "java"
+    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    return "Java " + (said.split('"')[1] if '"' in said else "of unknown version")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Latency with many processed files in the landing folder, and after many commits to the table."""
+
+import time
+from typing import Any
+
+from benchmarks.bench import Bench, Limit
+from benchmarks.parts.latency import PAUSE, start, steady
+
+ENDS = 100  # waits at either end of the many commits
+MAX_FILES = 5000
+# name → contestant, clean mode
+VARIANTS = {
+    "streamscore, clean off": ("streamscore", "off"),
+    "streamscore, clean archive": ("streamscore", "archive"),
+    "loop": ("loop", "off"),
+    "article_tuned": ("article_tuned", "off"),
+}
+
+
+def measure(bench: Bench) -> Any:
+    """`landed`: variant → number of files → waits. `commits`: contestant → the first and the last waits."""
+    sizes, landed = bench.sizes, dict[str, Any]()
+    for variant, (name, clean) in VARIANTS.items():
+        counts = sizes.landed_slow if name == "article_tuned" else sizes.landed
+        if len(counts) > 1:
+            limit = bench.limit("growth", share=1 / (len(VARIANTS) + 1))
+            landed[variant] = with_landed(bench, name, clean, counts, limit)
+    limit = bench.limit("growth", share=1 / 2)
+    return {"landed": landed, "commits": {"streamscore": with_commits(bench, "streamscore", limit)}}
+
+
+def with_landed(bench: Bench, name: str, clean: str, counts: tuple[int, ...], limit: Limit) -> dict[str, list[float]]:
+    """One process, to which files of one row are landed in bulk between the waits that are measured."""
+    one_row, there, found = bench.file_of(1), 1, dict[str, list[float]]()
+    with bench.contestant(name, max_files=MAX_FILES, clean=clean) as contestant:
+        start(contestant, bench.text)
+        for count in counts:
+            if found and limit.over():
+                break
+            if (more := count - there) > 0:
+                wanted = contestant.log.rows + more
+                contestant.put_many(one_row, more)
+                contestant.commits_until(wanted, time.monotonic() + 180)
+                there += more
+            steady(contestant, bench.text, bench.sizes.landed_files // 2, limit)
+            found[str(count)] = steady(contestant, bench.text, bench.sizes.landed_files, limit)
+            there += len(found[str(count)])
+    return found
+
+
+def with_commits(bench: Bench, name: str, limit: Limit) -> dict[str, Any]:
+    """Commit after commit, with a pause only where it counts."""
+    first, last = list[float](), list[float]()
+    ends = min(ENDS, bench.sizes.commits // 2)
+    with bench.contestant(name) as contestant:
+        start(contestant, bench.text)
+        steady(contestant, bench.text, ends, limit)  # a young process is slow, and that is no matter of the table
+        first = steady(contestant, bench.text, ends, limit)
+        while contestant.log.version < bench.sizes.commits - ends and not limit.over():
+            contestant.land(bench.text, 100)
+        time.sleep(PAUSE)
+        last = steady(contestant, bench.text, ends, Limit(limit.ends + 60))
+        return {"commits": contestant.log.version, "first_s": first, "last_s": last}

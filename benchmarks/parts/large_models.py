@@ -1,0 +1,20 @@
+"""Latency with larger models: a forest of 100 trees, and one whose predict takes 20 ms a call."""
+
+from typing import Any
+
+from benchmarks.bench import Bench
+from benchmarks.models import FOREST, SLOW
+from benchmarks.parts.latency import in_turns
+
+SLOW_FILES = 10  # of a contestant whose batches take seconds
+
+
+def measure(bench: Bench) -> Any:
+    """Model → as for latency."""
+    sizes = bench.sizes
+    names = bench.able(sizes.contestants["large_models"])
+    found = {}
+    for model in (FOREST, SLOW):
+        limit = bench.limit("large_models", share=0.5)
+        found[model] = in_turns(bench, names, model, limit, sizes.model_files, min(SLOW_FILES, sizes.model_files))
+    return found

@@ -1,0 +1,69 @@
+"""File rename → visible commit, 100-row files, one a micro-batch; only the contestant whose turn it is runs."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks.bench import ROWS, Bench, Limit
+from benchmarks.contestant import Contestant
+from benchmarks.models import ELASTIC_NET
+
+# Between a commit and the next file: what is left of a micro-batch, its own log, is no part of the next wait.
+PAUSE = 0.05
+SETTLE = 0.5  # after a contestant went on
+
+
+def measure(bench: Bench) -> Any:
+    """Contestant → first wait from the command, waits of the warm-up and the steady ones."""
+    sizes = bench.sizes
+    names = bench.able(sizes.contestants["latency"])
+    return in_turns(bench, names, ELASTIC_NET, bench.limit("latency"), sizes.files, sizes.slow_files)
+
+
+def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files: int, slow_files: int) -> Any:
+    """Start all, then a turn for each in each round.
+
+    Args:
+        files, slow_files: of a contestant, over all rounds.
+    """
+    rounds, found = bench.sizes.rounds, dict[str, Any]()
+    with ExitStack() as running:
+        started = []
+        for name in names:
+            contestant = running.enter_context(bench.contestant(name, model))
+            first = start(contestant, bench.text)
+            warm = bench.sizes.slow_warm if contestant.entry.is_slow else bench.sizes.warm
+            found[name] = {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
+            started.append(contestant)
+        for _ in range(rounds):
+            for contestant in started:
+                share = -(-(slow_files if contestant.entry.is_slow else files) // rounds)
+                found[contestant.entry.name]["waits_s"] += turn(contestant, bench.text, share, limit)
+    return found
+
+
+def start(contestant: Contestant, text: bytes) -> float:
+    """Give the command with one file waiting; seconds until its rows can be seen."""
+    contestant.put(text)
+    contestant.start()
+    contestant.wait_rows(ROWS, contestant.begun)
+    return time.monotonic() - contestant.begun
+
+
+def turn(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[float]:
+    """Its share of one round; then it stands still."""
+    contestant.resume()
+    time.sleep(SETTLE)
+    waits = steady(contestant, text, files, limit)
+    contestant.pause()
+    return waits
+
+
+def steady(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[float]:
+    """Files one after the other, the wait for each; fewer when the time is over."""
+    waits = []
+    while len(waits) < files and not (waits and limit.over()):
+        waits.append(contestant.land(text, ROWS))
+        time.sleep(PAUSE)
+    return waits

@@ -1,0 +1,59 @@
+"""Memory of the process tree, sampled all through a catch-up."""
+
+import threading
+import time
+from typing import Any
+
+from benchmarks import tree
+from benchmarks.bench import Bench
+from benchmarks.contestant import Contestant
+from benchmarks.sizes import Load
+
+LOAD_ROWS, MAX_FILES = 5000, 50
+EVERY = 0.5
+HEAP = 2**30  # bytes, `spark.driver.memory` by default
+
+
+def measure(bench: Bench) -> Any:
+    """Contestant → rows done, and samples: seconds from the command, resident and proportional bytes."""
+    load, found = Load(bench.sizes.memory_files, LOAD_ROWS, MAX_FILES, ()), dict[str, Any]()
+    for name in bench.able(bench.sizes.contestants["memory"]):
+        limit = bench.limit("memory")
+        with bench.contestant(name, max_files=load.max_files) as contestant:
+            contestant.put_many(bench.file_of(load.rows), load.files)
+            contestant.start()
+            with Sampler(contestant) as sampler:
+                started = contestant.wait_started()
+                commits = contestant.commits_until(load.files * load.rows, limit.ends)
+            rows = sum(count for _, count in commits)
+            found[name] = {
+                "rows": rows,
+                "heap": HEAP,
+                "started_s": started,
+                "commits": commits,
+                "samples": sampler.samples,
+            }
+    return found
+
+
+class Sampler:
+    """Looks at a contestant's memory from a thread, as long as the block goes on."""
+
+    def __init__(self, contestant: Contestant) -> None:
+        self._contestant = contestant
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self.samples: list[tuple[float, int, int]] = []
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(EVERY):
+            found = tree.memory(self._contestant.pid)
+            self.samples.append((time.monotonic() - self._contestant.begun, found.rss, found.pss))

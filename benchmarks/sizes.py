@@ -1,0 +1,170 @@
+"""How much is measured: `default` fits into 45 minutes on two cores, `full` has all sizes, `smoke` is for CI."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ALL = (
+    "streamscore",
+    "streamscore-executors",
+    "streamscore-spark",
+    "streamscore-spark-executors",
+    "loop",
+    "article",
+    "article_tuned",
+    "bytewax",
+    "pathway",
+)
+MAIN = ("streamscore", "article", "loop")
+SECONDS_EACH = ("article", "article_tuned", "streamscore-spark", "streamscore-spark-executors")  # a batch takes so long
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A catch-up: files of rows that wait when the command is given.
+
+    Attributes:
+        max_files: of a micro-batch, for those who bound it.
+        contestants: by name.
+    """
+
+    files: int
+    rows: int
+    max_files: int
+    contestants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of all parts.
+
+    Attributes:
+        minutes: no part goes on for longer than its own; what it has by then counts.
+        rounds: in each, every contestant has its turn.
+        files: steady 100-row batches of a contestant, over all rounds; `slow_files` of one whose batches take seconds.
+        warm: batches before the first round, which do not count.
+        landed: numbers of processed files in the landing folder at which latency is measured.
+        commits: after so many of them latency is measured against the first.
+        idle, steady: seconds.
+        at_once: parts that run at the same time.
+    """
+
+    minutes: Mapping[str, float]
+    rounds: int
+    files: int
+    slow_files: int
+    warm: int
+    slow_warm: int
+    starts: int
+    model_files: int
+    loads: Mapping[str, Load]
+    memory_files: int
+    idle: float
+    steady: float
+    landed: tuple[int, ...]
+    landed_slow: tuple[int, ...]
+    landed_files: int
+    commits: int
+    store_files: int
+    contestants: Mapping[str, tuple[str, ...]]
+    at_once: int = 1
+
+
+LOADS = {
+    "1 M rows in 200 files": Load(200, 5000, 50, (*ALL[:2], *ALL[4:])),
+    "20,000 files of 50 rows": Load(20_000, 50, 1000, MAIN),
+}
+CONTESTANTS = {
+    "latency": ALL,
+    "large_models": MAIN,
+    "start_up": MAIN,
+    "memory": ("streamscore",),
+    "idle": MAIN,
+    "left_behind": MAIN,
+    "object_store": ("streamscore", "article_tuned"),
+}
+MINUTES = {
+    "latency": 14,
+    "large_models": 5,
+    "catch_up": 6,
+    "start_up": 2.5,
+    "memory": 2,
+    "idle": 2.5,
+    "growth": 9,
+    "left_behind": 3,
+    "object_store": 3,
+}
+
+DEFAULT = Sizes(
+    minutes=MINUTES,
+    rounds=10,
+    files=2000,
+    slow_files=30,
+    warm=100,
+    slow_warm=3,
+    starts=3,
+    model_files=100,
+    loads=LOADS,
+    memory_files=2000,
+    idle=30,
+    steady=30,
+    landed=(0, 1000, 10_000, 100_000),
+    landed_slow=(0, 1000),
+    landed_files=60,
+    commits=10_000,
+    store_files=200,
+    contestants=CONTESTANTS,
+)
+FULL = Sizes(
+    minutes=dict.fromkeys(MINUTES, 60),
+    rounds=20,
+    files=4000,
+    slow_files=100,
+    warm=200,
+    slow_warm=5,
+    starts=5,
+    model_files=500,
+    loads={
+        "1 M rows in 200 files": Load(200, 5000, 50, ALL),
+        "20,000 files of 50 rows": Load(20_000, 50, 1000, ALL),
+        "10 M rows in 2,000 files": Load(2000, 5000, 50, ALL),
+    },
+    memory_files=2000,
+    idle=60,
+    steady=300,
+    landed=(0, 1000, 10_000, 100_000),
+    landed_slow=(0, 1000, 10_000, 20_000),
+    landed_files=200,
+    commits=10_000,
+    store_files=1000,
+    contestants={**CONTESTANTS, "memory": MAIN, "idle": ALL, "start_up": ALL, "left_behind": ALL},
+)
+SMOKE = Sizes(
+    minutes=dict.fromkeys(MINUTES, 2.5),
+    rounds=1,
+    files=2,
+    slow_files=1,
+    warm=1,
+    slow_warm=1,
+    starts=1,
+    model_files=1,
+    loads={"500 rows in 10 files": Load(10, 50, 5, ("streamscore",))},
+    memory_files=2,
+    idle=1,
+    steady=1,
+    landed=(0, 20),
+    landed_slow=(0,),
+    landed_files=2,
+    commits=4,
+    store_files=2,
+    contestants={
+        "latency": ALL,
+        "large_models": ("loop",),
+        "start_up": ("loop",),
+        "memory": ("loop",),
+        "idle": ("loop",),
+        "left_behind": ("loop",),
+        "object_store": ("streamscore", "article_tuned"),
+    },
+    at_once=2,
+)
+KINDS = {"default": DEFAULT, "full": FULL, "smoke": SMOKE}
