@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamsco
 
 Made = TypeVar("Made")
 
+WARM_WORKERS = {"spark.python.daemon.module": "jobs.streaming.scoring.worker_daemon"}  # elsewhere our code comes later
 CLASSES = "classes.jsa"  # of class_archive.py; start and first query take 3.8 s of a processor with it, else 7.1
 
 ROOT = Path(schemas.__file__).parent.parent
@@ -76,6 +77,7 @@ def session_conf(settings: Settings) -> dict[str, str]:
             "spark.driver.extraClassPath": jars,
             "spark.executor.extraClassPath": jars,
             **packaged_conf(),
+            **(WARM_WORKERS if settings.spark.master.startswith("local[") else {}),
             **given,
             "spark.driver.extraJavaOptions": f"{java_options(mapped=not spark_needs_store(settings))} "
             + given.get("spark.driver.extraJavaOptions", ""),

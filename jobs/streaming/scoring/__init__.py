@@ -8,4 +8,5 @@ score       read → validate → predict: pure
 work        the files of a batch into parts, wherever that happens
 ahead       the same while Spark still writes down the micro-batch
 executors   the same on Spark's executors
+worker_daemon  what their Python workers are forked from
 """

@@ -1,0 +1,29 @@
+"""Spark's settings for a stream."""
+
+import pytest
+
+from jobs.streaming.session import session_conf
+from schemas.settings import load_settings
+
+DAEMON = "spark.python.daemon.module"
+
+
+def test_workers_of_this_machine_are_forked_from_one_that_has_imported() -> None:
+    conf = session_conf(load_settings(flags={"spark.master": "local[2]"}))
+    assert conf[DAEMON] == "jobs.streaming.scoring.worker_daemon"
+
+
+def test_workers_of_other_machines_get_our_code_too_late_for_that() -> None:
+    assert DAEMON not in session_conf(load_settings(flags={"spark.master": "spark://host:7077"}))
+
+
+def test_the_users_own_conf_wins() -> None:
+    own = {DAEMON: "own.daemon", "spark.sql.shuffle.partitions": "7"}
+    conf = session_conf(load_settings(flags={"spark.conf": own}))
+    assert conf.items() >= own.items()
+
+
+@pytest.mark.parametrize("master", ["local[2]", "spark://host:7077"])
+def test_no_master_asks_for_the_jars_of_an_object_store_without_one(master: str) -> None:
+    conf = session_conf(load_settings(flags={"spark.master": master}))
+    assert "s3a" not in conf["spark.driver.extraClassPath"]
