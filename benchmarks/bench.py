@@ -54,13 +54,11 @@ class Bench:
         return Limit(time.monotonic() + 60 * share * self.sizes.minutes[part])
 
     @contextmanager
-    def contestant(
-        self, name: str, model: str = ELASTIC_NET, *, max_files: int = 0, clean: str = "off"
-    ) -> Iterator[Contestant]:
+    def contestant(self, name: str, model: str = ELASTIC_NET, *, max_files: int = 0) -> Iterator[Contestant]:
         """A contestant in a folder of its own, not started; ended afterwards."""
         folder = self.scratch / f"{len(self._made):03}-{uuid4().hex[:6]}-{name}"
         (folder / "landing").mkdir(parents=True)
-        wanted = entry(name, self.models[model], max_files, clean)
+        wanted = entry(name, self.models[model], max_files)
         made = Contestant(wanted, folder, {**self.environment, **wanted.environment})
         self._made.append(made)
         try:

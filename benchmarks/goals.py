@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.figures import median, milliseconds, quantile, ratio, steady_rate, times
 from benchmarks.models import FOREST
 
 OURS, ARTICLE, LOOP = "streamscore", "article", "loop"
-MIB = 2**20
+MIB, COMMITS = 2**20, 10_000
 MANY_FILES, MILLION = "20,000 files of 50 rows", "1 M rows in 200 files"
 
 
@@ -121,8 +121,8 @@ def of_start(found: Mapping[str, Any]) -> list[Goal]:
 
 def of_landed(found: Mapping[str, Any]) -> list[Goal]:
     made = []
-    for clean in ("archive", "off"):
-        of = found.get(f"{OURS}, clean {clean}", {})
+    for clean, name in (("archive", f"{OURS}-archive"), ("off", OURS)):
+        of = found.get(name, {})
         growth = ratio(median(of.get("100000", ())), median(of.get("0", ())))
         row = f"latency with 100,000 processed files, --clean {clean}"
         made.append(at_most(row, "≤ 1.5 × that of an empty folder", growth, 1.5, times(growth)))
@@ -156,9 +156,9 @@ def of_idle(found: Mapping[str, Any]) -> Goal:
 
 
 def of_commits(found: Mapping[str, Any]) -> Goal:
-    growth = ratio(median(found.get("last_s", ())), median(found.get("first_s", ())))
-    row = f"latency after {found.get('commits', 0):,} commits (wanted: 10,000)"
-    return at_most(row, "≤ 1.3 × that of the first 100", growth, 1.3, times(growth))
+    growth, commits = ratio(median(found.get("last_s", ())), median(found.get("first_s", ()))), found.get("commits", 0)
+    made = at_most("latency after 10,000 commits", "≤ 1.3 × that of the first 100", growth, 1.3, times(growth))
+    return made if commits >= COMMITS else replace(made, measured=f"{made.measured} at {commits:,}", holds=None)
 
 
 def part_of(value: float) -> str:

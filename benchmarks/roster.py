@@ -35,8 +35,8 @@ class Entry:
     lacking: str = ""
 
 
-def entry(name: str, model_uri: str, max_files: int = 0, clean: str = "off") -> Entry:
-    """The contestant of that name; with `clean` only for streamscore.
+def entry(name: str, model_uri: str, max_files: int = 0) -> Entry:
+    """The contestant of that name.
 
     Args:
         max_files: of a micro-batch; 0: as many as it takes by itself.
@@ -44,7 +44,7 @@ def entry(name: str, model_uri: str, max_files: int = 0, clean: str = "off") -> 
     slow = name in SECONDS_EACH
     if name in VARIANTS:
         command = [sys.executable, "-m", "jobs.cli", "run", FEED, "--model-uri", model_uri]
-        command += ["--clean", clean] + (["--max-files", str(max_files)] if max_files else [])
+        command += ["--max-files", str(max_files)] if max_files else []
         return Entry(name, tuple(command), PLACES | VARIANTS[name], slow)
     python, lacking = sys.executable, ""
     if name in OF_THEIR_OWN:

@@ -79,6 +79,8 @@ CONTESTANTS = {
     "start_up": MAIN,
     "memory": ("streamscore",),
     "idle": MAIN,
+    "landed": ("streamscore", "streamscore-archive", "loop", "article_tuned"),
+    "commits": ("streamscore",),
     "left_behind": MAIN,
     "object_store": ("streamscore", "article_tuned"),
 }
@@ -139,7 +141,7 @@ FULL = Sizes(
     contestants={**CONTESTANTS, "memory": MAIN, "idle": ALL, "start_up": ALL, "left_behind": ALL},
 )
 SMOKE = Sizes(
-    minutes=dict.fromkeys(MINUTES, 2.5),
+    minutes=dict.fromkeys(MINUTES, 10),
     rounds=1,
     files=2,
     slow_files=1,
@@ -162,8 +164,10 @@ SMOKE = Sizes(
         "start_up": ("loop",),
         "memory": ("loop",),
         "idle": ("loop",),
+        "landed": ("streamscore-archive",),
+        "commits": ("loop",),
         "left_behind": ("loop",),
-        "object_store": ("streamscore", "article_tuned"),
+        "object_store": ("streamscore",),
     },
     at_once=2,
 )

@@ -5,34 +5,27 @@ from typing import Any
 
 from benchmarks.bench import Bench, Limit
 from benchmarks.parts.latency import PAUSE, start, steady
+from benchmarks.sizes import SECONDS_EACH
 
 ENDS = 100  # waits at either end of the many commits
 MAX_FILES = 5000
-# name → contestant, clean mode
-VARIANTS = {
-    "streamscore, clean off": ("streamscore", "off"),
-    "streamscore, clean archive": ("streamscore", "archive"),
-    "loop": ("loop", "off"),
-    "article_tuned": ("article_tuned", "off"),
-}
 
 
 def measure(bench: Bench) -> Any:
-    """`landed`: variant → number of files → waits. `commits`: contestant → the first and the last waits."""
-    sizes, landed = bench.sizes, dict[str, Any]()
-    for variant, (name, clean) in VARIANTS.items():
-        counts = sizes.landed_slow if name == "article_tuned" else sizes.landed
-        if len(counts) > 1:
-            limit = bench.limit("growth", share=1 / (len(VARIANTS) + 1))
-            landed[variant] = with_landed(bench, name, clean, counts, limit)
-    limit = bench.limit("growth", share=1 / 2)
-    return {"landed": landed, "commits": {"streamscore": with_commits(bench, "streamscore", limit)}}
+    """`landed`: contestant → number of files → waits. `commits`: contestant → the first and the last waits."""
+    sizes, landed, commits = bench.sizes, dict[str, Any](), dict[str, Any]()
+    for name in (names := bench.able(sizes.contestants["landed"])):
+        counts = sizes.landed_slow if name in SECONDS_EACH else sizes.landed
+        landed[name] = with_landed(bench, name, counts, bench.limit("growth", share=0.5 / len(names)))
+    for name in (names := bench.able(sizes.contestants["commits"])):
+        commits[name] = with_commits(bench, name, bench.limit("growth", share=0.5 / len(names)))
+    return {"landed": landed, "commits": commits}
 
 
-def with_landed(bench: Bench, name: str, clean: str, counts: tuple[int, ...], limit: Limit) -> dict[str, list[float]]:
+def with_landed(bench: Bench, name: str, counts: tuple[int, ...], limit: Limit) -> dict[str, list[float]]:
     """One process, to which files of one row are landed in bulk between the waits that are measured."""
     one_row, there, found = bench.file_of(1), 1, dict[str, list[float]]()
-    with bench.contestant(name, max_files=MAX_FILES, clean=clean) as contestant:
+    with bench.contestant(name, max_files=MAX_FILES) as contestant:
         start(contestant, bench.text)
         for count in counts:
             if found and limit.over():

@@ -29,8 +29,9 @@ def measure(bench: Bench) -> Any:
     if lacking := missing("minio"):
         bench.left_out["all, on the object store"] = lacking
         return {}
-    found = {}
-    with Services(bench.scratch / "store") as services:
+    found, folder = {}, bench.scratch / "store"
+    folder.mkdir()
+    with Services(folder) as services:
         store = services.object_store("minio")
         store.make_bucket(BUCKET)
         for name in bench.able(bench.sizes.contestants["object_store"]):

@@ -36,7 +36,7 @@ def parts() -> dict:
         "memory": {"streamscore": {"rows": 10, "heap": 2**30, "samples": samples, "commits": [(2, 5), (18, 5)]}},
         "idle": {"streamscore": {"seconds": 30.0, "processor_s": 3.0}},
         "growth": {
-            "landed": {"streamscore, clean off": landed, "streamscore, clean archive": landed},
+            "landed": {"streamscore": landed, "streamscore-archive": landed},
             "commits": {"streamscore": {"commits": 10_000, "first_s": [0.03], "last_s": [0.033]}},
         },
         "left_behind": {
