@@ -1,7 +1,7 @@
 """File rename → visible commit, 100-row files, one a micro-batch; only the contestant whose turn it is runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,16 +16,15 @@ SETTLE = 0.5  # after a contestant went on
 
 def measure(bench: Bench) -> Any:
     """Contestant → first wait from the command, waits of the warm-up and the steady ones."""
-    sizes = bench.sizes
-    names = bench.able(sizes.contestants["latency"])
-    return in_turns(bench, names, ELASTIC_NET, bench.limit("latency"), sizes.files, sizes.slow_files)
+    names = bench.able(bench.sizes.contestants["latency"])
+    return in_turns(bench, names, ELASTIC_NET, bench.limit("latency"), bench.sizes.files)
 
 
-def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files: int, slow_files: int) -> Any:
+def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files: Mapping[str, int]) -> Any:
     """Start all, then a turn for each in each round.
 
     Args:
-        files, slow_files: of a contestant, over all rounds.
+        files: of a contestant by its pace, over all rounds.
     """
     rounds, found = bench.sizes.rounds, dict[str, Any]()
     with ExitStack() as running:
@@ -33,12 +32,12 @@ def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files
         for name in names:
             contestant = running.enter_context(bench.contestant(name, model))
             first = start(contestant, bench.text)
-            warm = bench.sizes.slow_warm if contestant.entry.is_slow else bench.sizes.warm
+            warm = min(bench.sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
             found[name] = {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
             started.append(contestant)
         for _ in range(rounds):
             for contestant in started:
-                share = -(-(slow_files if contestant.entry.is_slow else files) // rounds)
+                share = -(-files[contestant.entry.pace] // rounds)
                 found[contestant.entry.name]["waits_s"] += turn(contestant, bench.text, share, limit)
     return found
 
