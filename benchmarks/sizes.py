@@ -57,6 +57,7 @@ class Sizes:
         commits: after so many of them latency is measured against the first.
         idle, steady: seconds.
         at_once: parts that run at the same time.
+        starts_at_once: contestants that start at the same time, before the rounds.
     """
 
     minutes: Mapping[str, float]
@@ -77,6 +78,7 @@ class Sizes:
     store_files: int
     contestants: Mapping[str, tuple[str, ...]]
     at_once: int = 1
+    starts_at_once: int = 1
 
 
 LOADS = {
@@ -153,7 +155,7 @@ SMOKE = Sizes(
     all_minutes=30,
     rounds=1,
     files={FAST: 2, MIDDLE: 1, SLOW: 1},
-    warm={FAST: 1, MIDDLE: 1, SLOW: 1},
+    warm={FAST: 1, MIDDLE: 0, SLOW: 0},
     starts=1,
     model_files=1,
     loads={"500 rows in 10 files": Load(10, 50, 5, ("streamscore",))},
@@ -177,5 +179,6 @@ SMOKE = Sizes(
         "object_store": ("streamscore",),
     },
     at_once=2,
+    starts_at_once=2,
 )
 KINDS = {"default": DEFAULT, "full": FULL, "smoke": SMOKE}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -26,20 +27,21 @@ def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files
     Args:
         files: of a contestant by its pace, over all rounds.
     """
-    rounds, found = bench.sizes.rounds, dict[str, Any]()
-    with ExitStack() as running:
-        started = []
-        for name in names:
-            contestant = running.enter_context(bench.contestant(name, model))
-            first = start(contestant, bench.text)
-            warm = min(bench.sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
-            found[name] = {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
-            started.append(contestant)
+    rounds = bench.sizes.rounds
+
+    def begin(contestant: Contestant) -> dict[str, Any]:
+        first = start(contestant, bench.text)
+        warm = min(bench.sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
+        return {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
+
+    with ExitStack() as running, ThreadPoolExecutor(bench.sizes.starts_at_once) as pool:
+        contestants = [running.enter_context(bench.contestant(name, model)) for name in names]
+        found = list(pool.map(begin, contestants))
         for _ in range(rounds):
-            for contestant in started:
+            for contestant, of in zip(contestants, found, strict=True):
                 share = -(-files[contestant.entry.pace] // rounds)
-                found[contestant.entry.name]["waits_s"] += turn(contestant, bench.text, share, limit)
-    return found
+                of["waits_s"] += turn(contestant, bench.text, share, limit)
+    return dict(zip(names, found, strict=True))
 
 
 def start(contestant: Contestant, text: bytes) -> float:
@@ -61,7 +63,7 @@ def turn(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[
 
 def steady(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[float]:
     """Files one after the other, the wait for each; fewer when the time is over."""
-    waits = []
+    waits: list[float] = []
     while len(waits) < files and not (waits and limit.over()):
         waits.append(contestant.land(text, ROWS))
         time.sleep(PAUSE)
