@@ -4,7 +4,7 @@ sizes         how much is measured: default, full, smoke
 contestants   each in its own file, each honest to how its users run it
 libraries     the streaming libraries that are no part of streamscore, each in a Python of its own
 roster        how each is started, and why one cannot be
-slow_model    a model whose predict takes 20 ms, whatever the batch
+late_model    a model whose predict takes 20 ms, whatever the batch
 models        the registry with the models, and the CSV files
 bench         what the parts share: places, models, texts, the time that is left
 table_log     what a reader of the table can see

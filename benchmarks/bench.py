@@ -36,6 +36,7 @@ class Bench:
         models: name → URI.
         environment: of every contestant.
         text: of one file of 100 rows.
+        ends: monotonic seconds when the whole run's time is over.
         only: contestants to measure; empty: all.
         left_out: contestant → why.
     """
@@ -45,13 +46,14 @@ class Bench:
     models: Mapping[str, str]
     environment: Mapping[str, str]
     text: bytes
+    ends: float
     only: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     _made: list[Contestant] = field(default_factory=list)
 
     def limit(self, part: str, share: float = 1.0) -> Limit:
         """The end of a part, or of a share of it, that begins now."""
-        return Limit(time.monotonic() + 60 * share * self.sizes.minutes[part])
+        return Limit(min(time.monotonic() + 60 * share * self.sizes.minutes[part], self.ends))
 
     @contextmanager
     def contestant(self, name: str, model: str = ELASTIC_NET, *, max_files: int = 0) -> Iterator[Contestant]:
@@ -85,7 +87,7 @@ class Bench:
 
 def prepare(scratch: Path, sizes: Sizes, only: tuple[str, ...] = ()) -> Bench:
     """Train and register the models; nothing of this machine's settings reaches the contestants."""
-    tracking = f"sqlite:///{scratch}/mlflow.db"
+    ends, tracking = time.monotonic() + 60 * sizes.all_minutes, f"sqlite:///{scratch}/mlflow.db"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(STEERING)}
     environment = clean | {
         "MLFLOW_TRACKING_URI": tracking,
@@ -93,4 +95,4 @@ def prepare(scratch: Path, sizes: Sizes, only: tuple[str, ...] = ()) -> Bench:
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }
-    return Bench(scratch, sizes, make_models(tracking), environment, make_text(ROWS, scratch / "made"), only)
+    return Bench(scratch, sizes, make_models(tracking), environment, make_text(ROWS, scratch / "made"), ends, only)

@@ -14,7 +14,7 @@ from benchmarks import tree
 from benchmarks.roster import Entry
 from benchmarks.table_log import Commit, TableLog, in_folder
 
-SECONDS = 180  # without a commit it is taken for stuck
+SECONDS = 300  # without a commit it is taken for stuck
 
 
 class StuckError(RuntimeError):

@@ -18,7 +18,7 @@ from training.model import log_model, signature_of
 from training.sample import sample
 from training.settings import Estimator
 
-ELASTIC_NET, FOREST, SLOW = "elastic net", "forest of 100 trees", "20 ms a call"
+ELASTIC_NET, FOREST, LATE = "elastic net", "forest of 100 trees", "20 ms a call"
 FITTED = {
     ELASTIC_NET: Estimator(name="elastic_net", parameters={"alpha": 0.01, "l1_ratio": 0.5}),
     FOREST: Estimator(name="random_forest", parameters={"n_estimators": 100}),
@@ -36,7 +36,7 @@ def make_models(tracking: str) -> Mapping[str, str]:
     for name, estimator in FITTED.items():
         model = fit(feed, features, target, estimator, SEED)
         made[name] = register(registry, lambda mlflow, model=model: log_model(feed, model, features[:10], mlflow))
-    made[SLOW] = register(registry, lambda mlflow: log_slow(features[:10], mlflow))
+    made[LATE] = register(registry, lambda mlflow: log_late(features[:10], mlflow))
     return made
 
 
@@ -48,11 +48,11 @@ def register(registry: Registry, log: Callable[[Any], Any]) -> str:
     return f"models:/{FEED}/{version}"
 
 
-def log_slow(example: pd.DataFrame, mlflow: Any) -> Any:
-    """Log the slow model, as code."""
+def log_late(example: pd.DataFrame, mlflow: Any) -> Any:
+    """Log the late model, as code."""
     return mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(Path(__file__).parent / "slow_model.py"),
+        python_model=str(Path(__file__).parent / "late_model.py"),
         signature=signature_of(load_feed(FEED)),
         input_example=example,
         pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "pandas")],

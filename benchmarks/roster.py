@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.contestants.streamscore import PLACES, VARIANTS
-from benchmarks.sizes import SECONDS_EACH
+from benchmarks.sizes import FAST, PACE
 
 FEED = "wine_quality"
 ROOT = Path(__file__).parents[1]
@@ -24,14 +24,14 @@ class Entry:
     """One contestant, as its users would start it, for one model.
 
     Attributes:
-        is_slow: a batch takes it seconds, so it gets fewer.
+        pace: how long a batch takes it, and so how many it gets.
         lacking: why it cannot be started; empty: it can.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    is_slow: bool = False
+    pace: str = FAST
     lacking: str = ""
 
 
@@ -41,15 +41,15 @@ def entry(name: str, model_uri: str, max_files: int = 0) -> Entry:
     Args:
         max_files: of a micro-batch; 0: as many as it takes by itself.
     """
-    slow = name in SECONDS_EACH
+    pace = PACE.get(name, FAST)
     if name in VARIANTS:
         command = [sys.executable, "-m", "jobs.cli", "run", FEED, "--model-uri", model_uri]
         command += ["--max-files", str(max_files)] if max_files else []
-        return Entry(name, tuple(command), PLACES | VARIANTS[name], slow)
+        return Entry(name, tuple(command), PLACES | VARIANTS[name], pace)
     python, lacking = sys.executable, ""
     if name in OF_THEIR_OWN:
         python = str(ROOT / ".tools" / name / "bin" / "python")
         if not (ROOT / ".tools" / name / ".lock").exists():
             lacking = f"found no .tools/{name}; make it: benchmarks/libraries/install.sh {name}"
     command = [python, "-m", f"benchmarks.contestants.{name}", "landing", "tables", model_uri, str(max_files)]
-    return Entry(name, tuple(command), {}, slow, lacking)
+    return Entry(name, tuple(command), {}, pace, lacking)

@@ -15,7 +15,17 @@ ALL = (
     "pathway",
 )
 MAIN = ("streamscore", "article", "loop")
-SECONDS_EACH = ("article", "article_tuned", "streamscore-spark", "streamscore-spark-executors")  # a batch takes so long
+FAST, MIDDLE, SLOW = "fast", "middle", "slow"
+# how many batches a contestant gets; a slow one takes seconds for each
+PACE = {
+    "article": SLOW,
+    "article_tuned": SLOW,
+    "streamscore-spark": SLOW,
+    "streamscore-spark-executors": SLOW,
+    "streamscore-executors": MIDDLE,
+    "bytewax": MIDDLE,
+    "pathway": MIDDLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +49,22 @@ class Sizes:
 
     Attributes:
         minutes: no part goes on for longer than its own; what it has by then counts.
+        all_minutes: nor does the whole run.
         rounds: in each, every contestant has its turn.
-        files: steady 100-row batches of a contestant, over all rounds; `slow_files` of one whose batches take seconds.
+        files: steady 100-row batches of a contestant by its pace, over all rounds.
         warm: batches before the first round, which do not count.
         landed: numbers of processed files in the landing folder at which latency is measured.
         commits: after so many of them latency is measured against the first.
         idle, steady: seconds.
         at_once: parts that run at the same time.
+        starts_at_once: contestants that start at the same time, before the rounds.
     """
 
     minutes: Mapping[str, float]
+    all_minutes: float
     rounds: int
-    files: int
-    slow_files: int
-    warm: int
-    slow_warm: int
+    files: Mapping[str, int]
+    warm: Mapping[str, int]
     starts: int
     model_files: int
     loads: Mapping[str, Load]
@@ -67,6 +78,7 @@ class Sizes:
     store_files: int
     contestants: Mapping[str, tuple[str, ...]]
     at_once: int = 1
+    starts_at_once: int = 1
 
 
 LOADS = {
@@ -85,24 +97,23 @@ CONTESTANTS = {
     "object_store": ("streamscore", "article_tuned"),
 }
 MINUTES = {
-    "latency": 14,
-    "large_models": 5,
-    "catch_up": 6,
-    "start_up": 2.5,
-    "memory": 2,
+    "latency": 15,
+    "large_models": 4.5,
+    "catch_up": 5.5,
+    "start_up": 2.2,
+    "memory": 1.3,
     "idle": 2.5,
-    "growth": 9,
-    "left_behind": 3,
-    "object_store": 3,
+    "growth": 8,
+    "left_behind": 2.2,
+    "object_store": 2.5,
 }
 
 DEFAULT = Sizes(
     minutes=MINUTES,
+    all_minutes=44,
     rounds=10,
-    files=2000,
-    slow_files=30,
-    warm=100,
-    slow_warm=3,
+    files={FAST: 2000, MIDDLE: 100, SLOW: 30},
+    warm={FAST: 100, MIDDLE: 20, SLOW: 3},
     starts=3,
     model_files=100,
     loads=LOADS,
@@ -118,11 +129,10 @@ DEFAULT = Sizes(
 )
 FULL = Sizes(
     minutes=dict.fromkeys(MINUTES, 60),
+    all_minutes=600,
     rounds=20,
-    files=4000,
-    slow_files=100,
-    warm=200,
-    slow_warm=5,
+    files={FAST: 4000, MIDDLE: 2000, SLOW: 100},
+    warm={FAST: 200, MIDDLE: 100, SLOW: 5},
     starts=5,
     model_files=500,
     loads={
@@ -142,11 +152,10 @@ FULL = Sizes(
 )
 SMOKE = Sizes(
     minutes=dict.fromkeys(MINUTES, 10),
+    all_minutes=30,
     rounds=1,
-    files=2,
-    slow_files=1,
-    warm=1,
-    slow_warm=1,
+    files={FAST: 2, MIDDLE: 1, SLOW: 1},
+    warm={FAST: 1, MIDDLE: 0, SLOW: 0},
     starts=1,
     model_files=1,
     loads={"500 rows in 10 files": Load(10, 50, 5, ("streamscore",))},
@@ -170,5 +179,6 @@ SMOKE = Sizes(
         "object_store": ("streamscore",),
     },
     at_once=2,
+    starts_at_once=2,
 )
 KINDS = {"default": DEFAULT, "full": FULL, "smoke": SMOKE}

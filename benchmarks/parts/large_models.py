@@ -3,8 +3,9 @@
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.models import FOREST, SLOW
+from benchmarks.models import FOREST, LATE
 from benchmarks.parts.latency import in_turns
+from benchmarks.sizes import SLOW
 
 SLOW_FILES = 10  # of a contestant whose batches take seconds
 
@@ -13,8 +14,9 @@ def measure(bench: Bench) -> Any:
     """Model → as for latency."""
     sizes = bench.sizes
     names = bench.able(sizes.contestants["large_models"])
+    files = dict.fromkeys(sizes.files, sizes.model_files) | {SLOW: min(SLOW_FILES, sizes.model_files)}
     found = {}
-    for model in (FOREST, SLOW):
+    for model in (FOREST, LATE):
         limit = bench.limit("large_models", share=0.5)
-        found[model] = in_turns(bench, names, model, limit, sizes.model_files, min(SLOW_FILES, sizes.model_files))
+        found[model] = in_turns(bench, names, model, limit, files)
     return found

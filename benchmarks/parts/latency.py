@@ -1,7 +1,8 @@
 """File rename → visible commit, 100-row files, one a micro-batch; only the contestant whose turn it is runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,31 +17,31 @@ SETTLE = 0.5  # after a contestant went on
 
 def measure(bench: Bench) -> Any:
     """Contestant → first wait from the command, waits of the warm-up and the steady ones."""
-    sizes = bench.sizes
-    names = bench.able(sizes.contestants["latency"])
-    return in_turns(bench, names, ELASTIC_NET, bench.limit("latency"), sizes.files, sizes.slow_files)
+    names = bench.able(bench.sizes.contestants["latency"])
+    return in_turns(bench, names, ELASTIC_NET, bench.limit("latency"), bench.sizes.files)
 
 
-def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files: int, slow_files: int) -> Any:
+def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files: Mapping[str, int]) -> Any:
     """Start all, then a turn for each in each round.
 
     Args:
-        files, slow_files: of a contestant, over all rounds.
+        files: of a contestant by its pace, over all rounds.
     """
-    rounds, found = bench.sizes.rounds, dict[str, Any]()
-    with ExitStack() as running:
-        started = []
-        for name in names:
-            contestant = running.enter_context(bench.contestant(name, model))
-            first = start(contestant, bench.text)
-            warm = bench.sizes.slow_warm if contestant.entry.is_slow else bench.sizes.warm
-            found[name] = {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
-            started.append(contestant)
+    rounds = bench.sizes.rounds
+
+    def begin(contestant: Contestant) -> dict[str, Any]:
+        first = start(contestant, bench.text)
+        warm = min(bench.sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
+        return {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
+
+    with ExitStack() as running, ThreadPoolExecutor(bench.sizes.starts_at_once) as pool:
+        contestants = [running.enter_context(bench.contestant(name, model)) for name in names]
+        found = list(pool.map(begin, contestants))
         for _ in range(rounds):
-            for contestant in started:
-                share = -(-(slow_files if contestant.entry.is_slow else files) // rounds)
-                found[contestant.entry.name]["waits_s"] += turn(contestant, bench.text, share, limit)
-    return found
+            for contestant, of in zip(contestants, found, strict=True):
+                share = -(-files[contestant.entry.pace] // rounds)
+                of["waits_s"] += turn(contestant, bench.text, share, limit)
+    return dict(zip(names, found, strict=True))
 
 
 def start(contestant: Contestant, text: bytes) -> float:
@@ -62,7 +63,7 @@ def turn(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[
 
 def steady(contestant: Contestant, text: bytes, files: int, limit: Limit) -> list[float]:
     """Files one after the other, the wait for each; fewer when the time is over."""
-    waits = []
+    waits: list[float] = []
     while len(waits) < files and not (waits and limit.over()):
         waits.append(contestant.land(text, ROWS))
         time.sleep(PAUSE)

@@ -15,12 +15,13 @@ from services import Services, missing
 from benchmarks.bench import Bench
 from benchmarks.contestant import Contestant
 from benchmarks.parts.latency import start, steady
+from benchmarks.sizes import SLOW
 from benchmarks.table_log import TableLog, in_bucket
 from schemas.object_store import hadoop_conf
 from schemas.settings import Storage
 
 BUCKET = "bench"
-SLOW_FILES = 20
+SLOW_FILES = 10
 IDLE = 5.0  # seconds in which LISTs are counted too
 
 
@@ -51,7 +52,7 @@ def of_one(bench: Bench, name: str, store: ObjectStore, proxy: Proxy) -> dict[st
         local.environment = {**local.environment, **places(name, store, proxy)}
         contestant = InStore(local.entry, local.folder, local.environment, client=store.client, prefix=name)
         try:
-            files = min(SLOW_FILES, sizes.store_files) if contestant.entry.is_slow else sizes.store_files
+            files = min(SLOW_FILES, sizes.store_files) if contestant.entry.pace == SLOW else sizes.store_files
             first = start(contestant, bench.text)
             steady(contestant, bench.text, max(1, files // 10), limit)
             begun = time.monotonic()

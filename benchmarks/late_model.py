@@ -6,7 +6,7 @@ import mlflow
 import pandas as pd
 
 
-class Slow(mlflow.pyfunc.PythonModel):
+class Late(mlflow.pyfunc.PythonModel):
     """The mean of the features, late."""
 
     def predict(self, context, model_input: pd.DataFrame, params=None):
@@ -14,4 +14,4 @@ class Slow(mlflow.pyfunc.PythonModel):
         return model_input.mean(axis=1).to_numpy()
 
 
-mlflow.models.set_model(Slow())
+mlflow.models.set_model(Late())
