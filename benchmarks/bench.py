@@ -94,5 +94,6 @@ def prepare(scratch: Path, sizes: Sizes, only: tuple[str, ...] = ()) -> Bench:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
+        **sizes.environment,
     }
     return Bench(scratch, sizes, make_models(tracking), environment, make_text(ROWS, scratch / "made"), ends, only)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
+
 from benchmarks import tree
 from benchmarks.roster import Entry
 from benchmarks.table_log import Commit, TableLog, in_folder
@@ -36,7 +38,7 @@ class Contestant:
     begun: float = 0.0
     log: TableLog = field(init=False)
     look_seconds: ClassVar[float] = 0.0005
-    _process: "subprocess.Popen[bytes] | None" = None
+    _process: psutil.Popen | None = None
     _landed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,16 +50,16 @@ class Contestant:
         return self.folder / "tables" / "predictions"
 
     @property
-    def pid(self) -> int:
-        """Of its first process."""
+    def root(self) -> psutil.Process:
+        """Its first process."""
         assert self._process is not None
-        return self._process.pid
+        return self._process
 
     def start(self) -> None:
         """Give the command."""
         self.begun = time.monotonic()
         with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = psutil.Popen(
                 self.entry.command,
                 env=dict(self.environment),
                 cwd=self.folder,
@@ -126,16 +128,16 @@ class Contestant:
 
     def pause(self) -> None:
         """It stands still, and takes no processor time from others."""
-        tree.tell(self.pid, signal.SIGSTOP)
+        tree.tell(self.root, signal.SIGSTOP)
 
     def resume(self) -> None:
         """It goes on."""
-        tree.tell(self.pid, signal.SIGCONT)
+        tree.tell(self.root, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it, and remove its files."""
         if self._process is not None:
-            tree.end(self._process.pid)
+            tree.end(self._process)
             self._process.wait()
             self._process = None
         shutil.rmtree(self.folder, ignore_errors=True)

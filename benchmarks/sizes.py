@@ -1,7 +1,7 @@
 """How much is measured: `default` fits into 45 minutes on two cores, `full` has all sizes, `smoke` is for CI."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ALL = (
     "streamscore",
@@ -52,10 +52,12 @@ class Sizes:
         all_minutes: nor does the whole run.
         rounds: in each, every contestant has its turn.
         files: steady 100-row batches of a contestant by its pace, over all rounds.
-        warm: batches before the first round, which do not count.
+        warm: batches before the first round, which do not count; nor do the first `again` of each turn, as Spark ends
+            Python workers that had nothing to do for a minute.
         landed: numbers of processed files in the landing folder at which latency is measured.
         commits: after so many of them latency is measured against the first.
         idle, steady: seconds.
+        environment: of all contestants, more than they have by themselves.
         at_once: parts that run at the same time.
         starts_at_once: contestants that start at the same time, before the rounds.
     """
@@ -65,6 +67,7 @@ class Sizes:
     rounds: int
     files: Mapping[str, int]
     warm: Mapping[str, int]
+    again: Mapping[str, int]
     starts: int
     model_files: int
     loads: Mapping[str, Load]
@@ -77,6 +80,7 @@ class Sizes:
     commits: int
     store_files: int
     contestants: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, str] = field(default_factory=dict)
     at_once: int = 1
     starts_at_once: int = 1
 
@@ -111,9 +115,10 @@ MINUTES = {
 DEFAULT = Sizes(
     minutes=MINUTES,
     all_minutes=44,
-    rounds=10,
+    rounds=8,
     files={FAST: 2000, MIDDLE: 100, SLOW: 30},
     warm={FAST: 100, MIDDLE: 20, SLOW: 3},
+    again={FAST: 2, MIDDLE: 3, SLOW: 0},
     starts=3,
     model_files=100,
     loads=LOADS,
@@ -133,6 +138,7 @@ FULL = Sizes(
     rounds=20,
     files={FAST: 4000, MIDDLE: 2000, SLOW: 100},
     warm={FAST: 200, MIDDLE: 100, SLOW: 5},
+    again={FAST: 2, MIDDLE: 3, SLOW: 1},
     starts=5,
     model_files=500,
     loads={
@@ -156,6 +162,7 @@ SMOKE = Sizes(
     rounds=1,
     files={FAST: 2, MIDDLE: 1, SLOW: 1},
     warm={FAST: 1, MIDDLE: 0, SLOW: 0},
+    again={FAST: 0, MIDDLE: 0, SLOW: 0},
     starts=1,
     model_files=1,
     loads={"500 rows in 10 files": Load(10, 50, 5, ("streamscore",))},
@@ -178,6 +185,7 @@ SMOKE = Sizes(
         "left_behind": ("loop",),
         "object_store": ("streamscore",),
     },
+    environment={"STREAMSCORE_SPARK__MASTER": "local[1]"},  # one Python worker to start instead of two
     at_once=2,
     starts_at_once=2,
 )

@@ -44,7 +44,9 @@ def session(settings: Mapping[str, str]) -> SparkSession:
     store = json.loads(os.environ.get(STORE, "{}"))
     jars = ":".join(map(str, project_jars(with_store=bool(store))))
     builder = SparkSession.builder.config("spark.driver.extraClassPath", jars).config("spark.ui.enabled", "false")
-    for key, value in (DELTA | store | dict(settings)).items():
+    # not a matter of speed: a JVM that was stopped for two minutes would take its own executor for lost
+    patient = {"spark.network.timeout": "36000s"}
+    for key, value in (DELTA | store | patient | dict(settings)).items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")

@@ -1,4 +1,4 @@
-"""The command itself, `streamscore run`, for each writer, place of scoring and clean mode; nothing else is set."""
+"""The command itself, `streamscore run`, for each writer, place of scoring and clean mode; all else is as it comes."""
 
 VARIANTS = {
     "streamscore": {},
@@ -11,6 +11,8 @@ VARIANTS = {
     },
 }
 PLACES = {
+    # not a matter of speed: a JVM that was stopped for two minutes would take its own executor for lost
+    "STREAMSCORE_SPARK__CONF": '{"spark.network.timeout": "36000s"}',
     "STREAMSCORE_LANDING": "landing",
     "STREAMSCORE_TABLES__PATH": "tables",
     "STREAMSCORE_CHECKPOINT": "checkpoint",

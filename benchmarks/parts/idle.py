@@ -17,8 +17,8 @@ def measure(bench: Bench) -> Any:
         with bench.contestant(name) as contestant:
             start(contestant, bench.text)
             time.sleep(min(SETTLE, bench.sizes.idle))
-            before, begun = tree.processor_seconds(contestant.pid), time.monotonic()
+            before, begun = tree.processor_seconds(contestant.root), time.monotonic()
             time.sleep(bench.sizes.idle)
-            used = tree.processor_seconds(contestant.pid) - before
+            used = tree.processor_seconds(contestant.root) - before
             found[name] = {"seconds": time.monotonic() - begun, "processor_s": used}
     return found

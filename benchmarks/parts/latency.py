@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+from benchmarks import tree
 from benchmarks.bench import ROWS, Bench, Limit
 from benchmarks.contestant import Contestant
 from benchmarks.models import ELASTIC_NET
@@ -27,20 +28,22 @@ def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files
     Args:
         files: of a contestant by its pace, over all rounds.
     """
-    rounds = bench.sizes.rounds
+    sizes = bench.sizes
 
     def begin(contestant: Contestant) -> dict[str, Any]:
         first = start(contestant, bench.text)
-        warm = min(bench.sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
+        warm = min(sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
         return {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
 
-    with ExitStack() as running, ThreadPoolExecutor(bench.sizes.starts_at_once) as pool:
+    with ExitStack() as running, ThreadPoolExecutor(sizes.starts_at_once) as pool:
         contestants = [running.enter_context(bench.contestant(name, model)) for name in names]
         found = list(pool.map(begin, contestants))
-        for _ in range(rounds):
+        for _ in range(sizes.rounds):
             for contestant, of in zip(contestants, found, strict=True):
-                share = -(-files[contestant.entry.pace] // rounds)
-                of["waits_s"] += turn(contestant, bench.text, share, limit)
+                share, again = -(-files[contestant.entry.pace] // sizes.rounds), sizes.again[contestant.entry.pace]
+                of["waits_s"] += turn(contestant, bench.text, again + share, limit)[again:]
+        for contestant, of in zip(contestants, found, strict=True):
+            of["processor_s"] = tree.processor_seconds(contestant.root)
     return dict(zip(names, found, strict=True))
 
 

@@ -55,5 +55,5 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._done.wait(EVERY):
-            found = tree.memory(self._contestant.pid)
+            found = tree.memory(self._contestant.root)
             self.samples.append((time.monotonic() - self._contestant.begun, found.rss, found.pss))
