@@ -14,12 +14,12 @@ from jobs.streaming.storage.bucket import BucketFolder
 from jobs.streaming.storage.folder import Folder, Listed
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.writing.delta_log import DeltaLog
+from jobs.streaming.writing.log_entry import ENTRY
 
 DELETERS = 16  # requests to an object store at a time
 MODELS = 3  # versions that scored last, kept for replays and for a start without the registry
 HOUR = 3600.0
 
-ENTRY = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 OF_VERSION = re.compile(r"\.?(\d{20})\.(json|crc|json\.crc|checkpoint[\w.-]*\.parquet(\.crc)?)")
 PART = re.compile(r"part-[\w.-]+\.parquet")

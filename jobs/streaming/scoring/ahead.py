@@ -51,9 +51,12 @@ class Ahead:
         with self._scoring:
             self._seq = max(self._seq, work.batch.manifest.seq)
             scored, self._scored = self._scored, None
-        if scored is None or scored[0] == work:
-            return scored[1] if scored else None
-        discard(scored[1], scored[0])
+        if scored is None:
+            return None
+        scored_work, parts = scored
+        if scored_work == work:
+            return parts
+        discard(parts, scored_work)
         return None
 
     def close(self) -> None:
