@@ -18,9 +18,10 @@ from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.scoring.load import Version
 from jobs.streaming.scoring.model import Model
 from jobs.streaming.scoring.work import score_to_parts
+from jobs.streaming.storage.folder import LocalFolder
 from jobs.streaming.storage.insist import insist
 from jobs.streaming.writing.batch import Batch, Work
-from jobs.streaming.writing.commit import Writer, commit, committed
+from jobs.streaming.writing.commit import DeltaRsWriter, Writer, commit, committed
 from jobs.streaming.writing.parts import Parts
 from jobs.streaming.writing.tables import Tables
 from schemas.errors import RecoveryError, StreamscoreError
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Report = Callable[[BatchDone], None]
+
+LOOK_SECONDS = 0.0003  # between two looks for the offset of what was scored ahead: Spark writes it in 3 ms
+OFFSET_SECONDS = 5.0  # then it is left to Spark's call
 
 
 class MicroBatches:
@@ -64,7 +68,7 @@ class MicroBatches:
         self._stopping = threading.Event()
         self.error: Exception | None = None
         self.last: tuple[int, Manifest] | None = None
-        ahead.listen(self._score_ahead)
+        ahead.listen(self._score_ahead, self._commit_ahead)
 
     def __call__(self, frame: "DataFrame", batch_id: int) -> None:
         """One micro-batch, exactly once.
@@ -73,45 +77,55 @@ class MicroBatches:
         4. Commit it.  A crash anywhere is repaired by the same call again, which is also what is done for
         `storage.retry_seconds` where storage fails.
         """
-        with self._running:
-            begun = time.time()
-            try:
-                fail_at("offset:after", batch_id)
+        while not self._running.acquire(timeout=0.1):
+            if self._is_in(batch_id):  # and who finishes the stream waits for Spark to hear of it
+                return
+        begun = time.time()
+        try:
+            if not self._is_in(batch_id):
                 seconds = self._tables.storage.retry_seconds
-                insist(seconds, lambda: self._run(frame, batch_id, begun), stop=self._stopping)
-                fail_at("spark_commit:before", batch_id)
-            except StreamscoreError as error:
-                self.error = error
-                raise
+                insist(
+                    seconds,
+                    lambda: self._run(batch_id, self._manifest(frame, batch_id), frame, begun),
+                    stop=self._stopping,
+                )
+            fail_at("spark_commit:before", batch_id)
+        except StreamscoreError as error:
+            self.error = error
+            raise
+        finally:
+            self._running.release()
 
     def finish(self) -> None:
         """Wait for the micro-batch that is running, and begin no other."""
         self._stopping.set()
         self._running.acquire()
 
-    def _run(self, frame: "DataFrame", batch_id: int, begun: float) -> None:
-        manifest = self._manifest(frame, batch_id)  # 1
+    def _run(self, batch_id: int, manifest: Manifest, frame: "DataFrame | None", begun: float) -> None:
+        fail_at("offset:after", batch_id)
         if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
             self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
         else:
             self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
         self.last = batch_id, manifest
 
-    def _score_and_commit(self, frame: "DataFrame", batch_id: int, manifest: Manifest, begun: float) -> None:
+    def _is_in(self, batch_id: int) -> bool:
+        return self.last is not None and self.last[0] >= batch_id
+
+    def _score_and_commit(self, frame: "DataFrame | None", batch_id: int, manifest: Manifest, begun: float) -> None:
         model = self._follower.for_batch(batch_id)
         work = self._work(batch_id, manifest, model)
-        here = isinstance(model, SeriesModel) or self._in_driver(manifest)
+        where = "driver"
         if isinstance(model, SeriesModel):
             parts = self._forecasts.score_to_parts(manifest.files, work, model)
-        elif here:
+        elif frame is None or self._in_driver(manifest):
             parts = self._ahead.take(work) or score_to_parts(manifest.files, work, model)
         else:
-            parts = score_on_executors(frame, work, model)
+            parts, where = score_on_executors(frame, work, model), "executors"
         fail_at("parts:after", batch_id)
         self._archive.note_refused(parts.refused)
         self._checkpoint.lease.assert_held()
         self._forecasts.committed(commit(parts, work.batch, self._tables, self._writer))
-        where = "driver" if here else "executors"
         self._report(_done(batch_id, manifest, parts, model, begun, where))
 
     def _score_ahead(self, manifest: Manifest) -> tuple[Work, Parts] | None:
@@ -121,6 +135,26 @@ class MicroBatches:
             return None
         work = self._work(self.last[0] + 1, manifest, model)
         return work, score_to_parts(manifest.files, work, model)
+
+    def _commit_ahead(self, manifest: Manifest) -> None:
+        """The next micro-batch, from when Spark has written its offset: what it is made of is decided by then.
+
+        Spark plans it meanwhile, calls, and finds it done. A crash in between is one of after the commit.
+        """
+        folder, by_spark = self._checkpoint.folder, not isinstance(self._writer, DeltaRsWriter)
+        if self.last is None or by_spark or not isinstance(folder, LocalFolder) or not self._in_driver(manifest):
+            return
+        batch_id, until = self.last[0] + 1, time.monotonic() + OFFSET_SECONDS
+        while (text := folder.read(f"offsets/{batch_id}")) is None:
+            if self._stopping.wait(LOOK_SECONDS) or time.monotonic() > until:
+                return
+        if not self._running.acquire(blocking=False):  # Spark's call was first, or the stream ends
+            return
+        try:
+            if not self._is_in(batch_id) and Manifest.from_log(text) == manifest:
+                self._run(batch_id, manifest, None, time.time())
+        finally:
+            self._running.release()
 
     def _work(self, batch_id: int, manifest: Manifest, model: Version) -> Work:
         batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)

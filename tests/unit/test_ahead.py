@@ -41,7 +41,7 @@ def listen(ahead: Ahead, tables: Tables, batch: Batch) -> list[Manifest]:
         heard.append(manifest)
         return a_work(tables, batch), parts_of(tables, batch, rows=3, rejects=1)
 
-    ahead.listen(score)
+    ahead.listen(score, lambda _: None)
     return heard
 
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_scored_ahead_is_left_to_the_micro_batch(ahead: Ahead, ta
         if manifest.seq == 1:
             raise OSError("no space left on device")
 
-    ahead.listen(score)
+    ahead.listen(score, lambda _: None)
     for seq in (1, 2):
         Announcer(ahead.address).announce(Manifest(seq).to_offset())
     until(lambda: asked == [1, 2])
