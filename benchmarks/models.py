@@ -1,6 +1,7 @@
 """The registry with the models that are measured, and the CSV files that are landed."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def make_models(tracking: str) -> Mapping[str, str]:
     made = {}
     for name, estimator in FITTED.items():
         model = fit(feed, features, target, estimator, SEED)
-        made[name] = register(registry, lambda mlflow, model=model: log_model(feed, model, features[:10], mlflow))
+        made[name] = register(registry, partial(log_model, feed, model, features[:10]))
     made[LATE] = register(registry, lambda mlflow: log_late(features[:10], mlflow))
     return made
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Text stays text, identifiers do not change, and what matplotlib says of itself is left out.
-LOOKS = {"svg.fonttype": "none", "svg.hashsalt": "streamscore", "font.family": "sans-serif"}
+LOOKS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "streamscore", "font.family": "sans-serif"}
 NOTHING = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 

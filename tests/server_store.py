@@ -99,7 +99,7 @@ def make_certificates(folder: Path) -> Path:
         [*request, "-subj", "/CN=streamscore tests", "-keyout", key, "-out", authority],
         [*request, "-subj", "/CN=localhost", "-keyout", folder / "private.key", "-out", folder / "public.crt", *leaf],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ServerError(f"openssl made no certificate in {folder}:\n{done.stderr}")
     return authority

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import mlflow
 from pyspark.sql import SparkSession
@@ -16,12 +16,14 @@ from schemas.feed import load_feed
 STORE, PREFIX = "BENCH_HADOOP", "BENCH_PREFIX"
 
 
-def stream(landing: str, tables: str, model_uri: str, max_files: int, settings: Mapping[str, str]) -> None:
+def stream(arguments: Sequence[str], settings: Mapping[str, str]) -> None:
     """Until it is killed.
 
     Args:
+        arguments: LANDING TABLES MODEL_URI MAX_FILES.
         settings: of Spark, beside its defaults.
     """
+    landing, tables, model_uri, max_files = *arguments[:3], int(arguments[3])
     feed = load_feed("wine_quality")
     if prefix := os.environ.get(PREFIX):
         landing, tables = f"{prefix}/{landing}", f"{prefix}/{tables}"
@@ -54,4 +56,4 @@ def session(settings: Mapping[str, str]) -> SparkSession:
 
 
 if __name__ == "__main__":
-    stream(*sys.argv[1:4], int(sys.argv[4]), {})
+    stream(sys.argv[1:], {})

@@ -19,4 +19,4 @@ TUNED = {
 }
 
 if __name__ == "__main__":
-    stream(*sys.argv[1:4], int(sys.argv[4]), TUNED)
+    stream(sys.argv[1:], TUNED)

@@ -89,6 +89,7 @@ def flow(landing: str, tables: str, model_uri: str, max_files: int) -> Dataflow:
 
 
 if __name__ == "__main__":
-    wanted = flow(*sys.argv[1:4], int(sys.argv[4]))
+    landing, tables, model_uri, max_files = sys.argv[1:]
+    wanted = flow(landing, tables, model_uri, int(max_files))
     print("started", flush=True)
     run_main(wanted)

@@ -1,5 +1,6 @@
 """File rename → visible commit, 100-row files, one a micro-batch; only the contestant whose turn it is runs."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files
     with ExitStack() as running, ThreadPoolExecutor(sizes.starts_at_once) as pool:
         contestants = [running.enter_context(bench.contestant(name, model)) for name in names]
         found = list(pool.map(begin, contestants))
-        for _ in range(sizes.rounds):
+        for number in range(sizes.rounds):
+            print(f"bench:   round {number + 1} of {sizes.rounds}", file=sys.stderr)
             for contestant, of in zip(contestants, found, strict=True):
                 share, again = -(-files[contestant.entry.pace] // sizes.rounds), sizes.again[contestant.entry.pace]
                 of["waits_s"] += turn(contestant, bench.text, again + share, limit)[again:]

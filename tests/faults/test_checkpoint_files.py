@@ -45,8 +45,8 @@ def everything(stream: Stream) -> None:
     shutil.rmtree(stream.checkpoint)
 
 
-SHORT = [newest_offset, source_log]
-LONG = [everything, newest_commit, offset_of_the_newest_commit, half_of_the_source_log, metadata, identity]
+SHORT = [newest_offset]
+LONG = [source_log, everything, newest_commit, offset_of_the_newest_commit, half_of_the_source_log, metadata, identity]
 
 
 @pytest.mark.parametrize(

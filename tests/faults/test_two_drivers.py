@@ -12,7 +12,7 @@ from oracle import Oracle, Stream
 pytestmark = [pytest.mark.faults, pytest.mark.system]
 
 
-@pytest.mark.parametrize("place", ["folder", "bucket"])
+@pytest.mark.parametrize("place", [pytest.param("folder", marks=pytest.mark.faults_long), "bucket"])
 def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
     request: pytest.FixtureRequest,
     tmp_path: Path,
