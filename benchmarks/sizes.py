@@ -59,7 +59,6 @@ class Sizes:
         idle, steady: seconds.
         environment: of all contestants, more than they have by themselves.
         at_once: parts that run at the same time.
-        starts_at_once: contestants that start at the same time, before the rounds.
     """
 
     minutes: Mapping[str, float]
@@ -82,7 +81,6 @@ class Sizes:
     contestants: Mapping[str, tuple[str, ...]]
     environment: Mapping[str, str] = field(default_factory=dict)
     at_once: int = 1
-    starts_at_once: int = 1
 
 
 LOADS = {
@@ -94,22 +92,22 @@ CONTESTANTS = {
     "large_models": MAIN,
     "start_up": MAIN,
     "memory": ("streamscore",),
-    "idle": MAIN,
-    "landed": ("streamscore", "streamscore-archive", "loop", "article_tuned"),
+    "idle": ("streamscore", "article"),
+    "landed": ("streamscore", "streamscore-archive", "article_tuned"),
     "commits": ("streamscore",),
-    "left_behind": MAIN,
+    "left_behind": ("streamscore", "article"),
     "object_store": ("streamscore", "article_tuned"),
 }
 MINUTES = {
-    "latency": 15,
-    "large_models": 4.5,
+    "latency": 14.8,
+    "large_models": 3.8,
     "catch_up": 5.5,
     "start_up": 2.2,
     "memory": 1.3,
-    "idle": 2.5,
-    "growth": 8,
-    "left_behind": 2.2,
-    "object_store": 2.5,
+    "idle": 1.8,
+    "growth": 10.4,
+    "left_behind": 1.5,
+    "object_store": 2.2,
 }
 
 DEFAULT = Sizes(
@@ -124,7 +122,7 @@ DEFAULT = Sizes(
     loads=LOADS,
     memory_files=2000,
     idle=30,
-    steady=30,
+    steady=20,
     landed=(0, 1000, 10_000, 100_000),
     landed_slow=(0, 1000),
     landed_files=60,
@@ -187,6 +185,5 @@ SMOKE = Sizes(
     },
     environment={"STREAMSCORE_SPARK__MASTER": "local[1]"},  # one Python worker to start instead of two
     at_once=2,
-    starts_at_once=2,
 )
 KINDS = {"default": DEFAULT, "full": FULL, "smoke": SMOKE}

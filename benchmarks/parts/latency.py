@@ -15,6 +15,7 @@ from benchmarks.models import ELASTIC_NET
 # Between a commit and the next file: what is left of a micro-batch, its own log, is no part of the next wait.
 PAUSE = 0.05
 SETTLE = 0.5  # after a contestant went on
+STARTS_AT_ONCE = 2  # before the rounds
 
 
 def measure(bench: Bench) -> Any:
@@ -36,7 +37,7 @@ def in_turns(bench: Bench, names: Sequence[str], model: str, limit: Limit, files
         warm = min(sizes.warm[contestant.entry.pace], files[contestant.entry.pace])
         return {"first_s": first, "warm_up_s": turn(contestant, bench.text, warm, limit), "waits_s": []}
 
-    with ExitStack() as running, ThreadPoolExecutor(sizes.starts_at_once) as pool:
+    with ExitStack() as running, ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
         contestants = [running.enter_context(bench.contestant(name, model)) for name in names]
         found = list(pool.map(begin, contestants))
         for number in range(sizes.rounds):
