@@ -232,18 +232,17 @@ class Run:
         """
         while query.isActive and not self.stop.wait(0.2):
             pass
-        if query.isActive:
-            batches.finish()
-            until = time.monotonic() + STOP_SECONDS
-            while batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
-                time.sleep(LOOK_SECONDS)
-            query.stop()
-            if self.lost:
-                raise ConflictError(
-                    f"checkpoint {checkpoint.folder.uri} was taken over by {self.lost} while the object store did not "
-                    f"answer this process; stop one of them"
-                )
-        elif error := query.exception():
+        batches.finish()
+        until = time.monotonic() + STOP_SECONDS
+        while query.isActive and batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+        query.stop()
+        if self.lost:
+            raise ConflictError(
+                f"checkpoint {checkpoint.folder.uri} was taken over by {self.lost} while the object store did not "
+                f"answer this process; stop one of them"
+            )
+        if (error := query.exception()) and not batches.turned_away:
             if isinstance(batches.error, ConflictError):
                 self._tell("conflict", detail=str(batches.error))
             raise batches.error or _ended(error) from error

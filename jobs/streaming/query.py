@@ -42,6 +42,7 @@ class MicroBatches:
 
     Attributes:
         error: what ended the stream, if one of our own errors did.
+        turned_away: Spark's call of a micro-batch came after `finish`, which ended the query.
         last: the newest manifest that is committed.
     """
 
@@ -65,8 +66,9 @@ class MicroBatches:
         self._ahead, self._archive, self._report = ahead, archive, report
         self._forecasts = Forecasts(tables)
         self._running = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping, self._finished = threading.Event(), threading.Event()
         self.error: Exception | None = None
+        self.turned_away = False
         self.last: tuple[int, Manifest] | None = None
         ahead.listen(self._score_ahead, self._commit_ahead)
 
@@ -78,15 +80,17 @@ class MicroBatches:
         `storage.retry_seconds` where storage fails.
         """
         while not self._running.acquire(timeout=0.1):
-            if self._is_in(batch_id):  # and who finishes the stream waits for Spark to hear of it
+            if self._is_in(batch_id):  # `finish` keeps the lock, and Spark has yet to learn that this one is in
                 return
+            if self._finished.is_set():  # Spark waits for this call, so it may not wait for the end
+                self.turned_away = True
+                raise RuntimeError(f"the stream is stopping; micro-batch {batch_id} is the next start's")
         begun = time.time()
         try:
             if not self._is_in(batch_id):
-                seconds = self._tables.storage.retry_seconds
                 insist(
-                    seconds,
-                    lambda: self._run(batch_id, self._manifest(frame, batch_id), frame, begun),
+                    self._tables.storage.retry_seconds,
+                    lambda: self._run(batch_id, self._manifest(frame, batch_id), frame, begun),  # 1
                     stop=self._stopping,
                 )
             fail_at("spark_commit:before", batch_id)
@@ -97,11 +101,13 @@ class MicroBatches:
             self._running.release()
 
     def finish(self) -> None:
-        """Wait for the micro-batch that is running, and begin no other."""
+        """Wait for the micro-batch that is running, and begin no other; called once."""
         self._stopping.set()
         self._running.acquire()
+        self._finished.set()
 
     def _run(self, batch_id: int, manifest: Manifest, frame: "DataFrame | None", begun: float) -> None:
+        """Steps 2 to 4; without a frame in the driver."""
         fail_at("offset:after", batch_id)
         if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
             self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
@@ -139,12 +145,14 @@ class MicroBatches:
     def _commit_ahead(self, manifest: Manifest) -> None:
         """The next micro-batch, from when Spark has written its offset: what it is made of is decided by then.
 
-        Spark plans it meanwhile, calls, and finds it done. A crash in between is one of after the commit.
+        Spark plans it meanwhile, calls, and finds it done. A crash in between is like one right after the commit.
         """
-        folder, by_spark = self._checkpoint.folder, not isinstance(self._writer, DeltaRsWriter)
-        if self.last is None or by_spark or not isinstance(folder, LocalFolder) or not self._in_driver(manifest):
+        folder, last = self._checkpoint.folder, self.last
+        if last is None or manifest.seq != last[1].seq + 1 or not self._in_driver(manifest):
             return
-        batch_id, until = self.last[0] + 1, time.monotonic() + OFFSET_SECONDS
+        if not isinstance(folder, LocalFolder) or not isinstance(self._writer, DeltaRsWriter):
+            return
+        batch_id, until = last[0] + 1, time.monotonic() + OFFSET_SECONDS
         while (text := folder.read(f"offsets/{batch_id}")) is None:
             if self._stopping.wait(LOOK_SECONDS) or time.monotonic() > until:
                 return

@@ -1,6 +1,7 @@
 """The stream in a real Spark: dirty files, swaps, writers, parity with MLflow's own UDF."""
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -164,6 +165,30 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     stream.land(files=1, rows=10, seed=91)
     run_of(streaming__mode=mode).stream(spark)
     assert set(stream.table("predictions").model_version) == {"1", "2"}
+    oracle.assert_exactly_once(stream)
+
+
+def test_a_stop_while_files_keep_landing_is_a_clean_one(stream: Stream, oracle: Oracle) -> None:
+    stream.land(files=1, rows=5, seed=1)
+    stream.start()
+    stream.until(lambda: len(stream.table("predictions")) > 0)
+    landing, stopped = iter(range(2, 1000)), threading.Event()
+
+    def land() -> None:
+        while not stopped.wait(0.01):
+            stream.land(files=1, rows=5, seed=next(landing))
+
+    thread = threading.Thread(target=land)
+    thread.start()
+    time.sleep(2)
+    assert stream.process is not None
+    stream.process.send_signal(signal.SIGTERM)
+    code = stream.wait(30)
+    stopped.set()
+    thread.join()
+    assert code == 0, stream.log()[-3000:]
+    assert "Traceback" not in stream.log()
+    stream.run(max_files=1000)
     oracle.assert_exactly_once(stream)
 
 

@@ -1,7 +1,6 @@
 """A micro-batch committed ahead of Spark's call: from its offset on, once, and as the call would have done it."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,17 +171,30 @@ def test_a_commit_ahead_that_fails_is_made_by_the_call(started: Started) -> None
     assert started.rows() == {0: 3, 1: 3}
 
 
-def test_a_stream_that_is_finished_commits_nothing_ahead_and_lets_spark_hear_of_what_is_in(started: Started) -> None:
+def test_a_manifest_that_the_call_has_done_meanwhile_waits_for_no_other_offset(started: Started) -> None:
+    done, later = started.manifest(2), started.manifest(3)
+    started.write_offset(1, done)
+    started.batches(NO_FRAME, 1)
+    begun = time.monotonic()
+    started.batches._commit_ahead(done)
+    assert time.monotonic() - begun < 1
+    started.announce(later)
+    started.write_offset(2, later)
+    until(lambda: len(started.done) == 3)
+    assert started.rows() == {0: 3, 1: 3, 2: 3}
+
+
+def test_a_stream_that_is_finished_begins_nothing_and_lets_spark_hear_of_what_is_in(started: Started) -> None:
     manifest, later = started.manifest(2), started.manifest(3)
     started.announce(manifest)
     started.write_offset(1, manifest)
     until(lambda: len(started.done) == 2)
     started.batches.finish()
-    call = threading.Thread(target=started.batches, args=[NO_FRAME, 1], daemon=True)
-    call.start()
-    call.join(5)
-    assert not call.is_alive()
+    started.batches(NO_FRAME, 1)
+    assert not started.batches.turned_away
     started.announce(later)
     started.write_offset(2, later)
-    time.sleep(0.2)
+    with pytest.raises(RuntimeError, match="micro-batch 2 is the next start's"):
+        started.batches(NO_FRAME, 2)
+    assert started.batches.turned_away
     assert started.rows() == {0: 3, 1: 3}

@@ -1,8 +1,8 @@
-"""Scoring ahead: while Spark writes down which files make a micro-batch, the driver scores them already.
+"""Ahead of Spark's call: while Spark writes down which files make a micro-batch, the driver scores them already.
 
 The source names a manifest here when it hands it to Spark, and from there to the call of the micro-batch is most of a
 small one's time. What was scored is taken up only if the micro-batch is that very one: the same files, number and
-model version. Until Spark has written its offset, nothing of it is in the tables.
+model version. It is committed once Spark has written its offset; until then nothing of it is in the tables.
 """
 
 import json
@@ -41,9 +41,9 @@ class Ahead:
         self._scored: Scored | None = None
         self._thread: threading.Thread | None = None
 
-    def listen(self, score: Callable[[Manifest], Scored | None], go_on: Callable[[Manifest], None]) -> None:
-        """Score what the source names from now on, if `score` does not decline; then go on with it."""
-        self._thread = threading.Thread(target=self._listen, args=[score, go_on], name="ahead", daemon=True)
+    def listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
+        """Score what the source names from now on, then commit it; both may decline."""
+        self._thread = threading.Thread(target=self._listen, args=[score, commit], name="ahead", daemon=True)
         self._thread.start()
 
     def take(self, work: Work) -> Parts | None:
@@ -70,15 +70,15 @@ class Ahead:
         if self._scored:
             discard(self._scored[1], self._scored[0])
 
-    def _listen(self, score: Callable[[Manifest], Scored | None], go_on: Callable[[Manifest], None]) -> None:
+    def _listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
         while message := self._socket.recv(MESSAGE_BYTES):
-            manifest = Manifest.from_offset(json.loads(message))
             try:
+                manifest = Manifest.from_offset(json.loads(message))
                 with self._scoring:
                     if manifest.seq <= self._seq:
                         continue
                     self._seq = manifest.seq
                     self._scored = score(manifest)
-                go_on(manifest)
+                commit(manifest)
             except Exception as error:  # the micro-batch itself will meet it, and knows what to do
                 log.debug("not done ahead", error=str(error))
