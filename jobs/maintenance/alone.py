@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jobs.streaming.storage import lease
-from jobs.streaming.storage.folder import LocalFolder
 from jobs.streaming.storage.places import open_folder
 from schemas.errors import TryAgainError
 from schemas.settings import Storage
@@ -22,7 +21,8 @@ def alone(tables: str, feed: str, storage: Storage) -> Iterator[threading.Event]
     Raises:
         TryAgainError: another is at work.
     """
-    with _held(f"{tables.rstrip('/')}/{LOCK}", storage, feed, f"another maintenance of {tables} is at work") as lost:
+    folder = open_folder(f"{tables.rstrip('/')}/{LOCK}", storage)
+    with lease.alone(folder, feed, _later(f"another maintenance of {tables} is at work", feed)) as lost:
         yield lost
 
 
@@ -34,20 +34,9 @@ def stream_stopped(checkpoint: str, feed: str, storage: Storage) -> Iterator[Non
         TryAgainError: one does.
     """
     said = f"the stream of {checkpoint} runs, and tables.writer is delta-spark: stop it first, or let Spark OPTIMIZE"
-    with _held(checkpoint, storage, feed, said):
+    with lease.alone(open_folder(checkpoint, storage), feed, _later(said, feed)):
         yield
 
 
-@contextmanager
-def _held(uri: str, storage: Storage, feed: str, said: str) -> Iterator[threading.Event]:
-    folder, lost = open_folder(uri, storage), threading.Event()
-    if isinstance(folder, LocalFolder):
-        folder.path.mkdir(parents=True, exist_ok=True)
-    try:
-        held = lease.take(folder, feed, lambda _: lost.set())
-    except TryAgainError as error:
-        raise TryAgainError(f"{said}; run the same again later: streamscore maintain {feed}") from error
-    try:
-        yield lost
-    finally:
-        held.release()
+def _later(said: str, feed: str) -> TryAgainError:
+    return TryAgainError(f"{said}; run the same again later: streamscore maintain {feed}")

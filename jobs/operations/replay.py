@@ -9,8 +9,7 @@ import functools
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,7 @@ from jobs.operations.original import Originals, landed_before
 from jobs.operations.shelf import Shelf, open_shelf
 from jobs.streaming.reading.landed import is_utf8
 from jobs.streaming.storage import lease
-from jobs.streaming.storage.folder import Folder, LocalFolder
+from jobs.streaming.storage.folder import Folder
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason
@@ -84,7 +83,7 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
         if open_table(places, QUARANTINE) is None:
             return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
         shelf = open_shelf(places.landing)
-        with _alone(places.landing, feed) as lost:
+        with lease.alone(places.landing.at(LOCK), feed.name, _another(places.landing)) as lost:
             _finish(places, shelf)  # 1
             rows, waiting = _choose(places, selection)  # 2
             plan = _plan(rows, feed, places, shelf)
@@ -113,22 +112,6 @@ def _assert_selects(feed: Feed, selection: Selection) -> None:
             near = difflib.get_close_matches(reason, known, 1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise SettingsError(f"no reason '{reason}': {hint}reasons: {', '.join(known)}")
-
-
-@contextmanager
-def _alone(landing: Folder, feed: Feed) -> Iterator[threading.Event]:
-    """While no other replay is at work; what is given is set if one took over, because this one stood still."""
-    folder, lost = landing.at(LOCK), threading.Event()
-    if isinstance(folder, LocalFolder):
-        folder.path.mkdir(parents=True, exist_ok=True)
-    try:
-        held = lease.take(folder, feed.name, lambda _: lost.set())
-    except TryAgainError as error:
-        raise _another(landing) from error
-    try:
-        yield lost
-    finally:
-        held.release()
 
 
 def _another(landing: Folder) -> TryAgainError:

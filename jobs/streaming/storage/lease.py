@@ -15,7 +15,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -67,6 +68,26 @@ def take(folder: Folder, feed: str, lost: Callable[[str], None]) -> Lease:
         return BucketLease(folder, feed, lost)
     assert isinstance(folder, LocalFolder)
     return LocalLock(folder, feed)
+
+
+@contextmanager
+def alone(folder: Folder, feed: str, otherwise: TryAgainError) -> Iterator[threading.Event]:
+    """While this process has the lease of a folder, which is made; what is given is set if another took it over.
+
+    Raises:
+        TryAgainError: `otherwise`, as another process has it.
+    """
+    lost = threading.Event()
+    if isinstance(folder, LocalFolder):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        held = take(folder, feed, lambda _: lost.set())
+    except TryAgainError as error:
+        raise otherwise from error
+    try:
+        yield lost
+    finally:
+        held.release()
 
 
 def _in_use(folder: Folder, holder: str, feed: str) -> TryAgainError:
