@@ -105,12 +105,12 @@ class Contestant:
         self.wait_rows(wanted, begun)
         return time.monotonic() - begun
 
-    def wait_rows(self, wanted: int, since: float) -> None:
+    def wait_rows(self, wanted: int, since: float, look_seconds: float = 0.0) -> None:
         """Wait until so many rows can be seen."""
         while self.log.rows < wanted:
             if not self.log.look():
                 self.check(since)
-                time.sleep(self.look_seconds)
+                time.sleep(look_seconds or self.look_seconds)
 
     def commits_until(self, wanted: int, ends: float) -> list[tuple[float, int]]:
         """The commits with rows until so many rows can be seen or the time is over: seconds from the command, rows."""

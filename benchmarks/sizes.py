@@ -102,10 +102,10 @@ MINUTES = {
     "latency": 14.8,
     "large_models": 3.8,
     "catch_up": 5.5,
-    "start_up": 2.2,
-    "memory": 1.3,
+    "start_up": 3.2,
+    "memory": 1,
     "idle": 1.8,
-    "growth": 10.4,
+    "growth": 10,
     "left_behind": 1.5,
     "object_store": 2.2,
 }
