@@ -185,6 +185,6 @@ SMOKE = Sizes(
         "object_store": ("streamscore",),
     },
     environment={"STREAMSCORE_SPARK__MASTER": "local[1]"},  # one Python worker to start instead of two
-    at_once=2,
+    at_once=3,
 )
 KINDS = {"default": DEFAULT, "full": FULL, "smoke": SMOKE}

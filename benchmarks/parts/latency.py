@@ -15,7 +15,7 @@ from benchmarks.models import ELASTIC_NET
 # Between a commit and the next file: what is left of a micro-batch, its own log, is no part of the next wait.
 PAUSE = 0.05
 SETTLE = 0.5  # after a contestant went on
-STARTS_AT_ONCE = 2  # before the rounds
+STARTS_AT_ONCE = 3  # before the rounds
 START_LOOK = 0.02  # seconds; looking all the time would take a tenth of a core from a start
 
 
