@@ -31,6 +31,8 @@ def times(value: float) -> str:
     """A ratio, as a table has it."""
     if math.isnan(value):
         return "–"
+    if 0 < value < 0.1:
+        return f"1/{1 / value:,.0f}"
     return f"{value:,.0f} ×" if value >= 10 else f"{value:.2f} ×"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figures import median, steady_rate
+from benchmarks.figures import median
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ NOTHING = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def draw(parts: Mapping[str, Any], folder: Path) -> None:
-    """Latency distribution, throughput against rows, latency against landed files; those that were measured."""
+    """Latency distribution, rows against time, latency against landed files; those that were measured."""
     pictures: dict[str, tuple[Callable[[Any, Any], None], Any]] = {
         "latency": (latency, parts.get("latency")),
         "throughput": (throughput, parts.get("catch_up")),
@@ -37,7 +37,7 @@ def save(path: Path, plot: Callable[[Any, Any], None], found: Any) -> None:
         axes = figure.subplots()
         plot(axes, found)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        figure.legend(fontsize="small", loc="outside right upper")
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata=NOTHING)
         path.write_text(text.getvalue()[text.getvalue().index("<svg") :], "utf-8")
@@ -49,18 +49,20 @@ def latency(axes: "Axes", found: Mapping[str, Any]) -> None:
         waits = sorted(1000 * wait for wait in of["waits_s"])
         axes.step(waits, [(n + 1) / len(waits) for n in range(len(waits))], where="post", label=name)
     axes.set(xscale="log", xlabel="file rename → visible commit, ms", ylabel="share of micro-batches", ylim=(0, 1))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def throughput(axes: "Axes", found: Mapping[str, Any]) -> None:
-    """Steady rows a second against the rows of the load."""
-    points: dict[str, list[tuple[int, float]]] = {}
-    for load in found.values():
-        for name, run in load["contestants"].items():
-            points.setdefault(name, []).append((load["rows"], steady_rate(run["commits"], run["started_s"])))
-    for name, of in points.items():
-        of.sort()
-        axes.plot([rows for rows, _ in of], [rate for _, rate in of], marker="o", linestyle=":", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="rows that wait", ylabel="steady rows/s")
+    """The rows of the first load that could be seen so many seconds after the command."""
+    title, load = next(iter(found.items()))
+    for name, run in load["contestants"].items():
+        seconds, rows = [0.0], [0]
+        for at, count in run["commits"]:
+            seconds.append(at)
+            rows.append(rows[-1] + count)
+        axes.step(seconds, rows, where="post", label=name)
+    axes.set(xlabel=f"seconds from the command, {title}", ylabel="rows that can be seen", xlim=(0, None))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
 def landed_files(axes: "Axes", found: Mapping[str, Any]) -> None:
@@ -71,3 +73,5 @@ def landed_files(axes: "Axes", found: Mapping[str, Any]) -> None:
     axes.set(
         xscale="symlog", yscale="log", xlabel="processed files in the landing folder", ylabel="p50, ms", xlim=(0, None)
     )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")

@@ -168,7 +168,10 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     oracle.assert_exactly_once(stream)
 
 
-def test_a_stop_while_files_keep_landing_is_a_clean_one(stream: Stream, oracle: Oracle) -> None:
+def test_a_stop_while_files_keep_landing_is_a_clean_one(
+    stream: Stream, oracle: Oracle, promote: Callable[[str], None]
+) -> None:
+    promote("1")
     stream.land(files=1, rows=5, seed=1)
     stream.start()
     stream.until(lambda: len(stream.table("predictions")) > 0)

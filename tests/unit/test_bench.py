@@ -65,7 +65,7 @@ def test_a_ratio_to_nothing_is_no_number():
 
 def test_figures_read_as_in_a_table():
     assert [milliseconds(s) for s in (0.0264, 3.3031, 25.6, math.nan)] == ["26 ms", "3,303 ms", "26 s", "–"]
-    assert [times(r) for r in (0.414, 128.7, math.nan)] == ["0.41 ×", "129 ×", "–"]
+    assert [times(r) for r in (0.414, 128.7, 0.003, math.nan)] == ["0.41 ×", "129 ×", "1/333", "–"]
     assert table(["", "a"], [["x", "1"]]) == "|  | a |\n| --- | --- |\n| x | 1 |"
 
 
