@@ -1,5 +1,6 @@
 """The stream in a real Spark: dirty files, swaps, writers, parity with MLflow's own UDF."""
 
+import itertools
 import json
 import signal
 import threading
@@ -175,20 +176,22 @@ def test_a_stop_while_files_keep_landing_is_a_clean_one(
     stream.land(files=1, rows=5, seed=1)
     stream.start()
     stream.until(lambda: len(stream.table("predictions")) > 0)
-    landing, stopped = iter(range(2, 1000)), threading.Event()
+    seeds, stopped = itertools.count(2), threading.Event()
 
     def land() -> None:
         while not stopped.wait(0.01):
-            stream.land(files=1, rows=5, seed=next(landing))
+            stream.land(files=1, rows=5, seed=next(seeds))
 
     thread = threading.Thread(target=land)
     thread.start()
-    time.sleep(2)
-    assert stream.process is not None
-    stream.process.send_signal(signal.SIGTERM)
-    code = stream.wait(30)
-    stopped.set()
-    thread.join()
+    try:
+        time.sleep(2)
+        assert stream.process is not None
+        stream.process.send_signal(signal.SIGTERM)
+        code = stream.wait(30)
+    finally:
+        stopped.set()
+        thread.join()
     assert code == 0, stream.log()[-3000:]
     assert "Traceback" not in stream.log()
     stream.run(max_files=1000)
