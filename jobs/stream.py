@@ -6,13 +6,14 @@ import signal
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
+from py4j.protocol import Py4JError
 
 from jobs.maintenance.maintain import Task
 from jobs.maintenance.schedule import Rounds
@@ -27,6 +28,7 @@ from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.query import MicroBatches
 from jobs.streaming.scoring.ahead import Ahead
 from jobs.streaming.scoring.follow import Follower
+from jobs.streaming.scoring.load import import_first
 from jobs.streaming.session import ahead, ship_code, spark_commits_to_store, start_session
 from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import open_journal
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_SECONDS = 0.02
+NO_JVM = ConnectionError, Py4JError  # what is raised where its JVM is gone
 STOP_SECONDS = 10  # for Spark to write the commit of the last micro-batch
 
 
@@ -94,8 +97,8 @@ class Run:
     def stream(self, spark: "SparkSession | Future[SparkSession]", *, recover: bool = False) -> None:
         """Until it is stopped, or caught up; in a session that is started for it, which it ends, or in a running one.
 
-        1. The checkpoint, and whether the tables know it.  2. The model, while the JVM starts.  3. The tables.
-        4. The query.  5. A clean stop.
+        1. The checkpoint, and whether the tables know it.  2. The query, whose first micro-batch waits for
+        3. the model  4. and the tables.  5. A clean stop.
         """
         with ExitStack() as undo:
             undo.callback(self.display.close)
@@ -119,14 +122,25 @@ class Run:
             checkpoint.assert_whole(self.tables)
             self.keeping = Housekeeping(self.tables, checkpoint.app_id, Rounds(Task.of(self.feed, self.settings)))
             # 2
+            replay_until = checkpoint.last_offset  # before Spark writes another
             scoring_ahead = Ahead()
             undo.callback(scoring_ahead.close)
-            source = ahead(lambda: self._source(spark, checkpoint, scoring_ahead.address))
+            ready: Future[MicroBatches] = Future()
+
+            def start() -> "Future[StreamingQuery]":
+                query = ahead(
+                    lambda: self._start(self._source(spark, checkpoint, scoring_ahead.address), checkpoint, ready)
+                )
+                undo.callback(_abandon, query, ready)
+                return query
+
             if isinstance(spark, Future):
                 undo.callback(_stop_session, spark)
-            follower = self._follow(checkpoint)
-            undo.callback(follower.stop)
+            query = None if recover else start()
             # 3
+            follower = self._follow(checkpoint, replay_until)
+            undo.callback(follower.stop)
+            # 4
             if recover:
                 seen = adopt(self.tables, checkpoint.app_id)
                 landing = as_uri(self.folders.landing.uri)
@@ -134,29 +148,39 @@ class Run:
                 Ledger(open_journal(checkpoint.folder, LEDGER)).append(Manifest(0, tuple(seen)))
             self.keeping.start()
             undo.callback(self.keeping.stop)
-            # 4
-            while not source.done():  # a JVM that hangs is no reason not to stop
-                if self.stop.wait(LOOK_SECONDS):
-                    return
-            batches, query = self._start(source.result(), checkpoint, follower, scoring_ahead)
-            gc.enable()
+            query = query or start()
+            while not query.done() and not self.stop.wait(LOOK_SECONDS):
+                pass
+            if self.stop.is_set():  # nothing was begun, and a JVM that hangs is no reason to wait
+                return
+            running = query.result()
+            batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead)
             gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
+            gc.enable()
+            ready.set_result(batches)
             log.info("stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger)
             # 5
-            self._wait(query, batches, checkpoint)
+            try:
+                self._wait(running, batches, checkpoint)
+            except NO_JVM as error:
+                if not self.stop.is_set():  # a signal to the whole group of processes, as systemd sends it, ends it too
+                    raise StorageError(
+                        "Spark's JVM has ended, killed or out of memory (spark.driver_memory); nothing is lost, "
+                        f"start again: streamscore run {self.feed.name}"
+                    ) from error
             log.info("stream stopped", feed=self.feed.name)
 
     def _give_up(self, holder: str) -> None:
         self.lost = holder
         self.stop.set()
 
-    def _follow(self, checkpoint: Checkpoint) -> Follower:
+    def _follow(self, checkpoint: Checkpoint, replay_until: int) -> Follower:
+        import_first(self.feed)
         uri = self.settings.model_uri or self.feed.model_uri
         registry, scratch = open_registry(self.settings), self.folders.scratch
         follower = Follower(uri, self.feed, registry, checkpoint.folder, scratch, self._tell)
         of = self.settings.registry
-        output, replay_until = self.tables.prediction_type, checkpoint.last_offset
-        model = follower.start(output, replay_until, of.poll_seconds, of.start_without)
+        model = follower.start(self.tables.prediction_type, replay_until, of.poll_seconds, of.start_without)
         self.tables.create(model.output)
         return follower
 
@@ -173,38 +197,42 @@ class Run:
     ) -> "DataFrame":
         from jobs.streaming.landing.source import LandingSource
 
-        spark = given.result() if isinstance(given, Future) else given
+        spark = _session(given)
         ship_code(spark, self.folders.scratch)
         spark.dataSource.register(LandingSource)
         return spark.readStream.format("landing").options(**self._source_options(checkpoint), ahead=address).load()
 
-    def _start(
-        self, source: "DataFrame", checkpoint: Checkpoint, follower: Follower, scoring_ahead: Ahead
-    ) -> "tuple[MicroBatches, StreamingQuery]":
+    def _start(self, source: "DataFrame", checkpoint: Checkpoint, ready: "Future[MicroBatches]") -> "StreamingQuery":
+        """The query, begun while the model loads: its first micro-batch is planned by then, and waits."""
+        location = hadoop_uri(checkpoint.folder.uri)
+        writer = source.writeStream.foreachBatch(lambda frame, batch_id: ready.result()(frame, batch_id))
+        writer = writer.option("checkpointLocation", location).queryName(self.feed.name)
+        try:
+            return writer.trigger(**self.trigger).start()  # type: ignore[arg-type]
+        except Exception as error:  # whatever Java throws
+            raise _ended(error) from error
+
+    def _micro_batches(
+        self, spark: "SparkSession", checkpoint: Checkpoint, follower: Follower, scoring_ahead: Ahead
+    ) -> MicroBatches:
         def report(done: BatchDone) -> None:
             self.metrics.batch(done)
             self.display.batch(done)
             self.keeping.committed()
             log.info("batch", feed=self.feed.name, **done.to_log())
 
-        batches = MicroBatches(
+        return MicroBatches(
             self.feed,
             self.settings.streaming,
             checkpoint=checkpoint,
             landing=as_uri(self.folders.landing.uri),
             tables=self.tables,
-            writer=writer_of(self.tables, source.sparkSession),
+            writer=writer_of(self.tables, spark),
             follower=follower,
             ahead=scoring_ahead,
             archive=self.archive,
             report=report,
         )
-        location = hadoop_uri(checkpoint.folder.uri)
-        writer = source.writeStream.foreachBatch(batches).option("checkpointLocation", location)
-        try:
-            return batches, writer.queryName(self.feed.name).trigger(**self.trigger).start()  # type: ignore[arg-type]
-        except Exception as error:  # whatever Java throws
-            raise _ended(error) from error
 
     def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
         streaming = self.settings.streaming
@@ -230,9 +258,11 @@ class Run:
         Raises:
             StreamscoreError: the query ended of it.
         """
-        while query.isActive and not self.stop.wait(0.2):
-            pass
-        batches.finish()
+        try:
+            while query.isActive and not self.stop.wait(0.2):
+                pass
+        finally:
+            batches.finish()
         until = time.monotonic() + STOP_SECONDS
         while query.isActive and batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
@@ -250,9 +280,26 @@ class Run:
             self.archive.sweep(batches.last[1].files)
 
 
+def _session(given: "SparkSession | Future[SparkSession]") -> "SparkSession":
+    return given.result() if isinstance(given, Future) else given
+
+
+def _abandon(query: "Future[StreamingQuery]", ready: "Future[MicroBatches]") -> None:
+    """Stop a query, as soon as it is begun, whose micro-batches did not get ready."""
+
+    def stop(begun: "Future[StreamingQuery]") -> None:
+        if not begun.exception():
+            with suppress(*NO_JVM):
+                begun.result().stop()
+
+    if ready.cancel():
+        query.add_done_callback(stop)
+
+
 def _stop_session(session: "Future[SparkSession]") -> None:
     if session.done() and not session.exception():  # else it ends with the process
-        session.result().stop()
+        with suppress(*NO_JVM):
+            session.result().stop()
 
 
 def run(

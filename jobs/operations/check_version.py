@@ -65,8 +65,9 @@ class Found:
 
 def import_all() -> None:
     """What takes seconds, while nobody waits for it yet."""
+    importlib.import_module("skops.io")  # before MLflow: see import_first
     import_mlflow()
-    for module in ("mlflow.sklearn", "skops.io", "mlflow.store.tracking.sqlalchemy_store"):
+    for module in ("mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"):
         importlib.import_module(module)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 from deltalake import DeltaTable
@@ -198,6 +200,28 @@ def test_a_stop_while_files_keep_landing_is_a_clean_one(
     oracle.assert_exactly_once(stream)
 
 
+def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(
+    stream: Stream, oracle: Oracle, promote: Callable[[str], None]
+) -> None:
+    def jvm_killed() -> None:
+        (jvm,) = (c for c in psutil.Process(stream.process.pid).children() if c.name() == "java")
+        jvm.kill()
+
+    def all_signalled() -> None:  # as systemd does
+        os.killpg(stream.process.pid, signal.SIGTERM)
+
+    promote("1")
+    for seed, (end, code) in enumerate([(jvm_killed, 5), (all_signalled, 0)]):
+        stream.land(files=1, rows=5, seed=seed)
+        stream.start()
+        stream.until(lambda wanted=seed: stream.newest("commits") == wanted)
+        end()
+        assert stream.wait(30) == code, stream.log()[-3000:]
+    assert stream.log().count("streamscore: Spark's JVM has ended, killed or out of memory") == 1
+    stream.run()
+    oracle.assert_exactly_once(stream)
+
+
 def test_a_version_with_another_output_type_is_refused(
     stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained", feed: Any
 ) -> None:
@@ -218,6 +242,7 @@ def test_a_model_that_does_not_fit_stops_the_first_start(
     with pytest.raises(ContractError, match="'pH' is double in the feed and long in the model") as error:
         run_of().stream(spark)
     assert error.value.exit_code == 3
+    until(lambda: not spark.streams.active)
 
 
 def test_the_offset_log_holds_the_manifest_in_its_third_line(

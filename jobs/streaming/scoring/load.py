@@ -9,6 +9,15 @@ from schemas.feed import Feed
 Version = Model | SeriesModel
 
 
+def import_first(feed: Feed) -> None:
+    """What the models of rows are mostly loaded with, best before MLflow is there.
+
+    skops looks through every imported module for the names of the types it trusts, which takes 1 s longer after MLflow.
+    """
+    if feed.kind == "rows":
+        import skops.io  # noqa: F401
+
+
 def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:
     """Load a version, hold it against the feed's contract, and try it.
 
