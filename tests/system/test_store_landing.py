@@ -212,6 +212,32 @@ def test_names_out_of_order_are_found_among_many(landing: Landing, proxy: Proxy,
     assert 0 < lists_while_idle(found, begun, proxy) <= 20
 
 
+def test_names_in_order_cost_short_lists_and_others_are_found_too(
+    landing: Landing, proxy: Proxy, behind_proxy: Storage
+) -> None:
+    landing.land_many([f"{number:03}.csv" for number in range(300)])
+    found = landing.finder(storage=behind_proxy)
+    begun = found.after(START, 10_000)
+    proxy.requests.clear()
+    for number in range(300, 320):
+        landing.land(f"{number:03}.csv")
+        begun = next_after(found, begun)
+        assert landing.files_of(begun) == [f"{number:03}.csv"]
+    lists = [request.query for request in proxy.requests if request.kind == "LIST"]
+    assert len([query for query in lists if "start-after" in query]) > len(lists) / 2
+    look = found._landing
+    for name in ("299b.csv", "120b.csv", "1/1.csv"):
+        time.sleep(1.1)  # an object's time has seconds only, in some stores
+        landing.land(name)
+        begun = next_after(found, begun)
+        assert landing.files_of(begun) == [name]
+        assert not look._is_ordered  # type: ignore[union-attr]
+    time.sleep(1.1)
+    landing.land("t.csv")
+    begun = next_after(found, begun)
+    assert landing.files_of(begun) == ["t.csv"] and look._is_ordered  # type: ignore[union-attr]
+
+
 def test_an_archive_does_not_hide_what_lands_beside_it(landing: Landing) -> None:
     """Its keys are greater than those that begin with a date."""
     landing.land_many(
@@ -254,9 +280,15 @@ def test_a_stale_listing_doubles_and_loses_nothing(landing: Landing, proxy: Prox
     first = found.after(START, 100)
     proxy.stale_listing = "in/"
     landing.land("b.csv")
-    assert found.after(first, 100) == found.after(first, 100) == first  # a.csv is archived, and still listed
+    second = next_after(found, first)
+    assert landing.files_of(second) == ["b.csv"]
+    for _ in range(5):  # a.csv is archived, and still listed
+        assert found.after(second, 100) == second
+    landing.land("c.csv")
+    for _ in range(5):
+        assert found.after(second, 100) == second
     proxy.stale_listing = None
-    assert landing.files_of(next_after(found, first)) == ["b.csv"]
+    assert landing.files_of(next_after(found, second)) == ["c.csv"]
 
 
 def test_slow_and_failing_answers_are_ridden_out(landing: Landing, proxy: Proxy, behind_proxy: Storage) -> None:

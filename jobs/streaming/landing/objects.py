@@ -1,8 +1,8 @@
 """Finding new objects under a prefix of an object store, with a bounded rate of LIST requests.
 
-An object is whole as soon as it is there. Up to a page of objects (1,000), every LIST tells all there is. Above it, a
-LIST after the greatest key known finds what is named in the order of time, and a walk over everything, page by page
-between those LISTs, finds the rest.
+An object is whole as soon as it is there. A LIST after the greatest key known finds what is named in the order of time,
+and takes 4 ms however many objects there are. A walk over everything, page by page between those LISTs, finds the rest:
+now and then, as it takes 0.16 ms an object; or all the time, where names proved to be in no order and are one page.
 """
 
 import time
@@ -16,7 +16,7 @@ from jobs.streaming.storage.bucket import BucketFolder
 from schemas.errors import StorageError
 from schemas.object_store import reaching
 
-PAUSE = 10  # a walk begins so many times its own length after the one before it: a tenth of the LISTs' time
+PAUSE = 10  # a walk begins so many times its own time after the one before it
 
 
 class BucketLanding:
@@ -30,8 +30,9 @@ class BucketLanding:
         self._folder = folder
         self._full_look_seconds, self._list_seconds = full_look_seconds, list_seconds
         self._walk: Iterator[list[LandedFile]] | None = None
-        self._walk_begun = self._next_walk = self._next_list = 0.0
-        self._newest = ""
+        self._walk_seconds = self._next_walk = self._next_list = 0.0
+        self._newest, self._latest = folder.key(""), 0  # the greatest key and time known
+        self._is_ordered = True  # the objects that came last had greater keys than those before them
         self._pages = 0  # of the walk on its way; of the one before it if there is none
         self._tails = False  # the next LIST is one after the greatest key
 
@@ -64,9 +65,9 @@ class BucketLanding:
 
     def _list(self) -> list[LandedFile]:
         """One LIST request."""
-        now, is_large = time.monotonic(), self._pages > 1
-        if self._walk is None and (not is_large or now >= self._next_walk):
-            self._walk, self._walk_begun, self._pages = self._pages_of(""), now, 0
+        begun, is_large = time.monotonic(), self._pages > 1
+        if self._walk is None and begun >= self._next_walk:
+            self._walk, self._walk_seconds, self._pages = self._pages_of(""), 0.0, 0
         self._tails = is_large and not self._tails
         if self._walk is None or self._tails:
             return self._tail()
@@ -75,16 +76,21 @@ class BucketLanding:
         except StorageError:
             self._walk, self._next_walk = None, 0.0  # from its beginning, and at once
             raise
+        now = time.monotonic()
         if page is not None:
             self._pages += 1
+            self._walk_seconds += now - begun
             return page
         self._walk = None
-        pause = min(self._full_look_seconds, PAUSE * (now - self._walk_begun))
-        self._next_walk = now + (pause if self._pages > 1 else 0.0)
-        return self._list() if self._pages <= 1 else self._tail()  # the end of a walk costs no LIST
+        if self._pages <= 1 and not self._is_ordered:
+            return self._list()  # the end of a walk costs no LIST
+        self._next_walk = now + min(self._full_look_seconds, PAUSE * self._walk_seconds)
+        return self._tail()
 
     def _tail(self) -> list[LandedFile]:
-        return self._request(StartAfter=self._newest)[0]
+        """What comes after the greatest key; in a folder without others, past those that it passes over."""
+        is_flat = "/" not in self._newest[len(self._folder.key("")) :]
+        return self._request(StartAfter=self._newest, **({"Delimiter": "/"} if is_flat else {}))[0]
 
     def _pages_of(self, under: str) -> Iterator[list[LandedFile]]:
         """A LIST each; hidden folders are passed over, other folders walked."""
@@ -110,7 +116,10 @@ class BucketLanding:
             for entry in page.get("Contents", ())
             if is_landed(entry["Key"][start:])
         ]
+        if new := [file.key for file in files if file.modified > self._latest]:
+            self._is_ordered = min(new) > self._newest
         self._newest = max([self._newest, *(file.key for file in files)])  # an archive has greater keys than a date
+        self._latest = max([self._latest, *(file.modified for file in files)])
         folders = [entry["Prefix"][start:-1] for entry in page.get("CommonPrefixes", ())]
         return files, folders, page.get("NextContinuationToken")
 
