@@ -23,7 +23,7 @@ services: setup ## start object store, PostgreSQL and MLflow on loopback, withou
 	@.venv/bin/python tests/services.py --store $(STORE)
 
 test: setup ## run the test suite
-	@.venv/bin/python -m pytest tests -n 2 --dist loadfile
+	@.venv/bin/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check .

@@ -20,6 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: of two workers, none is left alone with it at the end."""
+    items.sort(key=lambda item: not item.path.match("faults/*kills.py"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.stash[REPORT].tallies:
         terminalreporter.section("faults")

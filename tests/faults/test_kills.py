@@ -22,7 +22,7 @@ SIDES = ["before", "after"]
 ALL = list(itertools.product(POINTS, SIDES))
 # a start is 9 s of processor time and 14 s of waiting: one side of each point, and both of what decides
 SHORT = [(point, SIDES[number % 2]) for number, point in enumerate(POINTS)] + [("predictions", "after")]
-WRITING = [("parts", "before"), ("parts", "after"), ("predictions", "before")]
+WRITING = [("parts", "after"), ("predictions", "before")]
 
 
 @pytest.mark.parametrize(

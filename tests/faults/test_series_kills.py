@@ -10,16 +10,14 @@ from series_kit import SeriesOracle, feed_of, register, spoiled
 from schemas.registry import open_registry
 from schemas.settings import load_settings
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.faults_long
 
 ROOT = Path(__file__).parents[2]
 POINTS = ["parts:after", "quarantine:after", "predictions:before", "predictions:after", "spark_commit:before"]
-SHORT = ["predictions:before", "spark_commit:before"]
 MODELS = {"1": (3, 1.0), "2": (5, 0.5)}
 
 
-@pytest.mark.parametrize("points", [SHORT, pytest.param(POINTS, marks=pytest.mark.faults_long)], ids=["short", "all"])
-def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: Path, points: list[str]) -> None:
+def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: Path) -> None:
     feed = feed_of()
     (tmp_path / "schemas").mkdir()
     text = yaml.safe_dump(feed.model_dump(mode="json", exclude_unset=True))
@@ -32,7 +30,7 @@ def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: P
     stream = Stream(tmp_path, feed, registry.tracking_uri, environment=environment, cwd=tmp_path)
     stream.landing.mkdir()
     try:
-        for number, point in enumerate(points):
+        for number, point in enumerate(POINTS):
             for file in range(3 * number + 1, 3 * number + 4):
                 stream.put(f"{file:03}.csv", spoiled(file).encode())
             # the interrupted batch is run again, and the one after the next is killed

@@ -37,8 +37,8 @@ def delta_statistics(table: pa.Table, metadata: pq.FileMetaData) -> str:
 
     Args:
         table: what the file holds.
-        metadata: what Parquet's writer says of it; it has the minima and maxima already, and costs 0.2 ms a
-            part where computing them again takes 7 ms per 65,536 rows.
+        metadata: what Parquet's writer says of it, told `with_bounds`; it has the minima and maxima already, and costs
+            0.2 ms a part where computing them again takes 7 ms per 65,536 rows.
     """
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
@@ -92,7 +92,7 @@ def _bounds(kind: pa.DataType, column: pa.ChunkedArray, found: list[pq.Statistic
     found = [stats for stats in found if stats is not None and stats.num_values]
     if pa.types.is_floating(kind):
         widest = float(np.finfo(f"f{kind.bit_width // 8}").max)  # to_pandas_dtype would import pandas: 1.2 s
-        if _has_nan(column):
+        if not found:  # as `with_bounds` has it of a column with a NaN
             return -widest, widest
         low, high = min(s.min for s in found), max(s.max for s in found)
         return max(min(low, widest), -widest), max(min(high, widest), -widest)
