@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 
 from jobs.maintenance.maintain import Task
 from jobs.maintenance.schedule import Rounds
@@ -119,6 +119,7 @@ class Run:
                 recover=recover,
                 last_commit=checkpoint.last_commit,
             )
+            checkpoint.unplan(self.tables)
             checkpoint.assert_whole(self.tables)
             self.keeping = Housekeeping(self.tables, checkpoint.app_id, Rounds(Task.of(self.feed, self.settings)))
             # 2
@@ -136,7 +137,10 @@ class Run:
 
             if isinstance(spark, Future):
                 undo.callback(_stop_session, spark)
-            query = None if recover else start()
+            query = None
+            if self.settings.streaming.lease and not recover:  # else the source may not look yet
+                checkpoint.note_start()
+                query = start()
             # 3
             follower = self._follow(checkpoint, replay_until)
             undo.callback(follower.stop)
@@ -149,25 +153,25 @@ class Run:
             self.keeping.start()
             undo.callback(self.keeping.stop)
             query = query or start()
-            while not query.done() and not self.stop.wait(LOOK_SECONDS):
+            while not query.done() and not self.stop.wait(LOOK_SECONDS):  # a JVM that hangs is no reason not to stop
                 pass
-            if self.stop.is_set():  # nothing was begun, and a JVM that hangs is no reason to wait
-                return
-            running = query.result()
-            batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead)
-            gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
-            gc.enable()
-            ready.set_result(batches)
-            log.info("stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger)
             # 5
             try:
-                self._wait(running, batches, checkpoint)
+                if not self.stop.is_set():
+                    running = query.result()
+                    batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead)
+                    checkpoint.note_ready()
+                    gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
+                    gc.enable()
+                    ready.set_result(batches)
+                    log.info(
+                        "stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger
+                    )
+                    self._wait(running, batches, checkpoint)
             except NO_JVM as error:
                 if not self.stop.is_set():  # a signal to the whole group of processes, as systemd sends it, ends it too
-                    raise StorageError(
-                        "Spark's JVM has ended, killed or out of memory (spark.driver_memory); nothing is lost, "
-                        f"start again: streamscore run {self.feed.name}"
-                    ) from error
+                    raise _ended(error) from error
+            self._assert_held(checkpoint)
             log.info("stream stopped", feed=self.feed.name)
 
     def _give_up(self, holder: str) -> None:
@@ -175,7 +179,8 @@ class Run:
         self.stop.set()
 
     def _follow(self, checkpoint: Checkpoint, replay_until: int) -> Follower:
-        import_first(self.feed)
+        if self.feed.kind == "rows":
+            import_first()
         uri = self.settings.model_uri or self.feed.model_uri
         registry, scratch = open_registry(self.settings), self.folders.scratch
         follower = Follower(uri, self.feed, registry, checkpoint.folder, scratch, self._tell)
@@ -267,17 +272,23 @@ class Run:
         while query.isActive and batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
         query.stop()
-        if self.lost:
-            raise ConflictError(
-                f"checkpoint {checkpoint.folder.uri} was taken over by {self.lost} while the object store did not "
-                f"answer this process; stop one of them"
-            )
+        self._assert_held(checkpoint)
         if (error := query.exception()) and not batches.turned_away:
+            if batches.error is None and self.stop.is_set():  # of processes that got the signal too
+                log.warning("query ended", feed=self.feed.name, detail=str(error).strip().splitlines()[0])
+                return
             if isinstance(batches.error, ConflictError):
                 self._tell("conflict", detail=str(batches.error))
             raise batches.error or _ended(error) from error
         if batches.last:
             self.archive.sweep(batches.last[1].files)
+
+    def _assert_held(self, checkpoint: Checkpoint) -> None:
+        if self.lost:
+            raise ConflictError(
+                f"checkpoint {checkpoint.folder.uri} was taken over by {self.lost} while the object store did not "
+                f"answer this process; stop one of them"
+            )
 
 
 def _session(given: "SparkSession | Future[SparkSession]") -> "SparkSession":
@@ -385,6 +396,8 @@ def _make(path: Path, name: str) -> None:
 
 def _ended(error: Exception) -> StreamscoreError:
     """What ended the query, in one line: our own error if the source raised one, else Spark's."""
+    if isinstance(error, NO_JVM) and not isinstance(error, Py4JJavaError):
+        return StorageError("Spark's JVM has ended, as when it is killed; nothing is lost, start again")
     said = str(error).strip()
     if ours := raised_in_worker(said, RecoveryError, ConflictError, StorageError):
         return ours

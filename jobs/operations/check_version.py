@@ -25,6 +25,7 @@ from jobs.streaming.forecasting.history import History
 from jobs.streaming.forecasting.model import Floats, SeriesModel, load_series_model
 from jobs.streaming.forecasting.score import score_series
 from jobs.streaming.landing.manifest import LandedFile
+from jobs.streaming.scoring.load import import_first
 from jobs.streaming.scoring.model import Model, load_model, probe_value, to_arrow
 from jobs.streaming.scoring.score import score
 from schemas.errors import ContractError
@@ -65,7 +66,7 @@ class Found:
 
 def import_all() -> None:
     """What takes seconds, while nobody waits for it yet."""
-    importlib.import_module("skops.io")  # before MLflow: see import_first
+    import_first()
     import_mlflow()
     for module in ("mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"):
         importlib.import_module(module)

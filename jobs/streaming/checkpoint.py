@@ -5,6 +5,7 @@ lock, lease        held by the process that streams with it; the one in a local 
 ledger             the files seen so far
 models             from which micro-batch on which model version scores
 refused            files that were refused as a whole
+starting           there while a start is not ready to score: the newest micro-batch before it
 """
 
 import json
@@ -26,6 +27,7 @@ from schemas.errors import RecoveryError
 from schemas.feed import Feed
 
 IDENTITY = "streamscore.json"
+STARTING = "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,27 @@ class Checkpoint:
             return Manifest.from_log(text or b"")
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
+
+    def note_start(self) -> None:
+        """What Spark plans from now on is nobody's until `note_ready`."""
+        self.folder.write(STARTING, str(self.last_offset).encode(), durable=True)
+
+    def note_ready(self) -> None:
+        """What Spark has planned is going to be scored."""
+        self.folder.delete(STARTING)
+
+    def unplan(self, tables: Tables) -> None:
+        """Forget a micro-batch that an earlier start planned and was never ready to score: nothing of it is anywhere.
+
+        So what lies in the landing folder now, and the model in Production now, decide anew.
+        """
+        before, newest = self.folder.read(STARTING), self.last_offset
+        if before is None or newest <= max(int(before), self.last_commit):
+            return
+        done = tables.predictions.transaction(self.app_id) if tables.exists(tables.scored) else None
+        if done is None or done < newest:
+            self.folder.delete(f"offsets/.{newest}.crc")
+            self.folder.delete(f"offsets/{newest}")
 
     def assert_whole(self, tables: Tables) -> None:
         """Refuse a checkpoint that lost files, or that two drivers wrote: rows would be lost or scored twice.

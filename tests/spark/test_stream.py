@@ -20,7 +20,7 @@ from deltalake import DeltaTable
 from oracle import Oracle, Stream
 
 from jobs.stream import Run
-from schemas.errors import ContractError
+from schemas.errors import ContractError, RegistryError
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(
         stream.until(lambda wanted=seed: stream.newest("commits") == wanted)
         end()
         assert stream.wait(30) == code, stream.log()[-3000:]
-    assert stream.log().count("streamscore: Spark's JVM has ended, killed or out of memory") == 1
+    assert stream.log().count("streamscore: Spark's JVM has ended, as when it is killed") == 1
     stream.run()
     oracle.assert_exactly_once(stream)
 
@@ -243,6 +243,38 @@ def test_a_model_that_does_not_fit_stops_the_first_start(
         run_of().stream(spark)
     assert error.value.exit_code == 3
     until(lambda: not spark.streams.active)
+
+
+def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
+    stream: Stream,
+    run_of: Callable[..., Run],
+    spark: "SparkSession",
+    promote: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (stream.landing / "a.csv").write_text(HEADER + ROW)
+    run_of().stream(spark)
+    (stream.landing / "b.csv").write_text(HEADER + ROW)
+    (stream.landing / "c.csv").write_text(HEADER + ROW)
+    follow = Run._follow
+
+    def late(run: Run, *how: Any) -> Any:
+        until(lambda: stream.newest_batch == 1)
+        return follow(run, *how)
+
+    with monkeypatch.context() as patched, pytest.raises(RegistryError, match="wine_quality/99"):
+        patched.setattr(Run, "_follow", late)
+        run_of(model_uri="models:/wine_quality/99").stream(spark)
+    until(lambda: not spark.streams.active)
+    (stream.landing / "b.csv").write_text(HEADER + ROW + ROW)
+    (stream.landing / "c.csv").unlink()
+    promote("2")
+    run_of().stream(spark)
+    rows = stream.table("predictions")
+    assert dict(rows.groupby("source_file").size()) == {"a.csv": 1, "b.csv": 2}
+    assert dict(rows.groupby("source_file").model_version.first()) == {"a.csv": "1", "b.csv": "2"}
+    assert not len(stream.table("quarantine"))
+    assert not (stream.checkpoint / "starting").exists()
 
 
 def test_the_offset_log_holds_the_manifest_in_its_third_line(

@@ -253,7 +253,7 @@ def test_an_archive_does_not_hide_what_lands_beside_it(landing: Landing) -> None
         landing.land(f"2027-{number}.csv")
         begun = next_after(found, begun)
         assert landing.files_of(begun) == [f"2027-{number}.csv"]
-        assert look._newest == f"in/2027-{number}.csv"  # type: ignore[union-attr]
+        assert look._newest[1] == f"in/2027-{number}.csv"  # type: ignore[union-attr]
 
 
 def test_an_idle_finder_lists_at_most_twenty_times_a_second(

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.streaming import failpoints
+from jobs.streaming.checkpoint import Checkpoint
+from jobs.streaming.storage.folder import LocalFolder
+from jobs.streaming.storage.lease import NoLease
 from jobs.streaming.writing import commit as commit_module
 from jobs.streaming.writing.commit import commit
 from jobs.streaming.writing.fold import fold_batches
@@ -125,6 +128,35 @@ def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables):
     adopt(tables, "new-app")  # a crash comes before its ledger is written
     with pytest.raises(RecoveryError):
         assert_known_checkpoint(tables.again(), "new-app", is_new=False)
+
+
+@pytest.mark.parametrize(
+    ("noted", "planned", "spark_done", "in_tables", "left"),
+    [
+        ("0", 1, 0, [0], [0]),  # planned by a start that was never ready
+        ("-1", 0, -1, [], []),
+        ("1", 1, 0, [0], [0, 1]),  # a crash before it had planned that already
+        (None, 1, 0, [0], [0, 1]),  # it was ready
+        ("0", 1, 0, [0, 1], [0, 1]),  # it was ready, and the note came back after a power cut
+        ("0", 1, 1, [0, 1], [0, 1]),
+    ],
+)
+def test_what_a_start_planned_that_was_never_ready_is_forgotten(
+    tmp_path, tables, noted, planned, spark_done, in_tables, left
+):
+    folder = LocalFolder(tmp_path / "checkpoint")
+    checkpoint = Checkpoint(folder, a_batch(0).app_id, False, NoLease())
+    for log, newest in (("offsets", planned), ("commits", spark_done)):
+        (folder.path / log).mkdir(parents=True)
+        for number in range(newest + 1):
+            folder.write(f"{log}/{number}", b"v1")
+            folder.write(f"{log}/.{number}.crc", b"crc")
+    put(tables, *map(a_batch, in_tables))
+    if noted is not None:
+        folder.write("starting", noted.encode())
+    checkpoint.unplan(open_tables(tmp_path))
+    assert sorted(map(int, folder.names("offsets"))) == left
+    assert len(list((folder.path / "offsets").glob(".*.crc"))) == len(left)
 
 
 @pytest.mark.parametrize("spec", ["nowhere:before", "offset", "offset:now", "offset:before:x"])

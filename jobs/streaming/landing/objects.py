@@ -1,6 +1,6 @@
 """Finding new objects under a prefix of an object store, with a bounded rate of LIST requests.
 
-An object is whole as soon as it is there. A LIST after the greatest key known finds what is named in the order of time,
+An object is whole as soon as it is there. A LIST after the key that came last finds what is named in the order of time,
 and takes 4 ms however many objects there are. A walk over everything, page by page between those LISTs, finds the rest:
 now and then, as it takes 0.16 ms an object; or all the time, where names proved to be in no order and are one page.
 """
@@ -16,7 +16,8 @@ from jobs.streaming.storage.bucket import BucketFolder
 from schemas.errors import StorageError
 from schemas.object_store import reaching
 
-PAUSE = 10  # a walk begins so many times its own time after the one before it
+TAIL = 100  # objects in a LIST that may run into an archive
+PAUSE = 10  # a walk begins so many times its LISTs' time after the one before it
 
 
 class BucketLanding:
@@ -31,7 +32,7 @@ class BucketLanding:
         self._full_look_seconds, self._list_seconds = full_look_seconds, list_seconds
         self._walk: Iterator[list[LandedFile]] | None = None
         self._walk_seconds = self._next_walk = self._next_list = 0.0
-        self._newest, self._latest = folder.key(""), 0  # the greatest key and time known
+        self._newest = 0, folder.key("")  # time and key of the object that came last
         self._is_ordered = True  # the objects that came last had greater keys than those before them
         self._pages = 0  # of the walk on its way; of the one before it if there is none
         self._tails = False  # the next LIST is one after the greatest key
@@ -88,9 +89,10 @@ class BucketLanding:
         return self._tail()
 
     def _tail(self) -> list[LandedFile]:
-        """What comes after the greatest key; in a folder without others, past those that it passes over."""
-        is_flat = "/" not in self._newest[len(self._folder.key("")) :]
-        return self._request(StartAfter=self._newest, **({"Delimiter": "/"} if is_flat else {}))[0]
+        """What has a greater key than the object that came last; an archive, whose keys are greater, costs little."""
+        _, key = self._newest
+        is_flat = "/" not in key[len(self._folder.key("")) :]
+        return self._request(StartAfter=key, **({"Delimiter": "/"} if is_flat else {"MaxKeys": TAIL}))[0]
 
     def _pages_of(self, under: str) -> Iterator[list[LandedFile]]:
         """A LIST each; hidden folders are passed over, other folders walked."""
@@ -116,10 +118,9 @@ class BucketLanding:
             for entry in page.get("Contents", ())
             if is_landed(entry["Key"][start:])
         ]
-        if new := [file.key for file in files if file.modified > self._latest]:
-            self._is_ordered = min(new) > self._newest
-        self._newest = max([self._newest, *(file.key for file in files)])  # an archive has greater keys than a date
-        self._latest = max([self._latest, *(file.modified for file in files)])
+        if new := [at for file in files if (at := (file.modified, file.key)) > self._newest]:
+            self._is_ordered = min(key for _, key in new) > self._newest[1]
+            self._newest = max(new)
         folders = [entry["Prefix"][start:-1] for entry in page.get("CommonPrefixes", ())]
         return files, folders, page.get("NextContinuationToken")
 

@@ -9,13 +9,12 @@ from schemas.feed import Feed
 Version = Model | SeriesModel
 
 
-def import_first(feed: Feed) -> None:
-    """What the models of rows are mostly loaded with, best before MLflow is there.
+def import_first() -> None:
+    """Import what models of rows are mostly loaded with; call it before MLflow is imported.
 
     skops looks through every imported module for the names of the types it trusts, which takes 1 s longer after MLflow.
     """
-    if feed.kind == "rows":
-        import skops.io  # noqa: F401
+    import skops.io  # noqa: F401
 
 
 def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:

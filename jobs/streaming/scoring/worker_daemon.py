@@ -12,7 +12,9 @@ from pyspark import daemon
 def main() -> None:
     """Import, then fork workers for ever; called by Spark with the worker module."""
     if sys.argv[1] == "pyspark.worker":
-        import skops.io  # noqa: F401, I001 - before MLflow: see load.py
+        from jobs.streaming.scoring.load import import_first
+
+        import_first()
         import mlflow.sklearn  # noqa: F401
         import sklearn.pipeline  # noqa: F401
 
