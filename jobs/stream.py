@@ -275,7 +275,7 @@ class Run:
         self._assert_held(checkpoint)
         if (error := query.exception()) and not batches.turned_away:
             if batches.error is None and self.stop.is_set():  # of processes that got the signal too
-                log.warning("query ended", feed=self.feed.name, detail=str(error).strip().splitlines()[0])
+                log.warning("query ended", feed=self.feed.name, detail=str(_ended(error)))
                 return
             if isinstance(batches.error, ConflictError):
                 self._tell("conflict", detail=str(batches.error))

@@ -23,7 +23,7 @@ from jobs.streaming.storage.folder import Folder, LocalFolder
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.writing.commit import committed
 from jobs.streaming.writing.tables import Tables
-from schemas.errors import RecoveryError
+from schemas.errors import RecoveryError, StorageError
 from schemas.feed import Feed
 
 IDENTITY = "streamscore.json"
@@ -71,8 +71,17 @@ class Checkpoint:
             raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
 
     def note_start(self) -> None:
-        """What Spark plans from now on is nobody's until `note_ready`."""
-        self.folder.write(STARTING, str(self.last_offset).encode(), durable=True)
+        """What Spark plans from now on is nobody's until `note_ready`.
+
+        Raises:
+            StorageError: the checkpoint cannot be written.
+        """
+        try:
+            self.folder.write(STARTING, str(self.last_offset).encode(), durable=True)
+        except OSError as error:
+            raise StorageError(
+                f"checkpoint {self.folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
+            ) from error
 
     def note_ready(self) -> None:
         """What Spark has planned is going to be scored."""
