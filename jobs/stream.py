@@ -7,7 +7,6 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,9 +29,8 @@ from jobs.streaming.scoring.ahead import Ahead
 from jobs.streaming.scoring.follow import Follower
 from jobs.streaming.scoring.load import import_first
 from jobs.streaming.session import ahead, ship_code, spark_commits_to_store, start_session
-from jobs.streaming.storage.folder import Folder
 from jobs.streaming.storage.journal import open_journal
-from jobs.streaming.storage.places import as_uri, hadoop_uri, open_folder, place
+from jobs.streaming.storage.places import as_uri, hadoop_uri, make_folders
 from jobs.streaming.trigger import parse_trigger
 from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
@@ -47,7 +45,6 @@ from schemas.errors import (
     raised_in_worker,
 )
 from schemas.feed import Feed
-from schemas.object_store import assert_reachable, is_object_uri
 from schemas.registry import open_registry
 from schemas.settings import Settings
 
@@ -59,21 +56,9 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.02
 NO_JVM = ConnectionError, Py4JError  # what is raised where its JVM is gone
+STARTS = 3  # of a query whose source comes up too late
+LATE = "Python worker failed to connect back"
 STOP_SECONDS = 10  # for Spark to write the commit of the last micro-batch
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where a stream reads and writes; they are there.
-
-    Attributes:
-        scratch: a folder of this machine, for model versions and for the code that executors get.
-    """
-
-    landing: Folder
-    tables: str
-    checkpoint: Folder
-    scratch: Path
 
 
 class Run:
@@ -208,14 +193,23 @@ class Run:
         return spark.readStream.format("landing").options(**self._source_options(checkpoint), ahead=address).load()
 
     def _start(self, source: "DataFrame", checkpoint: Checkpoint, ready: "Future[MicroBatches]") -> "StreamingQuery":
-        """The query, begun while the model loads: its first micro-batch is planned by then, and waits."""
+        """The query, begun while the model loads: its first micro-batch is planned by then, and waits.
+
+        Spark gives the source's process 10 s to come up; on a machine too busy for that it is begun again.
+        """
         location = hadoop_uri(checkpoint.folder.uri)
         writer = source.writeStream.foreachBatch(lambda frame, batch_id: ready.result()(frame, batch_id))
         writer = writer.option("checkpointLocation", location).queryName(self.feed.name)
-        try:
-            return writer.trigger(**self.trigger).start()  # type: ignore[arg-type]
-        except Exception as error:  # whatever Java throws
-            raise _ended(error) from error
+        for left in reversed(range(STARTS)):
+            try:
+                query = writer.trigger(**self.trigger).start()  # type: ignore[arg-type]
+            except Exception as error:  # whatever Java throws
+                raise _ended(error) from error
+            while query.isActive and query.status["message"].startswith("Initializing"):
+                time.sleep(LOOK_SECONDS)
+            if LATE not in str(query.exception()) or not left:
+                break
+        return query
 
     def _micro_batches(
         self, spark: "SparkSession", checkpoint: Checkpoint, follower: Follower, scoring_ahead: Ahead
@@ -340,34 +334,6 @@ def run(
     stream.stream(session, recover=recover)
 
 
-def make_folders(feed: Feed, settings: Settings) -> Folders:
-    """The folders of the settings, made if they are missing; buckets are not made.
-
-    Raises:
-        SettingsError: one is neither a path nor `s3://…`.
-        StorageError: one cannot be made, reached or written.
-    """
-    uris = []
-    for name, given in (
-        ("landing", settings.landing),
-        ("tables", settings.tables.path),
-        ("checkpoint", settings.checkpoint),
-    ):
-        uris.append(uri := place(given, feed.name))
-        if is_object_uri(uri):
-            assert_reachable(settings.storage, uri, f"--{name} {uri}")
-        else:
-            _make(Path(uri), name)
-    landing, tables, checkpoint = uris
-    if is_object_uri(checkpoint):
-        scratch = Path(settings.scratch.format(feed=feed.name)).absolute()
-        _make(scratch, "scratch")
-    else:
-        scratch = Path(checkpoint)
-    storage = settings.storage
-    return Folders(open_folder(landing, storage), tables, open_folder(checkpoint, storage), scratch)
-
-
 def _assert_safe(feed: Feed, settings: Settings) -> None:
     """Refuse what would lose rows.
 
@@ -383,15 +349,6 @@ def _assert_safe(feed: Feed, settings: Settings) -> None:
             "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "
             "drivers would overwrite each other there; set streaming.lease to true, or tables.writer to delta-rs"
         )
-
-
-def _make(path: Path, name: str) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"--{name} {path}: {error.strerror}, wanted a folder; choose another") from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise StorageError(f"--{name} {path} cannot be written by this user, wanted a folder that can; chown it")
 
 
 def _ended(error: Exception) -> StreamscoreError:

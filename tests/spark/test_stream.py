@@ -222,6 +222,26 @@ def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(
     oracle.assert_exactly_once(stream)
 
 
+def test_a_source_that_comes_up_too_late_for_spark_is_started_again(
+    stream: Stream, oracle: Oracle, promote: Callable[[str], None]
+) -> None:
+    promote("1")
+    late, code = stream.root / "late", stream.root / "code"
+    code.mkdir()
+    (code / "sitecustomize.py").write_text(
+        f"import pathlib, sys, time\n"
+        f"late = pathlib.Path({str(late)!r})\n"
+        f"if 'pyspark.sql.streaming.python_streaming_source_runner' in sys.orig_argv and not late.exists():\n"
+        f"    late.touch()\n"
+        f"    time.sleep(15)\n"
+    )
+    stream.environment = {"PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))}
+    stream.land(files=1, rows=5, seed=1)
+    stream.run()
+    assert late.exists()
+    oracle.assert_exactly_once(stream)
+
+
 def test_a_version_with_another_output_type_is_refused(
     stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained", feed: Any
 ) -> None:
