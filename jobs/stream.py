@@ -124,7 +124,7 @@ class Run:
                 undo.callback(_stop_session, spark)
             query = None
             if self.settings.streaming.lease and not recover:  # else the source may not look yet
-                checkpoint.note_start()
+                checkpoint.note_start(replay_until)
                 query = start()
             # 3
             follower = self._follow(checkpoint, replay_until)

@@ -70,14 +70,14 @@ class Checkpoint:
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
 
-    def note_start(self) -> None:
-        """What Spark plans from now on is nobody's until `note_ready`.
+    def note_start(self, newest: int) -> None:
+        """What Spark plans after the micro-batch `newest` is nobody's until `note_ready`.
 
         Raises:
             StorageError: the checkpoint cannot be written.
         """
         try:
-            self.folder.write(STARTING, str(self.last_offset).encode(), durable=True)
+            self.folder.write(STARTING, str(newest).encode(), durable=True)
         except OSError as error:
             raise StorageError(
                 f"checkpoint {self.folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
@@ -92,8 +92,11 @@ class Checkpoint:
 
         So what lies in the landing folder now, and the model in Production now, decide anew.
         """
-        before, newest = self.folder.read(STARTING), self.last_offset
-        if before is None or newest <= max(int(before), self.last_commit):
+        before = self.folder.read(STARTING)
+        if before is None:
+            return
+        newest = self.last_offset
+        if newest <= max(int(before), self.last_commit):
             return
         done = tables.predictions.transaction(self.app_id) if tables.exists(tables.scored) else None
         if done is None or done < newest:

@@ -35,7 +35,7 @@ class BucketLanding:
         self._newest = 0, folder.key("")  # time and key of the object that came last
         self._is_ordered = True  # the objects that came last had greater keys than those before them
         self._pages = 0  # of the walk on its way; of the one before it if there is none
-        self._tails = False  # the next LIST is one after the greatest key
+        self._tails = False  # in a large walk: this LIST is one after the key that came last
 
     def look(self) -> list[LandedFile]:
         """Every object, known or not."""

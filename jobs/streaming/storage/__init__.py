@@ -2,7 +2,7 @@
 
 folder   read, write, put-if-absent, list, delete
 bucket   the same in an object store
-places   a setting's folder: which of the two it is
+places   a setting's folder: which of the two it is; the folders of a stream, made
 journal  durable lines, one after the other
 lease    one driver a checkpoint
 insist   storage that fails is tried again
