@@ -86,7 +86,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
 
 
 @pytest.fixture
-def stream(tmp_path: Path, feed: Feed, trained: Trained) -> Iterator[Stream]:
+def stream(tmp_path: Path, feed: Feed, trained: Trained, promote: Callable[[str], None]) -> Iterator[Stream]:
+    """With version 1 in Production, whatever the test before this one promoted."""
     made = Stream(tmp_path, feed, trained.uri)
     made.landing.mkdir()
     yield made

@@ -27,7 +27,7 @@ from schemas.object_store import arrow_file_system, delta_options
 from schemas.registry import Registry
 from schemas.settings import Storage
 
-START_SECONDS = 120
+START_SECONDS = 300  # a start that takes longer hangs; with four at once on two cores one took 100 s
 
 
 @dataclass

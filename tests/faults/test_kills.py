@@ -120,7 +120,6 @@ def test_random_kills_lose_and_double_nothing(
 ) -> None:
     """Three streams at once: most of a start is waiting."""
     kills = request.config.getoption("--kills")
-    promote("1")
     streams = {
         "kill -9 at random, folders": stream,
         "kill -9 at random, landing and tables in a bucket": in_bucket(stream.registry_uri, name="tables"),

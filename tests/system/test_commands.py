@@ -76,7 +76,7 @@ def test_a_signal_finishes_the_batch_and_ends_with_0(stream: Stream, oracle: Ora
         assert 'streamscore_model_info{feed="wine_quality",model="wine_quality",version="1"} 1.0' in metrics(port)
     assert stream.process is not None
     os.kill(stream.process.pid, number)
-    assert stream.wait(30) == 0
+    assert stream.wait() == 0
     stream.run()
     oracle.assert_exactly_once(stream)
     status = streamscore(
