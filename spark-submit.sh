@@ -9,7 +9,9 @@ while [ $# -gt 0 ]; do
   if [ "$1" = -- ]; then shift; spark=("$@"); break; fi
   run+=("$1"); shift
 done
-case " ${spark[*]-} " in *" --master "* | *" --master="*) ;; *) spark=(--master 'local[*]' "${spark[@]}") ;; esac
+case " ${spark[*]-} " in *" --master "* | *" --master="*) ;;
+  *) spark=(--master 'local[*]' "${spark[@]}"); export SPARK_HOME="${SPARK_HOME:-$home/.jars/spark}" ;;
+esac
 
 jars=$("$home/.venv/bin/streamscore" run "${run[@]}" --class-path)
 pid_file=$(mktemp); trap 'rm -f "$pid_file"' EXIT

@@ -88,6 +88,12 @@ install_jars() {
   printf '%s\n' "$jars_wanted" >.jars/.setup
 }
 
+# Spark as a stream on this machine starts it; why is said in jobs/streaming/session.py.
+link_spark() {
+  mkdir -p .jars/spark
+  ln -sfn "$root"/.venv/lib/python3*/site-packages/pyspark/{bin,jars} .jars/spark/
+}
+
 # Not on every Java: one without it starts a stream some seconds later.
 archive_classes() {
   say "archiving the classes of a start into .jars"
@@ -105,7 +111,7 @@ jars_present() {
 check_java
 python_wanted="$root $(digest pyproject.toml requirements.lock)"
 jars_wanted=$(digest conf/jars/ivy.xml conf/jars/s3a.xml conf/jars/ivysettings.xml conf/jars/SHA256SUMS)
-classes_wanted="$root $(digest requirements.lock conf/jars/SHA256SUMS)"
+classes_wanted="$root $(digest requirements.lock conf/jars/SHA256SUMS jobs/streaming/session.py jobs/streaming/class_archive.py)"
 done_before=yes
 if [ "$(cat .venv/.setup 2>/dev/null)" != "$python_wanted" ] || ! .venv/bin/python -c '' 2>/dev/null; then
   install_python
@@ -115,6 +121,7 @@ if [ "$(cat .jars/.setup 2>/dev/null)" != "$jars_wanted" ] || ! jars_present; th
   install_jars
   done_before=no
 fi
+link_spark
 if [ "$(cat .jars/.classes 2>/dev/null)" != "$classes_wanted" ]; then
   archive_classes
   done_before=no

@@ -105,6 +105,8 @@ def run(
     in_store = any(map(is_object_uri, (settings.landing, settings.tables.path, settings.checkpoint)))
     # The JVM starts while Python imports; not before a store is known to answer, as its first line would be no error.
     session = None if in_store else ahead(lambda: start_session(settings, f"streamscore {feed}"))
+    import scipy.special  # noqa: F401  skops looks for each function of it in all modules, the oldest first: 0.6 s
+
     from jobs.stream import run as run_stream
     from jobs.streaming.progress import configure_logging
 

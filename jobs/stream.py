@@ -97,12 +97,13 @@ class Run:
                 lost=self._give_up,
             )
             undo.callback(checkpoint.release)
+            last_commit = checkpoint.last_commit
             assert_known_checkpoint(
                 self.tables,
                 checkpoint.app_id,
                 is_new=checkpoint.is_new,
                 recover=recover,
-                last_commit=checkpoint.last_commit,
+                last_commit=last_commit,
             )
             checkpoint.unplan(self.tables)
             checkpoint.assert_whole(self.tables)
@@ -144,10 +145,11 @@ class Run:
             try:
                 if not self.stop.is_set():
                     running = query.result()
-                    batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead)
                     checkpoint.note_ready()
                     gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
                     gc.enable()
+                    first = replay_until + 1 if last_commit == replay_until else None
+                    batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead, first)
                     ready.set_result(batches)
                     log.info(
                         "stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger
@@ -212,7 +214,12 @@ class Run:
         return query
 
     def _micro_batches(
-        self, spark: "SparkSession", checkpoint: Checkpoint, follower: Follower, scoring_ahead: Ahead
+        self,
+        spark: "SparkSession",
+        checkpoint: Checkpoint,
+        follower: Follower,
+        scoring_ahead: Ahead,
+        first: int | None,
     ) -> MicroBatches:
         def report(done: BatchDone) -> None:
             self.metrics.batch(done)
@@ -231,6 +238,7 @@ class Run:
             ahead=scoring_ahead,
             archive=self.archive,
             report=report,
+            first=first,
         )
 
     def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:

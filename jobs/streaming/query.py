@@ -59,12 +59,19 @@ class MicroBatches:
         ahead: Ahead,
         archive: Archive,
         report: Report,
+        first: int | None = None,
     ) -> None:
+        """Begin to score and commit ahead.
+
+        Args:
+            first: the number of the next micro-batch; null while that is a replay, which the source does not name.
+        """
         self._feed, self._streaming = feed, streaming
         self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
         self._tables, self._writer, self._follower = tables, writer, follower
         self._ahead, self._archive, self._report = ahead, archive, report
         self._forecasts = Forecasts(tables)
+        self._first = first
         self._running = threading.Lock()
         self._stopping, self._finished = threading.Event(), threading.Event()
         self.error: Exception | None = None
@@ -115,6 +122,10 @@ class MicroBatches:
             self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
         self.last = batch_id, manifest
 
+    @property
+    def _next(self) -> int | None:
+        return self.last[0] + 1 if self.last else self._first
+
     def _is_in(self, batch_id: int) -> bool:
         return self.last is not None and self.last[0] >= batch_id
 
@@ -135,11 +146,11 @@ class MicroBatches:
         self._report(_done(batch_id, manifest, parts, model, begun, where))
 
     def _score_ahead(self, manifest: Manifest) -> tuple[Work, Parts] | None:
-        """The next micro-batch as it will probably be; not the first one, whose number is Spark's to say."""
-        model = self._follower.ready
-        if self.last is None or not isinstance(model, Model) or not self._in_driver(manifest):
+        """The next micro-batch as it will probably be."""
+        model, batch_id = self._follower.ready, self._next
+        if batch_id is None or not isinstance(model, Model) or not self._in_driver(manifest):
             return None
-        work = self._work(self.last[0] + 1, manifest, model)
+        work = self._work(batch_id, manifest, model)
         return work, score_to_parts(manifest.files, work, model)
 
     def _commit_ahead(self, manifest: Manifest) -> None:
@@ -147,12 +158,12 @@ class MicroBatches:
 
         Spark plans it meanwhile, calls, and finds it done. A crash in between is like one right after the commit.
         """
-        folder, last = self._checkpoint.folder, self.last
-        if last is None or manifest.seq != last[1].seq + 1 or not self._in_driver(manifest):
+        folder, last, batch_id = self._checkpoint.folder, self.last, self._next
+        if batch_id is None or (last and manifest.seq != last[1].seq + 1) or not self._in_driver(manifest):
             return
         if not isinstance(folder, LocalFolder) or not isinstance(self._writer, DeltaRsWriter):
             return
-        batch_id, until = last[0] + 1, time.monotonic() + OFFSET_SECONDS
+        until = time.monotonic() + OFFSET_SECONDS
         while (text := folder.read(f"offsets/{batch_id}")) is None:
             if self._stopping.wait(LOOK_SECONDS) or time.monotonic() > until:
                 return

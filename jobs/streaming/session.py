@@ -22,6 +22,9 @@ Made = TypeVar("Made")
 
 WARM_WORKERS = {"spark.python.daemon.module": "jobs.streaming.scoring.worker_daemon"}  # elsewhere our code comes later
 CLASSES = "classes.jsa"  # of class_archive.py; start and first query take 3.8 s of a processor with it, else 7.1
+# Links to the `bin` and `jars` of the installed Spark, without the zip of its Python code that Spark puts before it on
+# each worker's path: nothing compiled is kept of a zip, which costs each Python of a start 1 s.
+HOME = "spark"
 
 ROOT = Path(schemas.__file__).parent.parent
 DELTA = {
@@ -53,6 +56,9 @@ def start_session(settings: Settings, app_name: str) -> "SparkSession":
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    home = project_jars()[0].parent / HOME
+    if settings.spark.master.startswith("local[") and home.is_dir():
+        os.environ.setdefault("SPARK_HOME", str(home))
     os.environ.setdefault("SPARK_CONF_DIR", str(project_jars()[0].parent / "conf"))  # not there: see java_options
     builder = SparkSession.builder.appName(app_name)
     for key, value in session_conf(settings).items():

@@ -33,9 +33,9 @@ NO_FRAME: Any = None  # small micro-batches are read from their offset
 
 
 class Started:
-    """A stream's micro-batches after its first one; the test is what Spark is to them."""
+    """A stream's micro-batches after its first one, or before it; the test is what Spark is to them."""
 
-    def __init__(self, root: Path, registry: Registry) -> None:
+    def __init__(self, root: Path, registry: Registry, first: int | None = None) -> None:
         settings = load_settings(flags={"streaming.mode": "driver"})
         self.landing, self.done = root / "landing", list[BatchDone]()
         self.landing.mkdir()
@@ -61,7 +61,10 @@ class Started:
             ahead=self.ahead,
             archive=Archive(LocalFolder(self.landing), "off", open_journal(folder, REFUSALS)),
             report=self.done.append,
+            first=first,
         )
+        if first is not None:
+            return
         self.write_offset(0, first := self.manifest(1))
         self.batches(NO_FRAME, 0)
         assert self.batches.last == (0, first)
@@ -129,6 +132,24 @@ def test_a_micro_batch_is_in_once_its_offset_is_there_and_the_call_finds_it_done
     started.batches(NO_FRAME, 1)
     assert started.rows() == {0: 3, 1: 3}
     assert [(done.batch_id, done.rows, done.where) for done in started.done] == [(0, 3, "driver"), (1, 3, "driver")]
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, first: int) -> None:
+    started = Started(tmp_path, registry, first)
+    try:
+        manifest = started.manifest(3)
+        started.announce(manifest)
+        until(started.scored)
+        assert started.done == []
+        started.write_offset(first, manifest)
+        until(lambda: started.batches.last is not None)
+        assert started.batches.last == (first, manifest)
+        started.batches(NO_FRAME, first)
+        assert started.rows() == {first: 3}
+        assert len(started.done) == 1
+    finally:
+        started.close()
 
 
 def test_an_offset_with_other_files_is_left_to_the_call(started: Started) -> None:
