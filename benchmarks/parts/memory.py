@@ -7,7 +7,6 @@ from typing import Any
 from benchmarks import tree
 from benchmarks.bench import Bench
 from benchmarks.contestant import Contestant
-from benchmarks.sizes import Load
 
 LOAD_ROWS, MAX_FILES = 5000, 50
 EVERY = 0.5
@@ -16,15 +15,15 @@ HEAP = 2**30  # bytes, `spark.driver.memory` by default
 
 def measure(bench: Bench) -> Any:
     """Contestant → rows done, and samples: seconds from the command, resident and proportional bytes."""
-    load, found = Load(bench.sizes.memory_files, LOAD_ROWS, MAX_FILES, ()), dict[str, Any]()
+    files, found = bench.sizes.memory_files, dict[str, Any]()
     for name in bench.able(bench.sizes.contestants["memory"]):
         limit = bench.limit("memory")
-        with bench.contestant(name, max_files=load.max_files) as contestant:
-            contestant.put_many(bench.file_of(load.rows), load.files)
+        with bench.contestant(name, max_files=MAX_FILES) as contestant:
+            contestant.put_many(bench.file_of(LOAD_ROWS), files)
             contestant.start()
             with Sampler(contestant) as sampler:
                 started = contestant.wait_started()
-                commits = contestant.commits_until(load.files * load.rows, limit.ends)
+                commits = contestant.commits_until(files * LOAD_ROWS, limit.ends)
             rows = sum(count for _, count in commits)
             found[name] = {
                 "rows": rows,

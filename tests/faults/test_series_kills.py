@@ -10,14 +10,21 @@ from series_kit import SeriesOracle, feed_of, register, spoiled
 from schemas.registry import open_registry
 from schemas.settings import load_settings
 
-pytestmark = pytest.mark.faults_long
+pytestmark = pytest.mark.faults
 
 ROOT = Path(__file__).parents[2]
-POINTS = ["parts:after", "quarantine:after", "predictions:before", "predictions:after", "spark_commit:before"]
+ALL = ["parts:after", "quarantine:after", "predictions:before", "predictions:after", "spark_commit:before"]
 MODELS = {"1": (3, 1.0), "2": (5, 0.5)}
 
 
-def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param(["predictions:before", "predictions:after"], id="short"),
+        pytest.param(ALL, id="all", marks=pytest.mark.faults_long),
+    ],
+)
+def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: Path, points: list[str]) -> None:
     feed = feed_of()
     (tmp_path / "schemas").mkdir()
     text = yaml.safe_dump(feed.model_dump(mode="json", exclude_unset=True))
@@ -30,7 +37,7 @@ def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: P
     stream = Stream(tmp_path, feed, registry.tracking_uri, environment=environment, cwd=tmp_path)
     stream.landing.mkdir()
     try:
-        for number, point in enumerate(POINTS):
+        for number, point in enumerate(points):
             for file in range(3 * number + 1, 3 * number + 4):
                 stream.put(f"{file:03}.csv", spoiled(file).encode())
             # the interrupted batch is run again, and the one after the next is killed

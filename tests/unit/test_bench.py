@@ -11,6 +11,7 @@ from benchmarks.goals import flatness, goals
 from benchmarks.models import FOREST
 from benchmarks.plots import draw
 from benchmarks.report import page
+from benchmarks.sizes import ALL, SMOKE
 from benchmarks.table_log import TableLog, added_rows, in_folder
 
 
@@ -123,6 +124,12 @@ def test_a_contestant_that_did_not_catch_up_has_a_rate_and_no_end(parts):
     slow["complete"] = False
     assert "not done: 40,000 rows when its time was over" in page(results(parts))
     assert [goal.holds for goal in goals(parts) if goal.bound == "≥ 10 × article"] == [True, True]
+
+
+def test_the_smoke_run_has_every_contestant_and_part():
+    in_parts = [*SMOKE.contestants.values(), *(load.contestants for load in SMOKE.loads.values())]
+    assert {name for names in in_parts for name in names} == set(ALL)
+    assert all(in_parts)
 
 
 def test_the_page_has_a_table_for_each_part(parts):
