@@ -36,7 +36,7 @@ bench: setup ## measure against the contestants, 45 minutes (BENCH=full: all siz
 	@benchmarks/libraries/install.sh
 	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size $(BENCH) $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
 
-bench-smoke: setup ## the same on tiny input, 5 minutes: whether it works, no figures
+bench-smoke: setup ## the same on tiny input, 3 minutes: whether it works, no figures
 	@benchmarks/libraries/install.sh
 	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size smoke $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
 
