@@ -1,5 +1,9 @@
 """Spark's settings for a stream."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from jobs.streaming.session import session_conf
@@ -11,6 +15,22 @@ DAEMON = "spark.python.daemon.module"
 def test_workers_of_this_machine_are_forked_from_one_that_has_imported() -> None:
     conf = session_conf(load_settings(flags={"spark.master": "local[2]"}))
     assert conf[DAEMON] == "jobs.streaming.scoring.worker_daemon"
+
+
+def test_what_workers_are_forked_from_has_no_thread_that_could_hold_a_lock() -> None:
+    code = (
+        "import sys, threading\n"
+        "from pyspark import daemon\n"
+        "from jobs.streaming.scoring import worker_daemon\n"
+        "daemon.manager = lambda: print(*(thread.name for thread in threading.enumerate()))\n"
+        "sys.argv = ['daemon', 'pyspark.worker']\n"
+        "worker_daemon.main()\n"
+        "assert 'mlflow.sklearn' in sys.modules\n"
+    )
+    tests = ("CI", "PYTEST_CURRENT_TEST")  # where MLflow starts none anyway
+    environment = {name: value for name, value in os.environ.items() if name not in tests}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "MainThread\n"
 
 
 def test_workers_of_other_machines_get_our_code_too_late_for_that() -> None:

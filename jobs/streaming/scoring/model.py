@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
+from schemas.mlflow_server import import_mlflow
 from schemas.signature import assert_contract, output_type, text_columns
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -93,6 +94,7 @@ def load_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> 
         ContractError: signature, output or warm-up do not fit the feed.
         Exception: whatever loading raises.
     """
+    import_mlflow()
     import mlflow.pyfunc
 
     pyfunc = mlflow.pyfunc.load_model(str(path))
