@@ -10,7 +10,9 @@ while [ $# -gt 0 ]; do
   run+=("$1"); shift
 done
 case " ${spark[*]-} " in *" --master "* | *" --master="*) ;;
-  *) spark=(--master 'local[*]' "${spark[@]}"); export SPARK_HOME="${SPARK_HOME:-$home/.jars/spark}" ;;
+  *)
+    spark=(--master 'local[*]' "${spark[@]}")
+    [ ! -x "$home/.jars/spark/bin/spark-class" ] || export SPARK_HOME="${SPARK_HOME:-$home/.jars/spark}" ;;
 esac
 
 jars=$("$home/.venv/bin/streamscore" run "${run[@]}" --class-path)

@@ -106,11 +106,11 @@ CONTESTANTS = {
 MINUTES = {
     "latency": 14.8,
     "large_models": 3.8,
-    "catch_up": 8,
+    "catch_up": 7,
     "start_up": 3.2,
     "memory": 1,
     "idle": 1.8,
-    "growth": 10,
+    "growth": 8.5,
     "left_behind": 1.5,
     "object_store": 2.2,
 }
@@ -136,7 +136,7 @@ DEFAULT = Sizes(
     contestants=CONTESTANTS,
 )
 FULL = Sizes(
-    minutes=dict.fromkeys(MINUTES, 60),
+    minutes=dict.fromkeys(MINUTES, 60) | {"catch_up": 200},
     all_minutes=600,
     rounds=20,
     files={FAST: 4000, MIDDLE: 2000, SLOW: 100},

@@ -90,8 +90,11 @@ install_jars() {
 
 # Spark as a stream on this machine starts it; why is said in jobs/streaming/session.py.
 link_spark() {
+  local spark
+  spark=$(.venv/bin/python -c 'import importlib.util as of; print(of.find_spec("pyspark").submodule_search_locations[0])')
+  [ .jars/spark/bin -ef "$spark/bin" ] && [ .jars/spark/jars -ef "$spark/jars" ] && return
   mkdir -p .jars/spark
-  ln -sfn "$root"/.venv/lib/python3*/site-packages/pyspark/{bin,jars} .jars/spark/
+  ln -sfn "$spark/bin" "$spark/jars" .jars/spark/
 }
 
 # Not on every Java: one without it starts a stream some seconds later.

@@ -32,6 +32,7 @@ from jobs.streaming.session import ahead, ship_code, spark_commits_to_store, sta
 from jobs.streaming.storage.journal import open_journal
 from jobs.streaming.storage.places import as_uri, hadoop_uri, make_folders
 from jobs.streaming.trigger import parse_trigger
+from jobs.streaming.writing.commit import Writer
 from jobs.streaming.writing.fold import Housekeeping
 from jobs.streaming.writing.recover import adopt, assert_known_checkpoint, refused_files
 from jobs.streaming.writing.tables import Tables
@@ -144,12 +145,12 @@ class Run:
             # 5
             try:
                 if not self.stop.is_set():
-                    running = query.result()
+                    running, writer = query.result(), writer_of(self.tables, _session(spark))
                     checkpoint.note_ready()
                     gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
                     gc.enable()
                     first = replay_until + 1 if last_commit == replay_until else None
-                    batches = self._micro_batches(_session(spark), checkpoint, follower, scoring_ahead, first)
+                    batches = self._micro_batches(checkpoint, writer, follower, scoring_ahead, first)
                     ready.set_result(batches)
                     log.info(
                         "stream started", feed=self.feed.name, landing=self.folders.landing.uri, trigger=self.trigger
@@ -215,8 +216,8 @@ class Run:
 
     def _micro_batches(
         self,
-        spark: "SparkSession",
         checkpoint: Checkpoint,
+        writer: Writer,
         follower: Follower,
         scoring_ahead: Ahead,
         first: int | None,
@@ -233,7 +234,7 @@ class Run:
             checkpoint=checkpoint,
             landing=as_uri(self.folders.landing.uri),
             tables=self.tables,
-            writer=writer_of(self.tables, spark),
+            writer=writer,
             follower=follower,
             ahead=scoring_ahead,
             archive=self.archive,

@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _own_settings() -> None:
     """No setting of the machine reaches the tests."""
-    for name in [name for name in os.environ if name.startswith(("STREAMSCORE_", "MLFLOW_", "AWS_"))]:
+    for name in [name for name in os.environ if name.startswith(("STREAMSCORE_", "MLFLOW_", "AWS_", "SPARK_"))]:
         del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
@@ -55,7 +55,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
     warehouse = str(tmp_path_factory.mktemp("warehouse"))
     conf = {"spark.sql.warehouse.dir": warehouse, "spark.sql.streaming.stopTimeout": "20s"}
     settings = load_settings(flags={"tables.writer": "delta-spark", "spark.master": "local[2]", "spark.conf": conf})
+    before = set(os.environ)
     session = start_session(settings, "tests")
+    for name in set(os.environ) - before:  # of this session's, and no matter of the processes that tests start
+        del os.environ[name]
     yield session
     session.stop()
 

@@ -13,6 +13,8 @@ def measure(bench: Bench) -> Any:
     for title, load in bench.sizes.loads.items():
         found[title] = {"files": load.files, "rows": load.files * load.rows, "contestants": {}}
         for name in bench.able(load.contestants):
+            if limit.over():
+                break
             found[title]["contestants"][name] = catch_up(bench, name, load, limit)
     return found
 

@@ -76,12 +76,7 @@ class Checkpoint:
         Raises:
             StorageError: the checkpoint cannot be written.
         """
-        try:
-            self.folder.write(STARTING, str(newest).encode(), durable=True)
-        except OSError as error:
-            raise StorageError(
-                f"checkpoint {self.folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
-            ) from error
+        _write(self.folder, STARTING, str(newest))
 
     def note_ready(self) -> None:
         """What Spark has planned is going to be scored."""
@@ -161,6 +156,7 @@ def open_checkpoint(
     Raises:
         TryAgainError: another process streams with it.
         RecoveryError: it is another feed's or landing folder's, or has lost its identity.
+        StorageError: it cannot be written.
     """
     if isinstance(folder, LocalFolder):
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -216,5 +212,14 @@ def _identity(folder: Folder, feed: Feed, landing: str) -> tuple[str, bool]:
             f"start over from the tables: streamscore run {feed.name} --recover"
         )
     app_id = str(uuid.uuid4())
-    folder.write(IDENTITY, json.dumps({"app_id": app_id, **wanted}).encode(), durable=True)
+    _write(folder, IDENTITY, json.dumps({"app_id": app_id, **wanted}))
     return app_id, True
+
+
+def _write(folder: Folder, name: str, text: str) -> None:
+    try:
+        folder.write(name, text.encode(), durable=True)
+    except OSError as error:
+        raise StorageError(
+            f"checkpoint {folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
+        ) from error

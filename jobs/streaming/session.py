@@ -55,17 +55,26 @@ def start_session(settings: Settings, app_name: str) -> "SparkSession":
     """
     from pyspark.sql import SparkSession
 
+    conf = session_conf(settings)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    home = project_jars()[0].parent / HOME
-    if settings.spark.master.startswith("local[") and home.is_dir():
+    if conf.get("spark.master", "").startswith("local[") and (home := spark_home()):
         os.environ.setdefault("SPARK_HOME", str(home))
     os.environ.setdefault("SPARK_CONF_DIR", str(project_jars()[0].parent / "conf"))  # not there: see java_options
     builder = SparkSession.builder.appName(app_name)
-    for key, value in session_conf(settings).items():
+    for key, value in conf.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def spark_home() -> Path | None:
+    """Where `make setup` linked the Spark of this Python without its zip; null if it did not, or another one."""
+    import pyspark
+
+    home, installed = project_jars()[0].parent / HOME, Path(pyspark.__file__).parent
+    same = all((home / part).exists() and (home / part).samefile(installed / part) for part in ("bin", "jars"))
+    return home if same else None
 
 
 def session_conf(settings: Settings) -> dict[str, str]:

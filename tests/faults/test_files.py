@@ -83,6 +83,17 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+def test_a_disk_that_is_full_at_the_start_is_told_in_one_line(stream: Stream, small_disk: Path) -> None:
+    stream.places["checkpoint"] = str(small_disk / "checkpoint")
+    fill(small_disk)
+    stream.start()
+    assert stream.wait() == 5
+    said = [line for line in stream.log().splitlines() if line.startswith("streamscore: ")]
+    (line,) = said
+    assert "checkpoint cannot be written: No space left on device; look: streamscore doctor" in line
+    assert "Traceback" not in stream.log()
+
+
 @pytest.mark.faults_long
 @pytest.mark.parametrize("place", ["checkpoint", "tables"])
 def test_a_full_disk_is_waited_out(

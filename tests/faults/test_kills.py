@@ -67,6 +67,11 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
                 if point != "model_record" and (point, side) != ("spark_commit", "after"):  # that is ledger:before
                     kill_once(place, point, side)
             place.run()
+            with one_at_a_time:
+                place.land(files=1, rows=20, seed=len(points))
+            place.start(fail_at="predictions:after")  # the first micro-batch of a start, which replays nothing
+            assert place.wait() == -9
+            place.run()
         finally:
             place.kill()
 

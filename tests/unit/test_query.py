@@ -152,6 +152,21 @@ def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, firs
         started.close()
 
 
+def test_a_first_one_of_other_files_is_left_to_the_call(tmp_path: Path, registry: Registry) -> None:
+    started = Started(tmp_path, registry, 0)
+    try:
+        announced, written = started.manifest(1), started.manifest(2, rows=5)
+        started.announce(announced)
+        until(started.scored)
+        started.write_offset(0, written)
+        time.sleep(0.1)
+        assert started.done == []
+        started.batches(NO_FRAME, 0)
+        assert started.rows() == {0: 5}
+    finally:
+        started.close()
+
+
 def test_an_offset_with_other_files_is_left_to_the_call(started: Started) -> None:
     announced, written = started.manifest(2), started.manifest(3, rows=5)
     started.announce(announced)
