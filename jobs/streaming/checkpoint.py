@@ -12,7 +12,8 @@ import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobs.streaming.landing.ledger import NAME as LEDGER
@@ -76,7 +77,8 @@ class Checkpoint:
         Raises:
             StorageError: the checkpoint cannot be written.
         """
-        _write(self.folder, STARTING, str(newest))
+        with _writing(self.folder):
+            self.folder.write(STARTING, str(newest).encode(), durable=True)
 
     def note_ready(self) -> None:
         """What Spark has planned is going to be scored."""
@@ -158,17 +160,18 @@ def open_checkpoint(
         RecoveryError: it is another feed's or landing folder's, or has lost its identity.
         StorageError: it cannot be written.
     """
-    if isinstance(folder, LocalFolder):
-        folder.path.mkdir(parents=True, exist_ok=True)
-    held = _take(folder, feed, leased, lost)
-    try:
-        if recover and _set_aside(folder):
+    with _writing(folder):
+        if isinstance(folder, LocalFolder):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        held = _take(folder, feed, leased, lost)
+        try:
+            if recover and _set_aside(folder):
+                held.release()
+                held = _take(folder, feed, leased, lost)
+            app_id, is_new = _identity(folder, feed, landing)
+        except BaseException:
             held.release()
-            held = _take(folder, feed, leased, lost)
-        app_id, is_new = _identity(folder, feed, landing)
-    except BaseException:
-        held.release()
-        raise
+            raise
     return Checkpoint(folder, app_id, is_new, held)
 
 
@@ -212,13 +215,14 @@ def _identity(folder: Folder, feed: Feed, landing: str) -> tuple[str, bool]:
             f"start over from the tables: streamscore run {feed.name} --recover"
         )
     app_id = str(uuid.uuid4())
-    _write(folder, IDENTITY, json.dumps({"app_id": app_id, **wanted}))
+    folder.write(IDENTITY, json.dumps({"app_id": app_id, **wanted}).encode(), durable=True)
     return app_id, True
 
 
-def _write(folder: Folder, name: str, text: str) -> None:
+@contextmanager
+def _writing(folder: Folder) -> Iterator[None]:
     try:
-        folder.write(name, text.encode(), durable=True)
+        yield
     except OSError as error:
         raise StorageError(
             f"checkpoint {folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
