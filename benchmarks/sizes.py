@@ -104,13 +104,13 @@ CONTESTANTS = {
     "object_store": ("streamscore", "article_tuned"),
 }
 MINUTES = {
-    "latency": 14.8,
-    "large_models": 3.8,
-    "catch_up": 7,
-    "start_up": 3.2,
+    "latency": 16.5,
+    "large_models": 3.4,
+    "catch_up": 6.5,
+    "start_up": 3,
     "memory": 1,
     "idle": 1.8,
-    "growth": 8.5,
+    "growth": 8,
     "left_behind": 1.5,
     "object_store": 2.2,
 }
