@@ -117,7 +117,7 @@ MINUTES = {
 
 DEFAULT = Sizes(
     minutes=MINUTES,
-    all_minutes=44,
+    all_minutes=43.5,
     rounds=5,
     files={FAST: 2000, MIDDLE: 100, SLOW: 30},
     warm={FAST: 100, MIDDLE: 20, SLOW: 3},
