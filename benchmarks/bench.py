@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from benchmarks.contestant import Contestant
 from benchmarks.models import ELASTIC_NET, make_models, make_text
-from benchmarks.roster import ROOT, entry
-from benchmarks.sizes import Sizes
+from benchmarks.roster import entry
+from benchmarks.sizes import ROOT, Sizes
 
 STEERING = ("AWS_", "MLFLOW_", "STREAMSCORE_", "SPARK_", "PYSPARK_")
 ROWS = 100

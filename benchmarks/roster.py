@@ -3,13 +3,11 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks.contestants.streamscore import PLACES, VARIANTS
-from benchmarks.sizes import FAST, PACE
+from benchmarks.sizes import FAST, PACE, ROOT
 
 FEED = "wine_quality"
-ROOT = Path(__file__).parents[1]
 OF_THEIR_OWN = ("bytewax", "pathway")  # not in the project's lock
 # what is left out for another reason than that it is not installed
 LEFT_OUT = {

@@ -177,7 +177,7 @@ SMOKE = Sizes(
     landed_files=2,
     commits=4,
     store_files=2,
-    contestants={  # each part, and each contestant in one of them: a start takes 10 to 50 s of a processor
+    contestants={  # each part, and each contestant in one of them at least: a start takes 10 to 50 s of a processor
         "latency": ("streamscore", "article_tuned"),
         "large_models": ("loop",),
         "start_up": ("article",),

@@ -25,12 +25,11 @@ from jobs.streaming.forecasting.history import History
 from jobs.streaming.forecasting.model import Floats, SeriesModel, load_series_model
 from jobs.streaming.forecasting.score import score_series
 from jobs.streaming.landing.manifest import LandedFile
-from jobs.streaming.scoring.load import import_first
+from jobs.streaming.scoring.load import import_loaders
 from jobs.streaming.scoring.model import Model, load_model, probe_value, to_arrow
 from jobs.streaming.scoring.score import score
 from schemas.errors import ContractError
 from schemas.feed import FORECAST, Column, Feed
-from schemas.mlflow_server import import_mlflow
 from schemas.registry import Registry
 
 if TYPE_CHECKING:
@@ -66,10 +65,8 @@ class Found:
 
 def import_all() -> None:
     """What takes seconds, while nobody waits for it yet."""
-    import_first()
-    import_mlflow()
-    for module in ("mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"):
-        importlib.import_module(module)
+    import_loaders()
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Found:

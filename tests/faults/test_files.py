@@ -88,8 +88,7 @@ def test_a_disk_that_is_full_at_the_start_is_told_in_one_line(stream: Stream, sm
     fill(small_disk)
     stream.start()
     assert stream.wait() == 5
-    said = [line for line in stream.log().splitlines() if line.startswith("streamscore: ")]
-    (line,) = said
+    (line,) = [line for line in stream.log().splitlines() if line.startswith("streamscore: ")]
     assert "/checkpoint cannot be written: No space left on device; look: streamscore doctor" in line
     assert "Traceback" not in stream.log()
 

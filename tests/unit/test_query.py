@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ class Started:
         )
         if first is not None:
             return
-        self.write_offset(0, first := self.manifest(1))
+        self.write_offset(0, begun := self.manifest(1))
         self.batches(NO_FRAME, 0)
-        assert self.batches.last == (0, first)
+        assert self.batches.last == (0, begun)
 
     def close(self) -> None:
         self._follower.stop()
@@ -108,9 +109,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 @pytest.fixture
 def started(tmp_path: Path, registry: Registry) -> Iterator[Started]:
-    made = Started(tmp_path, registry)
-    yield made
-    made.close()
+    with closing(Started(tmp_path, registry)) as made:
+        yield made
 
 
 def until(so: Callable[[], bool]) -> None:
@@ -136,8 +136,7 @@ def test_a_micro_batch_is_in_once_its_offset_is_there_and_the_call_finds_it_done
 
 @pytest.mark.parametrize("first", [0, 7])
 def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, first: int) -> None:
-    started = Started(tmp_path, registry, first)
-    try:
+    with closing(Started(tmp_path, registry, first)) as started:
         manifest = started.manifest(3)
         started.announce(manifest)
         until(started.scored)
@@ -148,13 +147,10 @@ def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, firs
         started.batches(NO_FRAME, first)
         assert started.rows() == {first: 3}
         assert len(started.done) == 1
-    finally:
-        started.close()
 
 
 def test_a_first_one_of_other_files_is_left_to_the_call(tmp_path: Path, registry: Registry) -> None:
-    started = Started(tmp_path, registry, 0)
-    try:
+    with closing(Started(tmp_path, registry, 0)) as started:
         announced, written = started.manifest(1), started.manifest(2, rows=5)
         started.announce(announced)
         until(started.scored)
@@ -163,8 +159,6 @@ def test_a_first_one_of_other_files_is_left_to_the_call(tmp_path: Path, registry
         assert started.done == []
         started.batches(NO_FRAME, 0)
         assert started.rows() == {0: 5}
-    finally:
-        started.close()
 
 
 def test_an_offset_with_other_files_is_left_to_the_call(started: Started) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from jobs.streaming.forecasting.model import SeriesModel, load_series_model
 from jobs.streaming.scoring.model import Model, load_model
 from schemas.feed import Feed
+from schemas.mlflow_server import import_mlflow
 
 Version = Model | SeriesModel
 
@@ -15,6 +16,16 @@ def import_first() -> None:
     skops looks through every imported module for the names of the types it trusts, which takes 1 s longer after MLflow.
     """
     import skops.io  # noqa: F401
+
+
+def import_loaders() -> None:
+    """Import what models of rows are mostly loaded with, MLflow too.
+
+    Without its telemetry, which would start a thread: Spark's workers are forked from a process that calls this.
+    """
+    import_first()
+    import_mlflow()
+    import mlflow.sklearn  # noqa: F401
 
 
 def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:

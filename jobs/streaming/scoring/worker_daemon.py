@@ -12,12 +12,9 @@ from pyspark import daemon
 def main() -> None:
     """Import, then fork workers for ever; called by Spark with the worker module."""
     if sys.argv[1] == "pyspark.worker":
-        from jobs.streaming.scoring.load import import_first
-        from schemas.mlflow_server import import_mlflow
+        from jobs.streaming.scoring.load import import_loaders
 
-        import_first()
-        import_mlflow()  # with telemetry it would start a thread, and a fork may not meet one that holds a lock
-        import mlflow.sklearn  # noqa: F401
+        import_loaders()
         import sklearn.pipeline  # noqa: F401
 
         import jobs.streaming.scoring.executors  # noqa: F401
