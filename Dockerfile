@@ -1,7 +1,7 @@
 # Two images: `store` (MinIO, of which none is published any more) and `streamscore` (the stream, and MLflow's server).
 
 FROM golang:1.25.3-bookworm AS minio
-# The version of tests/tools.sh.
+# The version of services/tools.sh.
 RUN CGO_ENABLED=0 GOBIN=/out go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 FROM debian:bookworm-20250929-slim AS store
@@ -21,7 +21,7 @@ WORKDIR /app
 FROM base AS setup
 COPY . .
 # As on a laptop; then without what only tests and linting need.
-RUN UV_COMPILE_BYTECODE=1 conf/setup.sh \
+RUN UV_COMPILE_BYTECODE=1 scripts/setup.sh \
     && .venv/bin/uv pip uninstall --quiet --python .venv/bin/python chispa hypothesis mypy pytest ruff types-pyyaml \
     && rm -rf .jars/.ivy
 

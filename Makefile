@@ -13,14 +13,14 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 setup: ## prepare .venv and .jars inside this folder
-	@conf/setup.sh
+	@scripts/setup.sh
 
 demo: setup ## train a model, stream CSV files, show the predictions
 	@.venv/bin/streamscore demo
 
 services: setup ## start object store, PostgreSQL and MLflow on loopback, without Docker (STORE=versitygw: another store)
-	@tests/tools.sh $(STORE)
-	@.venv/bin/python tests/services.py --store $(STORE)
+	@services/tools.sh $(STORE)
+	@.venv/bin/python -m services --store $(STORE)
 
 test: setup ## run the test suite
 	@.venv/bin/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
@@ -34,11 +34,11 @@ check: lint ## what CI asks before the tests
 
 bench: setup ## measure against the contestants, 45 minutes (BENCH=full: all sizes; PARTS="latency idle" CONTESTANTS=…: only these)
 	@benchmarks/libraries/install.sh
-	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size $(BENCH) $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
+	@.venv/bin/python -m benchmarks --size $(BENCH) $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
 
 bench-smoke: setup ## the same on tiny input, 3 minutes: whether it works, no figures
 	@benchmarks/libraries/install.sh
-	@PYTHONPATH=tests .venv/bin/python -m benchmarks --size smoke $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
+	@.venv/bin/python -m benchmarks --size smoke $(PARTS) $(if $(CONTESTANTS),--only $(CONTESTANTS))
 
 faults: setup ## kill the stream KILLS times (default 200) and compare with the batch oracle
 	@.venv/bin/python -m pytest tests/faults -m "faults or faults_long" --kills $(KILLS)

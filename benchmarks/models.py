@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from benchmarks.roster import FEED
 from schemas.feed import load_feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
-from training.fit import fit
-from training.generate import generated_chunks
-from training.model import log_model, signature_of
-from training.sample import sample
+from streamscore.registry.registry import Registry, open_registry
+from training.data.generate import generated_chunks
+from training.data.sample import sample
+from training.fitting.fit import fit
+from training.fitting.log_model import log_model, signature_of
 from training.settings import Estimator
 
 ELASTIC_NET, FOREST, LATE = "elastic net", "forest of 100 trees", "20 ms a call"

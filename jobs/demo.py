@@ -103,7 +103,7 @@ def _land(out: Console, environment: dict[str, str], base: Path, stream: subproc
 
 
 def _show(out: Console, base: Path, waited: list[float]) -> None:
-    from jobs.streaming.writing.delta_log import DeltaLog
+    from streamscore.tables.delta_log import DeltaLog
 
     predictions, rejects = (
         DeltaLog(str(base / "tables" / name)).dataset().to_table() for name in ("predictions", "quarantine")

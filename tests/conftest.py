@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as of_hypothesis
-from oracle import Oracle, Stream
-from server_mlflow import MlflowServer
-from server_store import REGION, ObjectStore
-from services import KINDS, Services, missing
 
 from schemas.feed import Feed, load_feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import Storage, load_settings
+from services.mlflow_server import MlflowServer
+from services.object_store import REGION, ObjectStore
+from services.start import KINDS, Services, missing
+from streamscore.registry.registry import Registry, open_registry
+from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,7 +50,7 @@ def _own_settings() -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
     """A session as a run starts it, with Delta for reading what it wrote."""
-    from jobs.streaming.session import start_session
+    from streamscore.spark.session import start_session
 
     warehouse = str(tmp_path_factory.mktemp("warehouse"))
     conf = {"spark.sql.warehouse.dir": warehouse, "spark.sql.streaming.stopTimeout": "20s"}
@@ -78,7 +78,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
-    from register_kit import a_version
+    from tests.support.register_kit import a_version
 
     folder: Path = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"

@@ -4,17 +4,17 @@ from dataclasses import dataclass, replace
 
 from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import Feed
-from schemas.history import Promotion
-from schemas.origin import GATE_REASONS, Origin
-from schemas.registry import Registry
 from schemas.settings import Storage
-from training.check import Checker
-from training.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
+from streamscore.registry.promotions import Promotion
+from streamscore.registry.provenance import GATE_REASONS, Origin
+from streamscore.registry.registry import Registry
+from training.fitting.tune import Progress
+from training.registration.check import Checker
+from training.registration.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
+from training.rows import Data, Source, load_rows, rows_candidate
 from training.series.candidate import series_candidate
 from training.series.data import SeriesData, load_series
 from training.settings import TrainingSettings
-from training.tabular import Data, Source, load_rows, rows_candidate
-from training.tune import Progress
 
 GATE = "gate"  # who promoted, where the settings let a version that passed into Production
 

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from schemas.errors import GateError
+from training.fitting.tune import Progress as Tell
 from training.pipeline import TrainResult
-from training.tune import Progress as Tell
 
 BASELINE = "baseline_"
 

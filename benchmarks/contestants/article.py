@@ -9,8 +9,8 @@ import mlflow
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col, struct
 
-from jobs.streaming.session import DELTA, project_jars
 from schemas.feed import load_feed
+from streamscore.spark.session import DELTA, project_jars
 
 # set for an object store only: how Hadoop reaches it, as JSON, and where landing folder and tables are in it
 STORE, PREFIX = "BENCH_HADOOP", "BENCH_PREFIX"

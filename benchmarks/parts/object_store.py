@@ -8,17 +8,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from proxy import Proxy
-from server_store import ObjectStore
-from services import Services, missing
-
 from benchmarks.bench import Bench
 from benchmarks.contestant import Contestant
 from benchmarks.parts.latency import start, steady
 from benchmarks.sizes import SLOW
 from benchmarks.table_log import TableLog, in_bucket
-from schemas.object_store import hadoop_conf
 from schemas.settings import Storage
+from services.object_store import ObjectStore
+from services.start import Services, missing
+from streamscore.storage.object_store import hadoop_conf
+from tests.support.proxy import Proxy
 
 BUCKET = "bench"
 SLOW_FILES = 10

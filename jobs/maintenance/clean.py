@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.folder import Folder, Listed
-from jobs.streaming.storage.journal import open_journal
-from jobs.streaming.writing.delta_log import DeltaLog
-from jobs.streaming.writing.log_entry import ENTRY
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.folder import Folder, Listed
+from streamscore.storage.journal import open_journal
+from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.log_entry import ENTRY
 
 DELETERS = 16  # requests to an object store at a time
 MODELS = 3  # versions that scored last, kept for replays and for a start without the registry

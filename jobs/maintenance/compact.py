@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import structlog
 from deltalake import DeltaTable
 
-from jobs.maintenance.plan import FEWEST, MEMORY, DataFile, plan
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.writing.delta_log import DeltaLog
-from jobs.streaming.writing.parts import write_part
+from jobs.maintenance.plan_compaction import FEWEST, MEMORY, DataFile, plan
 from schemas.errors import StorageError, TryAgainError
+from streamscore.storage.bucket import BucketFolder
+from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.parts import write_part
 
 log = structlog.get_logger()
 

@@ -11,22 +11,22 @@ import structlog
 from deltalake.exceptions import DeltaError
 from pydantic import BaseModel, ConfigDict
 
-from jobs.maintenance.alone import alone, stream_stopped
 from jobs.maintenance.clean import ENTRY, clean_log, clean_models, vacuum
 from jobs.maintenance.compact import Budget, compact, files_of, not_ours_to_compact
-from jobs.maintenance.plan import plan
-from jobs.streaming.storage.places import open_folder, place
-from jobs.streaming.writing.commit import FOLD
-from jobs.streaming.writing.delta_log import DeltaLog
-from jobs.streaming.writing.fold import fold_batches
-from jobs.streaming.writing.log_entry import unusable
-from jobs.streaming.writing.tables import Tables
+from jobs.maintenance.lock import alone, stream_stopped
+from jobs.maintenance.plan_compaction import plan
 from schemas.errors import StorageError, TryAgainError
 from schemas.feed import Feed
-from schemas.object_store import assert_reachable, is_object_uri
 from schemas.settings import Settings, Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import BATCHES, EVENTS, QUARANTINE
+from streamscore.storage.object_store import assert_reachable, is_object_uri
+from streamscore.storage.places import open_folder, place
+from streamscore.tables.commit import FOLD
+from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.log_entry import unusable
+from streamscore.tables.tables import Tables
 
 log = structlog.get_logger()
 

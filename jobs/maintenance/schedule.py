@@ -17,7 +17,7 @@ log = structlog.get_logger()
 CLEAN_SECONDS = 3600.0  # between two rounds that also look for what is old, which lists whole folders
 LONGEST_SECONDS = 900.0  # of a round: then it hangs, and is ended
 STOP_SECONDS = 2.0
-COMMAND = [sys.executable, "-m", "jobs.maintenance.child"]
+COMMAND = [sys.executable, "-m", "jobs.maintenance.worker"]
 
 
 class Rounds:

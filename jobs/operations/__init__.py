@@ -1,14 +1,10 @@
 """Beside the stream, without Spark: what it has done, putting rejects through again, what is wrong with a machine.
 
-look       a feed's landing folder, ledger and tables, read only
-status     what the stream has done
-replay     quarantined rows and files, landed again
-original   the file of a refused file
-shelf      the files in a landing folder by their names, and copies of them
-mark       which rows were landed again
-lineage    what a prediction was made of, from its row back to the data its model learned from
-models     the versions of a model, and how they came into Production
+stream_state   a feed's landing folder, ledger and tables, read only
+status         what the stream has done
+replay         quarantined rows and files, landed again
+lineage        what a prediction was made of, from its row back to the data its model learned from
+models         the versions of a model, and how they came into Production
 check_version  a registered version alone and through the stream, for the training pipeline
-doctor     what is wrong, and one fix for each
-checks     what the doctor looks at
+doctor         what is wrong, and one fix for each
 """

@@ -21,16 +21,16 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.streaming.forecasting.history import History
-from jobs.streaming.forecasting.model import Floats, SeriesModel, load_series_model
-from jobs.streaming.forecasting.score import score_series
-from jobs.streaming.landing.manifest import LandedFile
-from jobs.streaming.scoring.load import import_loaders
-from jobs.streaming.scoring.model import Model, load_model, probe_value, to_arrow
-from jobs.streaming.scoring.score import score
 from schemas.errors import ContractError
 from schemas.feed import FORECAST, Column, Feed
-from schemas.registry import Registry
+from streamscore.forecasting.history import History
+from streamscore.forecasting.score import score_series
+from streamscore.landing.manifest import LandedFile
+from streamscore.models.load import import_loaders
+from streamscore.models.row_model import Model, load_model, probe_value, to_arrow
+from streamscore.models.series_model import Floats, SeriesModel, load_series_model
+from streamscore.registry.registry import Registry
+from streamscore.scoring.score import score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.operations.look import Places, open_table, query, quoted
-from schemas import origin
+from jobs.operations.stream_state import Places, open_table, query, quoted
 from schemas.errors import RegistryError, SettingsError, StorageError
 from schemas.feed import Feed
-from schemas.history import Promotion
-from schemas.model_uri import ModelRef
-from schemas.registry import PROMOTED_AT, PROMOTED_BY, Registry
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE, scored_table
+from streamscore.registry import provenance
+from streamscore.registry.model_uri import ModelRef
+from streamscore.registry.promotions import Promotion
+from streamscore.registry.registry import PROMOTED_AT, PROMOTED_BY, Registry
 
 NOT_RECORDED = "not recorded"
 REJECT_COLUMNS = 'reason, "column", detail, model_version, quarantined_at, replayed_as'
@@ -101,7 +101,7 @@ def trace(feed: Feed, settings: Settings, registry: Registry, file: str, line: i
 
     places = Places.of(feed, settings)
     places.assert_reachable()
-    now = origin.feed_digest(feed)
+    now = provenance.feed_digest(feed)
     # 1
     try:
         row = _predicted(feed, places, file, line)
@@ -177,25 +177,25 @@ def _made_of(row: Mapping[str, Any], registry: Registry) -> MadeOf:
     if not version.isdigit():  # of a run or a model id: no version of a registered model
         return MadeOf(None, None, None, None, {}, None, None, None)
     ref = registry.resolve(f"models:/{name}/{version}")
-    tags, rows = ref.tags, ref.tags.get(origin.DATA_ROWS, "")
+    tags, rows = ref.tags, ref.tags.get(provenance.DATA_ROWS, "")
     return MadeOf(
-        tags.get(origin.CODE_VERSION),
-        tags.get(origin.DATA_SOURCE),
-        tags.get(origin.DATA_DIGEST),
+        tags.get(provenance.CODE_VERSION),
+        tags.get(provenance.DATA_SOURCE),
+        tags.get(provenance.DATA_DIGEST),
         int(rows) if rows.isdigit() else None,
-        json.loads(tags.get(origin.SPLIT, "{}")),
-        tags.get(origin.FEED_DIGEST),
+        json.loads(tags.get(provenance.SPLIT, "{}")),
+        tags.get(provenance.FEED_DIGEST),
         _gate(ref, registry),
         _promoted(ref, registry, row["predicted_at"]),
     )
 
 
 def _gate(ref: ModelRef, registry: Registry) -> Gate | None:
-    if origin.GATE not in ref.tags:
+    if provenance.GATE not in ref.tags:
         return None
-    report = registry.run_file(ref.run_id, origin.GATE_FILE) if ref.run_id else None
-    reasons = ref.tags.get(origin.GATE_REASONS, "").splitlines()
-    return Gate(ref.tags[origin.GATE], tuple(reasons), tuple(json.loads(report)["checks"]) if report else ())
+    report = registry.run_file(ref.run_id, provenance.GATE_FILE) if ref.run_id else None
+    reasons = ref.tags.get(provenance.GATE_REASONS, "").splitlines()
+    return Gate(ref.tags[provenance.GATE], tuple(reasons), tuple(json.loads(report)["checks"]) if report else ())
 
 
 def _promoted(ref: ModelRef, registry: Registry, predicted_at: datetime) -> Promotion | None:

@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from schemas import origin
-from schemas.history import Promotion
-from schemas.model_uri import VersionInfo
-from schemas.registry import PROMOTED_AT, PROMOTED_BY
+from streamscore.registry import provenance
+from streamscore.registry.model_uri import VersionInfo
+from streamscore.registry.promotions import Promotion
+from streamscore.registry.registry import PROMOTED_AT, PROMOTED_BY
 
 METRICS = ("rmse", "log_loss")
 
@@ -28,7 +28,7 @@ def show_models(versions: list[VersionInfo], history: list[Promotion], console: 
 
 def gate_of(version: VersionInfo) -> str:
     """`passed`, `rejected`, `check failed`, `not checked` where that did not end, or nothing where no gate was."""
-    gate, check = version.tags.get(origin.GATE, ""), version.tags.get(origin.CHECK)
+    gate, check = version.tags.get(provenance.GATE, ""), version.tags.get(provenance.CHECK)
     if gate == "passed" and check != "passed":
         return "check failed" if check == "failed" else "not checked"
     return gate

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.operations.look import Places, files_in_ledger, landed_files, open_table, query, records_after
-from jobs.streaming.landing.manifest import LandedFile
-from jobs.streaming.writing.batch import Record
+from jobs.operations.stream_state import Places, files_in_ledger, open_table, query, records_after
 from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE
+from streamscore.landing.listing import landed_files
+from streamscore.landing.manifest import LandedFile
+from streamscore.tables.batch import Record
 
 LAST_BATCHES = 1000  # of which the latency is told
 REASON_PARTS = 1000  # of quarantine, the newest, in which reasons are counted: 0.3 ms each

@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from jobs.streaming.landing.ledger import NAME as LEDGER
-from jobs.streaming.landing.manifest import Manifest
-from jobs.streaming.storage import lease
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.folder import Folder, LocalFolder
-from jobs.streaming.storage.journal import open_journal
-from jobs.streaming.writing.commit import committed
-from jobs.streaming.writing.tables import Tables
 from schemas.errors import RecoveryError, StorageError
 from schemas.feed import Feed
+from streamscore.landing.ledger import NAME as LEDGER
+from streamscore.landing.manifest import Manifest
+from streamscore.storage import lease
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.journal import open_journal
+from streamscore.tables.commit import committed
+from streamscore.tables.tables import Tables
 
 IDENTITY = "streamscore.json"
 STARTING = "starting"

@@ -1,13 +1,10 @@
-"""What a run shows of itself: a log line a micro-batch, Prometheus metrics, a progress bar for catch-up."""
+"""What a run shows of itself: the entries of a log line, Prometheus metrics, a progress bar for catch-up."""
 
-import logging
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -139,17 +136,3 @@ class Display:
         """Leave the last state standing."""
         if self._bar:
             self._bar.stop()
-
-
-def configure_logging(*, debug: bool) -> None:
-    """One JSON line an entry on standard error, times in UTC."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Bucket
-from fault_report import Report
-from oracle import Oracle, Stream
 
 from schemas.feed import Feed
 from schemas.settings import Storage
+from tests.conftest import Bucket
+from tests.support.fault_report import Report
+from tests.support.oracle import Oracle, Stream
 
 REPORT = pytest.StashKey[Report]()
 

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from oracle import Oracle, Stream
+
+from tests.support.oracle import Oracle, Stream
 
 pytestmark = pytest.mark.faults
 

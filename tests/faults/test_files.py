@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from oracle import Oracle, Stream
+
+from tests.support.oracle import Oracle, Stream
 
 pytestmark = pytest.mark.faults
 

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_report import Report
-from oracle import Oracle, Stream, Tally
+
+from tests.support.fault_report import Report
+from tests.support.oracle import Oracle, Stream, Tally
 
 pytestmark = pytest.mark.faults
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from oracle import Oracle, Stream
-from proxy import Proxy, Request
-from server_mlflow import MlflowServer
-from server_store import ObjectStore
 
 from schemas.feed import Feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import Storage, load_settings
+from services.mlflow_server import MlflowServer
+from services.object_store import ObjectStore
+from streamscore.registry.registry import Registry, open_registry
+from tests.support.oracle import Oracle, Stream
+from tests.support.proxy import Proxy, Request
 
 pytestmark = [pytest.mark.faults, pytest.mark.system]
 
@@ -103,7 +103,7 @@ def test_a_stream_rides_out_the_faults_of_its_object_store(
 @pytest.fixture
 def served(mlflow_server: MlflowServer, storage: Storage, feed: Feed) -> Registry:
     """A registry behind a server, with three versions whose artifacts are in a bucket; the first is in Production."""
-    from register_kit import a_version
+    from tests.support.register_kit import a_version
 
     settings = load_settings(flags={"registry.tracking_uri": mlflow_server.url, "storage": storage.model_dump()})
     registry = open_registry(settings)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from oracle import Stream
-from series_kit import SeriesOracle, feed_of, register, spoiled
 
-from schemas.registry import open_registry
 from schemas.settings import load_settings
+from streamscore.registry.registry import open_registry
+from tests.support.oracle import Stream
+from tests.support.series_kit import SeriesOracle, feed_of, register, spoiled
 
 pytestmark = pytest.mark.faults
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracle import Oracle, Stream
+
+from tests.support.oracle import Oracle, Stream
 
 pytestmark = [pytest.mark.faults, pytest.mark.system]
 

@@ -1,18 +1,41 @@
-"""Rules of importing: who may import whom, and that importing does nothing."""
+"""Rules of importing: who may import whom, and that importing does nothing. Each rule lists its offenders."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
+from tests.support.source_tree import MODULES, PACKAGES, relative, tree_of
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("jobs", "schemas", "training")
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-FORBIDDEN = {"schemas": {"jobs", "training"}, "training": {"jobs"}, "jobs": {"training"}}
-SEES_BOTH_SIDES = "jobs/cli.py"
+# Which of our packages each may import beside itself, by folder; the longest name that fits counts.
+MAY_IMPORT = {
+    "schemas": set(),
+    "services": set(),
+    "streamscore": {"schemas"},
+    "training": {"schemas", "streamscore.registry", "streamscore.statistics", "streamscore.storage"},
+    "jobs": {"schemas", "streamscore"},
+    "jobs.streaming": {"schemas", "streamscore", "jobs.maintenance"},  # a run starts maintenance
+    "jobs.operations": {"schemas", "streamscore", "jobs.streaming.checkpoint"},
+    "jobs.maintenance": {"schemas", "streamscore"},
+    "jobs.cli": {"schemas", "streamscore", "jobs", "training"},
+}
+# Inside streamscore a folder imports only folders of an earlier level.
+LEVELS = (
+    {"errors", "failpoints", "logs", "storage", "statistics"},
+    {"landing", "registry"},
+    {"reading", "models", "tables"},
+    {"scoring"},
+    {"forecasting", "spark"},
+)
+# A library that only these may import.
+ONLY_IN = {
+    "pyspark": ("streamscore/spark/", "streamscore/landing/source.py", "streamscore/tables/spark_writer.py",
+                "streamscore/tables/writers.py", "jobs/streaming/"),
+    "delta": ("streamscore/spark/", "streamscore/tables/spark_writer.py"),
+    "fastapi": ("jobs/serving/", "jobs/dashboard/"),
+    "jinja2": ("jobs/dashboard/", "training/evaluation/"),
+    "apprise": ("jobs/monitoring/",),
+}  # fmt: skip
 # Reading the environment, or starting something, at import.
 ENVIRONMENT = {"environ", "getenv", "environb"}
 STARTS = {
@@ -26,19 +49,19 @@ STARTS = {
 }
 
 
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def imported_packages(tree: ast.AST) -> set[str]:
-    """First names of everything imported anywhere in the module, inside functions too."""
+def imported(tree: ast.AST) -> set[str]:
+    """Everything imported anywhere in the module, inside functions too: `package.module` each."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add((node.module or "").split(".")[0])
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def is_below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
 def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -82,20 +105,56 @@ def starts(tree: ast.AST) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_imports_run_from_jobs_and_training_to_schemas_only(path):
-    forbidden = FORBIDDEN[path.relative_to(ROOT).parts[0]] if relative(path) != SEES_BOTH_SIDES else set()
-    assert not imported_packages(ast.parse(path.read_text(encoding="utf-8"))) & forbidden
+def foreign(module: str, names: set[str]) -> list[str]:
+    """Those of our own modules that a module may not import."""
+    area = max((area for area in MAY_IMPORT if is_below(module, area)), key=len)
+    allowed = {area, *MAY_IMPORT[area]}
+    ours = [name for name in names if name.split(".")[0] in PACKAGES]
+    return sorted(name for name in ours if not any(is_below(name, one) for one in allowed))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_importing_reads_no_environment(path):
-    assert environment_reads(ast.parse(path.read_text(encoding="utf-8"))) == []
+def upward(module: str, names: set[str]) -> list[str]:
+    """Those of streamscore's folders that lie on the module's own level or above it, and are not its own."""
+    level = {folder: number for number, folders in enumerate(LEVELS) for folder in folders}
+    own = module.split(".")[1] if module.count(".") > 1 else ""
+    others = {name.split(".")[1] for name in names if name.startswith("streamscore.")} & set(level)
+    return sorted(other for other in others if own in level and other != own and level[other] >= level[own] > 0)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_importing_starts_nothing(path):
-    assert starts(ast.parse(path.read_text(encoding="utf-8"))) == []
+def of_all(check) -> list[str]:
+    """Offenders as `module: what`, by a check of each module's name and imports."""
+    offenders = []
+    for path in MODULES:
+        module = relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        offenders += [f"{module}: {what}" for what in check(module, imported(tree_of(path)))]
+    return offenders
+
+
+def test_each_package_imports_only_what_it_stands_on():
+    assert of_all(foreign) == []
+
+
+def test_inside_streamscore_imports_run_downward():
+    assert of_all(upward) == []
+
+
+def test_a_library_is_imported_only_where_it_belongs():
+    offenders = [
+        f"{relative(path)} imports {library}"
+        for path in MODULES
+        for library, places in ONLY_IN.items()
+        if any(is_below(name, library) for name in imported(tree_of(path)))
+        if not relative(path).startswith(places)
+    ]
+    assert offenders == []
+
+
+def test_importing_reads_no_environment():
+    assert [f"{relative(path)} {read}" for path in MODULES for read in environment_reads(tree_of(path))] == []
+
+
+def test_importing_starts_nothing():
+    assert [f"{relative(path)} {call}" for path in MODULES for call in starts(tree_of(path))] == []
 
 
 def test_the_rules_see_what_they_forbid():
@@ -106,11 +165,16 @@ def test_the_rules_see_what_they_forbid():
     assert len(environment_reads(ast.parse(bad))) == 2
     assert starts(ast.parse(bad)) == ["line 6: SparkSession.builder.getOrCreate()"]
     assert environment_reads(ast.parse("import os\ndef f():\n    return os.environ['HOME']\n")) == []
-    assert imported_packages(ast.parse("def f():\n    from jobs.streaming.reading import read\n")) == {"jobs"}
+    names = imported(ast.parse("import jobs.cli\ndef f():\n    from streamscore.scoring.score import score\n"))
+    assert names == {"jobs.cli", "streamscore.scoring.score.score"}
+    assert foreign("streamscore.tables.parts", names) == ["jobs.cli"]
+    assert upward("streamscore.tables.parts", names) == ["scoring"]
+    assert foreign("jobs.streaming.run", {"jobs.operations.status.Status"}) == ["jobs.operations.status.Status"]
 
 
 def test_importing_every_module_leaves_no_session_and_no_file(tmp_path):
-    names = [relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in MODULES]
+    modules = [path for path in MODULES if path.name != "__main__.py"]
+    names = [relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules]
     code = f"""
 import importlib
 for name in {names!r}:

@@ -1,18 +1,35 @@
-"""Rules of the tree: file names, file sizes, no registry host, package docstrings that list their modules."""
+"""Rules of the tree: names, sizes, no registry host, package docstrings that list their modules.
+
+Each rule lists its offenders.
+"""
 
 import ast
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.support.source_tree import MODULES, PACKAGES, ROOT, project_files, relative, tree_of
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("jobs", "schemas", "training")
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-INITS = [path for path in MODULES if path.name == "__init__.py"]
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
-MAX_LINES = 400
+MAX_LINES = 300  # of a file
+MAX_FUNCTION = 40  # lines of a function, without its docstring
+MAX_PARAMETERS = 7  # of a constructor
+# What may be longer, and why; an exception that is not needed any more is an offender, too.
+LONGER_FILES: dict[str, str] = {
+    "jobs/streaming/run.py": "to be split",
+    "streamscore/registry/registry.py": "to be split",
+    "streamscore/tables/delta_log.py": "to be split",
+}
+LONGER_FUNCTIONS: dict[str, str] = {
+    "jobs/cli/models.py:train": "to be cut",
+    "jobs/cli/stream.py:run": "to be cut",
+    "jobs/streaming/run.py:stream": "to be cut",
+    "training/pipeline.py:train": "to be cut",
+    "training/rows.py:rows_candidate": "to be cut",
+    "training/rows.py:_report": "to be cut",
+    "training/series/candidate.py:series_candidate": "to be cut",
+}
+MORE_PARAMETERS: dict[str, str] = {"jobs/streaming/micro_batch.py:MicroBatches": "to be cut"}
 
 # Joined from parts, so that this file does not hold what it looks for.
 REGISTRY_HOSTS = [
@@ -35,44 +52,74 @@ REGISTRY_HOSTS = [
 ]
 
 
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def project_files() -> list[Path]:
-    """What git tracks or would track: everything except what .gitignore names."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-
-
 def modules_and_packages(folder: Path) -> set[str]:
-    modules = {path.stem for path in folder.glob("*.py") if path.name != "__init__.py"}
+    modules = {path.stem for path in folder.glob("*.py") if path.name not in ("__init__.py", "__main__.py")}
     return modules | {path.parent.name for path in folder.glob("*/__init__.py")}
 
 
-def test_the_three_packages_are_there():
-    assert {path.relative_to(ROOT).parts[0] for path in INITS} == set(PACKAGES)
+def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{relative(path)}:{node.name}", node
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_is_named_by_what_it_does(path):
-    assert path.stem not in VAGUE
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Its lines but those of its docstring, signature included."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is not None:
+        lines -= (first.end_lineno or 0) - first.lineno + 1
+    return lines
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_no_module_hides_one_of_the_standard_library(path):
+def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    given = function.args
+    return len([*given.posonlyargs, *given.args, *given.kwonlyargs]) - 1  # without self
+
+
+def over(sizes: dict[str, int], most: int, exceptions: dict[str, str]) -> list[str]:
+    """Offenders: too large and not excepted, or excepted and not too large."""
+    return sorted(
+        f"{name}: {size}, at most {most}" if size > most else f"{name}: {size}, and named as an exception"
+        for name, size in (sizes | {name: sizes.get(name, 0) for name in exceptions}).items()
+        if (size > most) != (name in exceptions)
+    )
+
+
+def test_the_packages_are_there():
+    assert {relative(path).split("/")[0] for path in MODULES if path.name == "__init__.py"} == set(PACKAGES)
+
+
+def test_a_module_is_named_by_what_it_does():
+    assert [relative(path) for path in MODULES if path.stem in VAGUE] == []
+
+
+def test_no_module_of_jobs_hides_one_of_the_standard_library():
     # `spark-submit` puts the script's folder first on sys.path, so jobs/queue.py would hide `queue` everywhere.
-    assert path.stem not in sys.stdlib_module_names
+    names = [path for path in (ROOT / "jobs").iterdir() if path.suffix in ("", ".py")]
+    assert [relative(path) for path in names if path.stem in sys.stdlib_module_names] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_stays_readable(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+def test_a_file_stays_readable():
+    sizes = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert over(sizes, MAX_LINES, LONGER_FILES) == []
+
+
+def test_a_function_stays_readable():
+    sizes = {name: lines_of(function) for path in MODULES for name, function in functions(path)}
+    assert over(sizes, MAX_FUNCTION, LONGER_FUNCTIONS) == []
+
+
+def test_a_constructor_asks_for_few_things():
+    sizes = {
+        f"{relative(path)}:{node.name}": parameters_of(child)
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef)
+        for child in node.body
+        if isinstance(child, ast.FunctionDef) and child.name == "__init__"
+    }
+    assert over(sizes, MAX_PARAMETERS, MORE_PARAMETERS) == []
 
 
 def test_no_file_names_a_registry_host():
@@ -83,16 +130,26 @@ def test_no_file_names_a_registry_host():
     assert named == []
 
 
-@pytest.mark.parametrize("path", INITS, ids=relative)
-def test_a_package_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_the_docstring_of_a_package_lists_its_modules_one_a_line():
+    offenders = []
+    for path in MODULES:
+        if path.name != "__init__.py" or path.parent == ROOT / "jobs":
+            continue
+        docstring = ast.get_docstring(tree_of(path)) or ""
+        # The first word of a line, after the first paragraph.
+        lines = docstring.split("\n\n", 1)[-1].splitlines() if "\n\n" in docstring else []
+        described = {line.split()[0] for line in lines if line.strip() and not line[0].isspace()}
+        if missing := modules_and_packages(path.parent) - described:
+            offenders.append(f"{relative(path)} does not describe {', '.join(sorted(missing))}")
+    assert offenders == []
 
 
-@pytest.mark.parametrize("folder", [path.parent for path in INITS if "streaming" in path.parts], ids=relative)
-def test_the_docstring_of_a_package_of_the_stream_lists_its_modules(folder):
-    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-    # One module a line, first word, after the first paragraph.
-    described = {
-        line.split()[0] for line in docstring.split("\n\n", 1)[-1].splitlines() if line and not line[0].isspace()
-    }
-    assert described == modules_and_packages(folder)
+def test_the_rules_see_what_they_forbid():
+    assert over({"a": 5, "b": 2, "c": 9}, 4, {"b": "", "c": "", "d": ""}) == [
+        "a: 5, at most 4",
+        "b: 2, and named as an exception",
+        "d: 0, and named as an exception",
+    ]
+    function = ast.parse('def f(self, a, *, b):\n    """One\n    two."""\n    return a\n').body[0]
+    assert isinstance(function, ast.FunctionDef)
+    assert (lines_of(function), parameters_of(function)) == (2, 2)

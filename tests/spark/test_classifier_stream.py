@@ -8,17 +8,17 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
-from oracle import Stream
 
 from jobs.operations.lineage import trace
-from jobs.stream import Run
+from jobs.streaming.run import Run
 from schemas.feed import Feed, read_feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import Settings, load_settings
+from streamscore.registry.registry import Registry, open_registry
+from tests.support.oracle import Stream
+from training.data.sample import sample
 from training.pipeline import TrainResult, train
-from training.sample import sample
+from training.rows import Source
 from training.settings import Check, Estimator, TrainingSettings
-from training.tabular import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

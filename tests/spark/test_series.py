@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oracle import Stream
-from series_kit import SeriesOracle, feed_of, register, spoiled
 
-from jobs.stream import Run
+from jobs.streaming.run import Run
 from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import Settings, load_settings
+from streamscore.registry.registry import Registry, open_registry
+from tests.support.oracle import Stream
+from tests.support.series_kit import SeriesOracle, feed_of, register, spoiled
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

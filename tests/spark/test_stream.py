@@ -17,15 +17,16 @@ import psutil
 import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 from deltalake import DeltaTable
-from oracle import Oracle, Stream
 
-from jobs.stream import Run
+from jobs.streaming.run import Run
 from schemas.errors import ContractError, RegistryError
 from schemas.settings import load_settings
+from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
-    from conftest import Trained
     from pyspark.sql import SparkSession
+
+    from tests.conftest import Trained
 
 pytestmark = pytest.mark.spark
 
@@ -110,7 +111,7 @@ def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
     import mlflow
     from pyspark.sql.functions import col, struct
 
-    from jobs.udf import predict_udf
+    from streamscore.spark.udf import predict_udf
 
     stream.land(files=2, rows=40, seed=5)
     run_of().stream(spark)
@@ -314,9 +315,8 @@ def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
 def test_the_textbook_feed_of_strings_works(
     stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
 ) -> None:
-    from register_kit import a_version
-
     from schemas.feed import load_feed
+    from tests.support.register_kit import a_version
 
     feed = load_feed("wine_quality_text")
     a_version(feed, trained.registry, promote=True)

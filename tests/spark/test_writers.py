@@ -7,12 +7,12 @@ import pytest
 from chispa import assert_df_equality
 
 from jobs.maintenance.compact import Budget, compact
-from jobs.streaming.writing import commit as commit_module
-from jobs.streaming.writing.commit import commit, committed
-from jobs.streaming.writing.fold import fold_batches
-from jobs.streaming.writing.writers import writer_of
 from schemas.errors import ConflictError
-from tests.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
+from streamscore.tables import commit as commit_module
+from streamscore.tables.commit import commit, committed
+from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.writers import writer_of
+from tests.support.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
 
 pytestmark = pytest.mark.spark
 
@@ -126,7 +126,7 @@ def test_delta_spark_reads_what_was_written(reopen, spark):
     driver = reopen()
     batch = a_batch(0, "a.csv")
     writer = parts_writer(driver.tables, batch)
-    writer.add(scored("a.csv", 2, 1, first_value=[-1.5, None], kind=["rosé", None], born_at=[LANDED_AT, None]))
+    writer.add(*scored("a.csv", 2, 1, first_value=[-1.5, None], kind=["rosé", None], born_at=[LANDED_AT, None]))
     commit(writer.finish(), batch, driver.tables, driver.writer)
     found = spark.read.format("delta").load(driver.tables.uri("predictions"))
     wanted = spark.createDataFrame(
@@ -157,7 +157,7 @@ def test_every_type_of_prediction_is_read_back(spark, tmp_path, prediction):
     tables = open_tables(tmp_path, prediction=prediction.type)
     driver = Driver(spark, tables)
     writer = parts_writer(tables, a_batch(0, "a.csv"))
-    writer.add(scored("a.csv", 2, prediction=prediction))
+    writer.add(*scored("a.csv", 2, prediction=prediction))
     commit(writer.finish(), a_batch(0, "a.csv"), tables, driver.writer)
     assert rows_of(tables, "predictions")["prediction"].to_pylist() == prediction.to_pylist()
     rows = spark.read.format("delta").load(tables.uri("predictions")).orderBy("source_line").collect()
@@ -168,7 +168,7 @@ def test_delta_spark_writes_a_struct(spark, tmp_path):
     prediction = pa.array([{"a": 1.0, "xs": [1.0]}, {"a": 2.0, "xs": []}])
     driver = Driver(spark, open_tables(tmp_path, writer="delta-spark", prediction=prediction.type))
     writer = parts_writer(driver.tables, a_batch(0, "a.csv"))
-    writer.add(scored("a.csv", 2, prediction=prediction))
+    writer.add(*scored("a.csv", 2, prediction=prediction))
     commit(writer.finish(), a_batch(0, "a.csv"), driver.tables, driver.writer)
     assert rows_of(driver.tables, "predictions")["prediction"].to_pylist() == prediction.to_pylist()
 
@@ -177,7 +177,7 @@ def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark, tmp_
     tables = open_tables(tmp_path)
     for number, values in enumerate([[-1.0, float("nan")], [5.0, 6.0], [None, None]]):
         writer = parts_writer(tables, a_batch(number, f"{number}.csv"))
-        writer.add(scored(f"{number}.csv", 2, first_value=values))
+        writer.add(*scored(f"{number}.csv", 2, first_value=values))
         commit(writer.finish(), a_batch(number, f"{number}.csv"), tables, writer_of(tables))
     frame = spark.read.format("delta").load(tables.uri("predictions"))
     assert frame.where("first_value > 5.5").count() == 2  # to Spark NaN is the largest number

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from server import free_port
-from server_store import REGION, ObjectStore
-from services import Services, missing
 
-from jobs.operations.checks.storage import check_store
-from jobs.operations.look import Places
-from jobs.streaming.session import session_conf
+from jobs.operations.doctor.storage import check_store
+from jobs.operations.stream_state import Places
 from schemas.errors import SettingsError
 from schemas.feed import load_feed
-from schemas.object_store import client_of
 from schemas.settings import Storage, load_settings
+from services.object_store import REGION, ObjectStore
+from services.server import free_port
+from services.start import Services, missing
+from streamscore.spark.session import session_conf
+from streamscore.storage.object_store import client_of
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

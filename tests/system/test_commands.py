@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from oracle import Oracle, Stream
+
+from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
-    from conftest import Trained
+    from tests.conftest import Trained
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,30 +11,31 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from rich.console import Console
-from server_store import ObjectStore
 
-from jobs.operations import replay
-from jobs.operations.checks.storage import check_storage
-from jobs.operations.doctor import show
-from jobs.operations.look import Places, landed_files
-from jobs.operations.replay import Replayed, Selection, replay_rows
+from jobs.operations.doctor.doctor import show
+from jobs.operations.doctor.storage import check_storage
+from jobs.operations.replay import replay
+from jobs.operations.replay.replay import Replayed, Selection, replay_rows
 from jobs.operations.status import Status, read_status
-from jobs.streaming.landing.manifest import LandedFile, Manifest
-from jobs.streaming.storage import lease
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.journal import FOLD, open_journal
-from jobs.streaming.writing.batch import Batch, Counts, Record
+from jobs.operations.stream_state import Places
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import load_feed
-from schemas.object_store import delta_options
 from schemas.settings import Settings, Storage
 from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
-from training.sample import sample
+from services.object_store import ObjectStore
+from streamscore.landing.listing import landed_files
+from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.storage import lease
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.journal import FOLD, open_journal
+from streamscore.storage.object_store import delta_options
+from streamscore.tables.batch import Batch, Counts, Record
+from training.data.sample import sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from register_kit import a_version
 
-from jobs.streaming.scoring.follow import Follower
-from jobs.streaming.storage.folder import LocalFolder
 from schemas.feed import load_feed
-from schemas.registry import Registry, open_registry
 from schemas.settings import load_settings
+from streamscore.models.watch import Follower
+from streamscore.registry.registry import Registry, open_registry
+from streamscore.storage.folder import LocalFolder
+from tests.support.register_kit import a_version
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 

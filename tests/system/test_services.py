@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from server import Server
-from server_mlflow import MlflowServer
-from server_store import ObjectStore
-from services import Services, missing
 
-from schemas.object_store import client_of, mlflow_environment
 from schemas.settings import Storage
+from services.mlflow_server import MlflowServer
+from services.object_store import ObjectStore
+from services.server import Server
+from services.start import Services, missing
+from streamscore.storage.object_store import client_of, mlflow_environment
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from proxy import Proxy
-from tables_kit import FEED, a_batch, open_tables, parts_of
 
 from jobs.streaming.checkpoint import open_checkpoint
-from jobs.streaming.landing.ledger import Ledger
-from jobs.streaming.landing.manifest import Manifest
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.journal import open_journal
-from jobs.streaming.writing.commit import DeltaRsWriter, commit
 from schemas.errors import RecoveryError
 from schemas.settings import Storage
+from streamscore.landing.ledger import Ledger
+from streamscore.landing.manifest import Manifest
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.journal import open_journal
+from streamscore.tables.commit import DeltaRsWriter, commit
+from tests.support.proxy import Proxy
+from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
 # In a JVM of its own: the shared session has no S3A on its class path.
 IN_A_JVM = """
 import json, sys
-from jobs.streaming.session import start_session
-from proxy import Proxy
+from streamscore.spark.session import start_session
+from tests.support.proxy import Proxy
 from schemas.settings import load_settings
 
 store, bucket = sys.argv[1:]

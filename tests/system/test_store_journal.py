@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from proxy import Proxy
 
-from jobs.streaming.landing.ledger import Ledger
-from jobs.streaming.landing.manifest import LandedFile, Manifest
-from jobs.streaming.storage import journal as journal_module
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.insist import insist
-from jobs.streaming.storage.journal import Journal, open_journal
 from schemas.errors import ConflictError, RecoveryError, StorageError
 from schemas.settings import Storage
+from streamscore.landing.ledger import Ledger
+from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.storage import journal as journal_module
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.journal import Journal, open_journal
+from streamscore.storage.retry import insist
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from finder_kit import AskedBySpark
-from proxy import Proxy
 
-from jobs.streaming.landing.archive import REFUSALS, Archive
-from jobs.streaming.landing.find import Finder, Finding
-from jobs.streaming.landing.manifest import LandedFile, Manifest, source_file
-from jobs.streaming.reading.fetch import opener
-from jobs.streaming.reading.rejects import RefusedError
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.journal import open_journal
 from schemas.errors import StorageError
 from schemas.reasons import Reason
 from schemas.settings import Storage
+from streamscore.landing.archive import REFUSALS, Archive
+from streamscore.landing.find import Finder, Finding
+from streamscore.landing.manifest import LandedFile, Manifest, source_file
+from streamscore.reading.fetch import opener
+from streamscore.reading.rejects import RefusedError
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.journal import open_journal
+from tests.support.finder_kit import AskedBySpark
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

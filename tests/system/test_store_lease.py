@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from server_store import ObjectStore
 
-from jobs.streaming.storage import lease
-from jobs.streaming.storage.bucket import BucketFolder
 from schemas.errors import StorageError, TryAgainError
 from schemas.settings import Storage
+from services.object_store import ObjectStore
+from streamscore.storage import lease
+from streamscore.storage.bucket import BucketFolder
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -30,10 +30,10 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """
 import json, os, sys, time
 import structlog
-from jobs.streaming.storage import lease
-from jobs.streaming.storage.places import open_folder
+from streamscore.storage import lease
+from streamscore.storage.places import open_folder
 from schemas.errors import StorageError, TryAgainError
-from schemas.object_store import reaching
+from streamscore.storage.object_store import reaching
 from schemas.settings import Storage
 
 def say(**event):

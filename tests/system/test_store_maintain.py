@@ -11,22 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from jobs.maintenance.alone import alone
 from jobs.maintenance.clean import clean_log, vacuum
+from jobs.maintenance.lock import alone
 from jobs.maintenance.maintain import Maintained, Task, maintain
-from jobs.streaming.storage import lease
-from jobs.streaming.writing.batch import Batch
-from jobs.streaming.writing.commit import commit, committed
-from jobs.streaming.writing.parts import PartsWriter, write_part
-from jobs.streaming.writing.tables import Tables
-from jobs.streaming.writing.writers import writer_of
 from schemas.errors import TryAgainError
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
-from tests.tables_kit import FEED, LANDING, a_batch, keys, rows_of, scored
+from streamscore.storage import lease
+from streamscore.tables.batch import Batch
+from streamscore.tables.commit import commit, committed
+from streamscore.tables.parts import PartsWriter, write_part
+from streamscore.tables.tables import Tables
+from streamscore.tables.writers import writer_of
+from tests.support.tables_kit import FEED, LANDING, a_batch, keys, rows_of, scored
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = [pytest.mark.system, pytest.mark.both_stores]
 
@@ -54,7 +54,7 @@ def put(tables: Tables, batch: Batch) -> None:
     work: Any = SimpleNamespace(feed=FEED, batch=batch, folders=tables.folders, landing=LANDING, storage=tables.storage)
     writer = PartsWriter(work)
     for file in batch.manifest.files:
-        writer.add(scored(file.path.removeprefix(f"{LANDING}/"), 3, 1))  # type: ignore[arg-type]
+        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), 3, 1))  # type: ignore[arg-type]
     commit(writer.finish(), batch, tables, writer_of(tables))
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from proxy import Proxy
-from server_store import ObjectStore
-from services import Services
 
-from schemas.object_store import client_of
 from schemas.settings import Storage
+from services.object_store import ObjectStore
+from services.start import Services
+from streamscore.storage.object_store import client_of
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 

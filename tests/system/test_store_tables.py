@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from proxy import Proxy, Request
-from server_store import ObjectStore
 
-from jobs.streaming.storage.bucket import BucketFolder
-from jobs.streaming.storage.insist import insist
-from jobs.streaming.writing import commit as commit_module
-from jobs.streaming.writing import delta_log
-from jobs.streaming.writing.batch import Batch
-from jobs.streaming.writing.commit import Commit, commit, committed
-from jobs.streaming.writing.delta_log import DeltaLog
-from jobs.streaming.writing.fold import checkpoint_logs, fold_batches
-from jobs.streaming.writing.parts import Part, Parts, PartsWriter
-from jobs.streaming.writing.tables import Tables
-from jobs.streaming.writing.writers import writer_of
 from schemas.errors import ConflictError, StorageError
-from schemas.object_store import delta_options
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
-from tests.tables_kit import FEED, LANDING, a_batch, entries, keys, rows_of, scored
+from services.object_store import ObjectStore
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.object_store import delta_options
+from streamscore.storage.retry import insist
+from streamscore.tables import commit as commit_module
+from streamscore.tables import delta_log
+from streamscore.tables.batch import Batch
+from streamscore.tables.commit import Commit, commit, committed
+from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.housekeeping import checkpoint_logs, fold_batches
+from streamscore.tables.parts import Part, Parts, PartsWriter
+from streamscore.tables.tables import Tables
+from streamscore.tables.writers import writer_of
+from tests.support.proxy import Proxy, Request
+from tests.support.tables_kit import FEED, LANDING, a_batch, entries, keys, rows_of, scored
 
 if TYPE_CHECKING:
-    from conftest import Bucket
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -85,7 +85,7 @@ def parts_of(tables: Tables, batch: Batch, rows: int = 3, rejects: int = 0) -> P
     work: Any = SimpleNamespace(feed=FEED, batch=batch, folders=tables.folders, landing=LANDING, storage=tables.storage)
     writer = PartsWriter(work)
     for file in batch.manifest.files:
-        writer.add(scored(file.path.removeprefix(f"{LANDING}/"), rows, rejects))  # type: ignore[arg-type]
+        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), rows, rejects))  # type: ignore[arg-type]
     return writer.finish()
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from register_kit import HOMES, a_candidate, registry_in
 
-from jobs.streaming.scoring.model import Model, load_model
 from schemas.feed import Feed, read_feed
-from schemas.registry import Registry
-from training.register import register
+from streamscore.models.row_model import Model, load_model
+from streamscore.registry.registry import Registry
+from tests.support.register_kit import HOMES, a_candidate, registry_in
+from training.registration.register import register
 
 CODE = """
 import mlflow, numpy as np, pandas as pd

@@ -8,11 +8,11 @@ order           the lag order, by an information criterion
 fit             statsmodels' VAR and VARMAX, as arrays
 forecast_model  the registered model: one file of numpy that runs without our code
 whiteness       whether the residuals still hold correlation
-contestants     naive, seasonal naive, gradient boosting on lags
+baselines       naive, seasonal naive, gradient boosting on lags
 backtest        all of them from rolling origins on the held-out rows
 plots           two pictures of it, as SVG
 result          what was found, as a value
 pipeline        the flow over these
-model           how the forecaster is logged
+log_forecaster  how the forecaster is logged
 candidate       it and the forecaster in Production, judged by the gate
 """

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from schemas.errors import FeedError
-from training.series.contestants import Contestant
+from training.series.baselines import Contestant
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
     from training.series.forecast_model import Forecaster

@@ -5,19 +5,19 @@ import json
 
 from schemas.errors import SettingsError
 from schemas.feed import Feed
-from schemas.origin import Origin
-from schemas.registry import Registry
-from training.evaluate import Evaluation
-from training.gate import assert_known, judge
-from training.production import load_production
-from training.register import Candidate, Rows
-from training.report import Cell, Section, html_report
+from streamscore.registry.provenance import Origin
+from streamscore.registry.registry import Registry
+from training.data.split import FITTED, HELD_OUT
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.gate import assert_known, judge
+from training.evaluation.production import load_production
+from training.evaluation.report import Cell, Section, html_report
+from training.registration.register import Candidate, Rows
 from training.series.data import SeriesData
-from training.series.model import log_forecaster, parameters_of
+from training.series.log_forecaster import log_forecaster, parameters_of
 from training.series.pipeline import evaluate_forecaster, fit_series
 from training.series.result import SeriesResult
 from training.settings import TrainingSettings
-from training.split import FITTED, HELD_OUT
 
 BASELINE = "baseline_"
 

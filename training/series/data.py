@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
-from training.fetch import data_path
+from training.data.fetch import data_path
 from training.series.frequency import infer_frequency
 from training.series.macrodata import NAME, macrodata_csv
 from training.settings import Series as SeriesSettings

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from schemas.errors import SettingsError
 from schemas.feed import Feed
 from training.series.backtest import Backtest, backtest, bounds_coverage, origin_rows
-from training.series.contestants import Contestant, gradient_boosting, naive, of_forecaster, seasonal_naive
+from training.series.baselines import Contestant, gradient_boosting, naive, of_forecaster, seasonal_naive
 from training.series.data import SeriesData, time_column
 from training.series.fit import Fit, fit_var, fit_varmax
 from training.series.order import assert_enough, assert_independent, choose_lags, given_order

@@ -1,0 +1,37 @@
+"""The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it.
+
+options  what the commands share
+stream   run, status, maintain, replay, doctor, demo
+models   train, promote, models, lineage
+data     sample, fetch, schema
+"""
+
+import sys
+from collections.abc import Sequence
+
+from jobs.cli import data, models, stream
+from jobs.cli.options import app
+from schemas.errors import StreamscoreError
+
+__all__ = ["app", "data", "main", "models", "stream"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `streamscore` command; ends the process with the exit code of what happened."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        app([a for a in arguments if a != "--debug"], prog_name="streamscore")
+    except StreamscoreError as error:
+        if debug:
+            raise
+        print(f"streamscore: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        said = " ".join(str(error).split())[:500]
+        print(f"streamscore: unexpected {type(error).__name__}: {said}; the whole story: --debug", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,72 @@
+"""Commands that make data, fetch them, or describe them as a feed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli.options import FeedName, Profile, app, out
+from schemas.errors import SettingsError
+from schemas.feed import load_feed
+from schemas.settings import load_settings
+
+
+@app.command()
+def sample(
+    feed: FeedName,
+    rows: Annotated[int, typer.Option(help="In all files together.")] = 1000,
+    files: Annotated[int, typer.Option()] = 10,
+    out_dir: Annotated[str | None, typer.Option("--out", metavar="DIR", help="(default: the landing folder).")] = None,
+    bad: Annotated[float, typer.Option(help="The ratio of rows that are spoiled, 0 to 1.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Equal arguments give equal bytes.")] = 0,
+    profile: Profile = None,
+) -> None:
+    """Make up CSV files for a feed."""
+    from streamscore.storage.places import place
+    from training.data.sample import sample as make_sample
+
+    settings = load_settings(profile)
+    to = place(out_dir or settings.landing, feed)
+    done = make_sample(load_feed(feed), rows, files, to, bad, seed, settings.storage)
+    spoiled = f", {done.bad_rows:,} of them spoiled" if done.bad_rows else ""
+    out.print(f"{done.rows:,} rows in {done.files:,} files{spoiled}: {done.out}", soft_wrap=True)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A public data set: wine_quality, or macrodata, which needs no network.")],
+    source: Annotated[str | None, typer.Option(help="A path or URL instead of the pinned one.")] = None,
+) -> None:
+    """Download a public data set and check its digest."""
+    from training.data.fetch import fetch as fetch_data
+
+    out.print(f"{fetch_data(name, source)}; next: streamscore train {name} --promote")
+
+
+@app.command()
+def schema(
+    from_model: Annotated[str | None, typer.Option(help="A model URI.")] = None,
+    from_data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file, as a proposal to correct.")] = None,
+    target: Annotated[str | None, typer.Option(help="With --from-data: the column to predict.")] = None,
+    name: Annotated[str | None, typer.Option(help="The feed's name (default: the model's, or the file's).")] = None,
+    profile: Profile = None,
+) -> None:
+    """Write a feed from a model's signature or from data: streamscore schema --from-data N.csv > schemas/N.yaml."""
+    if (from_model is None) == (from_data is None):
+        raise SettingsError("give one of --from-model URI and --from-data FILE; see streamscore schema --help")
+    if from_data:
+        from training.data.infer import propose_feed
+
+        print(propose_feed(from_data, name or from_data.name.partition(".")[0], target or ""), end="")
+        return
+    assert from_model
+    from schemas.propose import feed_from_signature
+    from streamscore.registry.model_uri import registered_name
+    from streamscore.registry.registry import open_registry, signature_of
+
+    registry = open_registry(load_settings(profile))
+    ref = registry.resolve(from_model)
+    asked = signature_of(registry.mlmodel(ref))
+    registered = registered_name(from_model)
+    follows = f"models:/{registered}@production" if registered else from_model
+    print(feed_from_signature(name or registered or ref.name, asked, follows), end="")

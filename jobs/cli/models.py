@@ -1,0 +1,135 @@
+"""Commands that make, promote and explain model versions."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli.options import FeedName, Profile, Tables, app, out, settings_of, working
+from schemas.errors import SettingsError
+from schemas.feed import load_feed
+from schemas.settings import load_settings
+
+
+@app.command()
+def train(
+    feed: FeedName,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="CSV or Parquet, a file or a folder (default: var/data/FEED.csv, else a sample)."
+        ),
+    ] = None,
+    predictions: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Instead: a predictions table, joined with --labels.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="PATH", help="Late labels, by key or file and line.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Training settings (default: conf/training/FEED.yaml).")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Put a version that passes into Production.")] = False,
+    if_drift: Annotated[
+        bool, typer.Option("--if-drift", help="Only if the data drifted from those of the Production model.")
+    ] = False,
+    profile: Profile = None,
+) -> None:
+    """From data to a model version: exit 3 if the gate says no; nothing new if data, settings and code are the same."""
+    from streamscore.registry.registry import open_registry
+    from training.pipeline import train as train_model
+    from training.rows import Source
+    from training.settings import load_training_settings
+    from training.show import show_training, tuning_progress
+
+    if (predictions is None) != (labels is None) or (predictions and data):
+        raise SettingsError(
+            "--predictions and --labels go together, and take the place of --data; give both or neither"
+        )
+    settings = load_settings(profile)
+    with working("training"), tuning_progress(out) as progress:
+        result = train_model(
+            load_feed(feed),
+            Source(data, predictions or "", labels),
+            open_registry(settings),
+            load_training_settings(feed, config),
+            promote=promote,
+            only_if_drift=if_drift,
+            storage=settings.storage,
+            progress=progress,
+        )
+    show_training(feed, result, out)
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    version: Annotated[str | None, typer.Argument(help="Its version; not with --rollback.")] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="To the version that was in Production before; again: further back.")
+    ] = False,
+    feed: Annotated[
+        str | None, typer.Option(help="The feed it must fit (default: the feed of the model's name).")
+    ] = None,
+    profile: Profile = None,
+) -> None:
+    """Put a version into Production: manifest, stage and alias; exit 3 if it does not fit or may not be loaded."""
+    from streamscore.registry.registry import open_registry
+
+    if rollback == (version is not None):
+        raise SettingsError(
+            f"wanted either a version or --rollback; next: streamscore models {name}, "
+            f"then: streamscore promote {name} VERSION, or: streamscore promote {name} --rollback"
+        )
+    registry, fits = open_registry(load_settings(profile)), load_feed(feed or name)
+    with working("promoting"):
+        done = registry.rollback(name, fits) if version is None else registry.promote(name, version, fits)
+    before = f", before it v{done.previous}" if done.previous else ""
+    out.print(f"{name} v{done.version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
+
+
+@app.command()
+def models(name: Annotated[str, typer.Argument(help="A registered model.")], profile: Profile = None) -> None:
+    """List the versions of a model, newest first, and who put which into Production when."""
+    from jobs.operations.models import show_models
+    from streamscore.registry.registry import open_registry
+
+    registry = open_registry(load_settings(profile))
+    show_models(registry.versions(name), registry.history(name), out)
+
+
+@app.command()
+def lineage(
+    feed: FeedName,
+    file: Annotated[str, typer.Option(help="As in the column source_file.")],
+    line: Annotated[int, typer.Option(help="As in the column source_line: 1 is the file's first line.")],
+    tables: Tables = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    profile: Profile = None,
+) -> None:
+    """Tell what a prediction was made of: model, code, data, schema, gate, and who promoted it."""
+    from jobs.operations.lineage import show_lineage, trace
+    from streamscore.registry.registry import open_registry
+
+    settings = settings_of(profile, None, tables, None)
+    with working("looking"):
+        found = trace(load_feed(feed), settings, open_registry(settings), file, line)
+    show_lineage(found, out, as_json=as_json)
+    if found.trouble:
+        raise found.trouble
+
+
+@app.command("check-version", hidden=True)
+def check_version(
+    feed: FeedName,
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    profile: Profile = None,
+) -> None:
+    """Read a version from standard input; load it, predict its example, and again through the stream."""
+    from jobs.operations.check_version import check_version as check
+    from jobs.operations.check_version import import_all
+    from streamscore.registry.registry import open_registry
+
+    wanted, registry = load_feed(feed), open_registry(load_settings(profile))
+    import_all()
+    if version := sys.stdin.readline().strip():
+        print(check(wanted, name, version, registry).to_json())

@@ -1,0 +1,37 @@
+"""What the commands share: the application, its console, options that mean the same everywhere."""
+
+import contextlib
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from schemas.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="CSV files in, predictions in a Delta table: low latency, exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Any command takes --debug for a traceback. Exit codes: 0 done, 2 usage or settings, 3 contract or gate, "
+    "4 registry, 5 storage, 75 try again later.",
+)
+out = Console(highlight=False)
+
+FeedName = Annotated[str, typer.Argument(metavar="FEED", help="A feed: the name of a file in schemas/.")]
+Profile = Annotated[str | None, typer.Option(help="A file in conf/ (default: local).")]
+Landing = Annotated[str | None, typer.Option(metavar="DIR", help="Where CSV files land (default: var/landing/FEED).")]
+Tables = Annotated[str | None, typer.Option(metavar="DIR", help="The feed's Delta tables (default: var/tables/FEED).")]
+Checkpoint = Annotated[
+    str | None, typer.Option(metavar="DIR", help="What the stream has done (default: var/checkpoints/FEED).")
+]
+
+
+def settings_of(profile: str | None, landing: str | None, tables: str | None, checkpoint: str | None) -> Settings:
+    """The settings of a command that looks at a stream from outside."""
+    return load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+
+
+def working(what: str) -> contextlib.AbstractContextManager[object]:
+    """A spinner on a terminal, nothing elsewhere."""
+    return out.status(what) if out.is_terminal else contextlib.nullcontext()

@@ -1,0 +1,114 @@
+"""The registry, the model version that the feed's URI stands for now, whether it fits and may be loaded; it is not."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jobs.operations.doctor.result import Check
+from schemas.errors import ContractError, RegistryError, StreamscoreError
+from schemas.feed import Feed
+from schemas.settings import Settings
+from schemas.signature import assert_contract, output_type
+from streamscore.registry.allow_list import judge
+from streamscore.registry.manifest import wanted_manifest
+from streamscore.registry.mlflow_module import without_password
+from streamscore.registry.model_uri import ModelRef
+from streamscore.registry.registry import Registry, open_registry, signature_of
+
+SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 6 s each
+BAD = RegistryError.exit_code
+
+
+def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
+    """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does."""
+    registry, checks = open_registry(settings), list[Check]()
+    where = without_password(registry.registry_uri)
+
+    def look() -> None:
+        try:
+            checks.extend(_look(feed, settings.model_uri or feed.model_uri, registry))
+        except Exception as error:  # of MLflow or its plug-ins: a finding, not our end
+            checks.append(Check("registry", False, f"{where}: {type(error).__name__}: {error}", _reach(registry), BAD))
+
+    thread = threading.Thread(target=look, name="doctor-registry", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return [Check("registry", False, f"no answer from {where} in {seconds:.0f} s", _reach(registry), BAD)]
+    return checks
+
+
+def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
+    where, train = without_password(registry.registry_uri), f"streamscore train {feed.name} --promote"
+    for store in (registry.tracking_uri, registry.registry_uri):
+        database = _sqlite(store)
+        if database and not database.exists():  # MLflow would make it
+            yield Check("registry", False, f"no {database} yet, wanted a registry with {uri}", train, BAD)
+            return
+    try:
+        ref = registry.resolve(uri, feed.name)
+    except RegistryError as error:
+        said = str(error).partition("\n")[0]
+        if not said.startswith(f"no {uri} in "):
+            yield Check("registry", False, said.rpartition("; ")[0] or said, _named(said) or _reach(registry), BAD)
+            return
+        yield Check("registry", True, where)
+        yield Check("model", False, said.partition("; ")[0], _named(said) or train, BAD)
+        return
+    yield Check("registry", True, where)
+    yield Check("model", True, f"{uri} is {ref.name} v{ref.version}")
+    try:
+        mlmodel = registry.mlmodel(ref)
+    except (ContractError, RegistryError) as error:
+        yield _failed("contract", error, train)
+        return
+    yield _contract(feed, ref, mlmodel, train)
+    yield _safety(ref, mlmodel, registry)
+
+
+def _contract(feed: Feed, ref: ModelRef, mlmodel: dict[str, Any], train: str) -> Check:
+    try:
+        asked = signature_of(mlmodel)
+        assert_contract(feed, asked, ref.title, mlmodel.get("metadata"))
+        output = output_type(asked) if feed.kind == "rows" else None
+    except ContractError as error:
+        return _failed("contract", error, train)
+    gives = f", predicts {output}" if output else ""
+    return Check("contract", True, f"{ref.title} takes the {len(feed.features)} features of {feed.name}{gives}")
+
+
+def _safety(ref: ModelRef, mlmodel: dict[str, Any], registry: Registry) -> Check:
+    """By the tags and the `MLmodel` file alone; the files are held against the manifest when they are downloaded."""
+    try:
+        manifest = wanted_manifest(ref, registry.models)
+        judge(mlmodel, ref.title, registry.models)
+    except ContractError as error:
+        return _failed("safety", error, f"streamscore models {ref.name}")
+    listed = f"a manifest of its {len(manifest.files)} files" if manifest else "no manifest of its files"
+    return Check("safety", True, f"{ref.title} may be loaded, and has {listed}")
+
+
+def _failed(name: str, error: StreamscoreError, fix: str) -> Check:
+    said = str(error).partition("\n")[0]
+    return Check(name, False, said.rpartition("; ")[0] or said, _named(said) or fix, error.exit_code)
+
+
+def _sqlite(uri: str) -> Path | None:
+    return Path(uri.partition(":///")[2].split("?")[0]).absolute() if uri.startswith("sqlite:///") else None
+
+
+def _named(message: str) -> str:
+    """The first command that a message names."""
+    found = re.search(r"next: ((?:streamscore|mkdir) [^,;]+)", message)
+    return found[1] if found else ""
+
+
+def _reach(registry: Registry) -> str:
+    """What makes the registry answer."""
+    parts = urlsplit(registry.registry_uri)
+    if parts.scheme in ("http", "https") and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return f"mlflow server --port {parts.port or 5000}"
+    return "export MLFLOW_TRACKING_URI=http://HOST:5000"

@@ -1,0 +1,201 @@
+"""Object store, landing folder, tables, disk and clock; nothing is left behind by looking."""
+
+import errno
+import os
+import shlex
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from inotify_simple import INotify, flags
+
+from jobs.operations.doctor.checkpoint import check_checkpoint
+from jobs.operations.doctor.result import Check
+from jobs.operations.stream_state import Places, open_table
+from schemas.errors import StorageError
+from schemas.feed import Feed
+from schemas.tables import BATCHES, EVENTS, QUARANTINE
+from streamscore.landing.listing import landed_files
+from streamscore.landing.manifest import LandedFile
+from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.object_store import is_object_uri
+from streamscore.storage.places import open_folder
+from streamscore.tables.log_entry import puts_if_absent
+
+FREE_BYTES = 2**30
+AHEAD_SECONDS = 60
+INOTIFY = Path("/proc/sys/fs/inotify")
+BAD = StorageError.exit_code
+
+
+def check_storage(feed: Feed, places: Places, scratch: Path) -> Iterator[Check]:
+    """All of them; only the disk where the object store cannot be used.
+
+    Args:
+        scratch: where a stream keeps model versions if its checkpoint is in an object store.
+    """
+    if any(map(is_object_uri, places.uris.values())):
+        yield (store := check_store(places))
+        if not store.ok:
+            yield check_disk(places, scratch)
+            return
+    yield check_landing(places.landing)
+    if isinstance(places.landing, LocalFolder):
+        yield check_inotify(places.landing.path)
+    yield check_tables(feed, places)
+    yield check_put_if_absent(feed, places)
+    yield check_checkpoint(feed, places)
+    yield check_disk(places, scratch)
+    yield check_clock(places)
+
+
+def check_store(places: Places) -> Check:
+    """Whether the object store answers, and lets us list what is in it."""
+    try:
+        places.assert_reachable()
+    except StorageError as error:
+        return _unusable("store", "", error)
+    there = ", ".join(uri for uri in places.uris.values() if is_object_uri(uri))
+    return Check("store", True, f"{places.storage.endpoint or 'AWS S3'} answers for {there}")
+
+
+def check_landing(landing: Folder) -> Check:
+    """Whether files can be found in it, and cleaned up."""
+    if isinstance(landing, LocalFolder) and landing.path.exists() and not landing.path.is_dir():
+        move = _shell("mv", landing.uri, f"{landing.uri}.old")
+        return Check("landing", False, f"{landing.uri} is a file, wanted a folder", move, BAD)
+    try:
+        files = _landed(landing)
+        _write_probe(_existing_folder(landing))
+    except (OSError, StorageError) as error:
+        return _unusable("landing", landing.uri, error)
+    missing = isinstance(landing, LocalFolder) and not landing.path.exists()
+    found = "not there yet, run makes it" if missing else f"{len(files):,} files"
+    return Check("landing", True, f"{landing.uri}, {found}")
+
+
+def check_inotify(landing: Path) -> Check:
+    """Whether the system tells of new files; without, they are found by looking, a tenth of a second later."""
+    if not INOTIFY.is_dir():
+        return Check("inotify", True, "not on this system; new files are found by looking")
+    limits = {name: int((INOTIFY / name).read_text()) for name in ("max_user_watches", "max_user_instances")}
+    found = ", ".join(f"{name} {value:,}" for name, value in limits.items())
+    try:
+        with INotify() as inotify:
+            inotify.add_watch(str(_existing(landing)), flags.CLOSE_WRITE | flags.ONLYDIR)
+    except OSError as error:
+        name = "max_user_watches" if error.errno == errno.ENOSPC else "max_user_instances"
+        fix = f"sudo sysctl -w fs.inotify.{name}={4 * limits[name]}"
+        return Check("inotify", False, f"{error.strerror} ({found}), so that new files are found by looking", fix)
+    return Check("inotify", True, found)
+
+
+def check_tables(feed: Feed, places: Places) -> Check:
+    """Whether the tables that are there can be read, and their folder written."""
+    from deltalake.exceptions import DeltaError
+
+    versions, name = [], places.scored
+    try:
+        for name in (places.scored, QUARANTINE, BATCHES, EVENTS):
+            table = open_table(places, name)
+            versions += [f"{name} v{table.version()}"] if table is not None else []
+            _write_probe(_existing_folder(open_folder(places.table(name), places.storage)))
+    except (OSError, StorageError) as error:
+        return _unusable("tables", places.table(name), error)
+    except DeltaError as error:
+        uri = places.table(name)
+        found = f"{uri}: {str(error).partition(chr(10))[0]}"
+        if name in (BATCHES, EVENTS):  # made anew by the next run
+            return Check("tables", False, found, _move(places, uri, f"{uri}.damaged"), BAD)
+        elsewhere = ("--tables", f"{places.tables}.new", "--checkpoint", f"{places.checkpoint.uri}.new")
+        return Check("tables", False, found, _shell("streamscore", "run", feed.name, *elsewhere), BAD)
+    return Check("tables", True, f"{places.tables}, " + (", ".join(versions) or "not there yet, run makes them"))
+
+
+def check_put_if_absent(feed: Feed, places: Places) -> Check:
+    """Whether of two commits of one version one fails; by hard links in a folder, by conditional PUT in a store."""
+    folder = _existing_folder(open_folder(places.tables, places.storage))
+    if puts_if_absent(folder):
+        return Check("commits", True, f"put-if-absent works in {folder.uri}")
+    lacking = "has no hard links" if isinstance(folder, LocalFolder) else "does not honour If-None-Match"
+    fix = _shell("streamscore", "run", feed.name, "--tables", f"/var/tmp/streamscore/{feed.name}")
+    found = f"{folder.uri} replaces a file where it should refuse to, or {lacking}: commits would be lost"
+    return Check("commits", False, found, fix, BAD)
+
+
+def check_disk(places: Places, scratch: Path) -> Check:
+    """Whether there is space where the stream writes on this machine."""
+    local = [Path(uri) for uri in places.uris.values() if not is_object_uri(uri)]
+    free, folder = min((shutil.disk_usage(path).free, path) for path in map(_existing, [*local, scratch]))
+    found = f"{free / 2**30:,.1f} GiB free in {folder}"
+    if free > FREE_BYTES:
+        return Check("disk", True, found)
+    return Check(
+        "disk", False, f"{found}, wanted more than 1 GiB", f"du -xh {shlex.quote(str(folder))} | sort -h | tail", BAD
+    )
+
+
+def check_clock(places: Places) -> Check:
+    """Whether files that landed, and commits, are of the past; those of the future are still scored."""
+    latest = time.time_ns() + AHEAD_SECONDS * 10**9
+    ahead = [file.path for file in _landed(places.landing) if file.modified > latest]
+    log = Path(places.table(places.scored), "_delta_log")  # of a table in a store there is none
+    ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
+    if not ahead:
+        return Check(
+            "clock", True, f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC, nothing is of the future"
+        )
+    found = f"{len(ahead):,} files are of the future, such as {ahead[0]}: this clock or their writer's is wrong"
+    return Check("clock", False, found, "sudo timedatectl set-ntp true")
+
+
+def _landed(landing: Folder) -> list[LandedFile]:
+    try:
+        return list(landed_files(landing))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _existing_folder(folder: Folder) -> Folder:
+    """The same of a folder; in a bucket, each is there."""
+    return LocalFolder(_existing(folder.path)) if isinstance(folder, LocalFolder) else folder
+
+
+def _write_probe(folder: Folder) -> None:
+    probe = f".doctor-{uuid.uuid4()}"
+    folder.write(probe, b"")
+    folder.delete(probe)
+
+
+def _unusable(name: str, uri: str, error: OSError | StorageError) -> Check:
+    said = str(error).partition("\n")[0]
+    if isinstance(error, StorageError):
+        found, _, fix = said.rpartition("; ")
+        return Check(name, False, found, fix, BAD)
+    if is_object_uri(uri):  # of `deltalake`, after boto3 got an answer
+        return Check(name, False, f"{uri}: {said}", "hold storage.* against docs/settings.md, and look again", BAD)
+    return Check(name, False, f"{error.filename or uri}: {error.strerror or said}", _grant(Path(uri)), BAD)
+
+
+def _grant(path: Path) -> str:
+    folder = _existing(path)
+    ours = folder.stat().st_uid == os.geteuid()
+    return _shell("chmod", "u+rwx", folder) if ours else _shell("sudo", "chown", str(os.geteuid()), folder)
+
+
+def _move(places: Places, uri: str, to: str) -> str:
+    if not is_object_uri(uri):
+        return _shell("mv", uri, to)
+    endpoint = ("--endpoint-url", places.storage.endpoint) if places.storage.endpoint else ()
+    return _shell("aws", *endpoint, "s3", "mv", "--recursive", uri, to)
+
+
+def _shell(*words: str | Path) -> str:
+    return shlex.join(str(word) for word in words)

@@ -1,0 +1,84 @@
+"""Ahead of Spark's call: while Spark writes down which files make a micro-batch, the driver scores them already.
+
+The source names a manifest here when it hands it to Spark, and from there to the call of the micro-batch is most of a
+small one's time. What was scored is taken up only if the micro-batch is that very one: the same files, number and
+model version. It is committed once Spark has written its offset; until then nothing of it is in the tables.
+"""
+
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from streamscore.landing.manifest import Manifest
+from streamscore.tables.batch import Work
+from streamscore.tables.parts import Parts, discard
+
+log = structlog.get_logger()
+
+MESSAGE_BYTES = 2**18  # a manifest that is longer is not sent by the system: a micro-batch of a thousand files
+
+Scored = tuple[Work, Parts]
+
+
+class Ahead:
+    """What was scored ahead, of one micro-batch at a time.
+
+    Attributes:
+        address: of the socket that the source writes to, in the file system.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="streamscore-")
+        self.address = f"{self._folder.name}/ahead"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._scoring = threading.Lock()
+        self._seq = 0  # of the newest manifest that was scored, here or in its micro-batch
+        self._scored: Scored | None = None
+        self._thread: threading.Thread | None = None
+
+    def listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
+        """Score what the source names from now on, then commit it; both may decline."""
+        self._thread = threading.Thread(target=self._listen, args=[score, commit], name="ahead", daemon=True)
+        self._thread.start()
+
+    def take(self, work: Work) -> Parts | None:
+        """What was scored of this very work, once; None if it is to be scored now."""
+        with self._scoring:
+            self._seq = max(self._seq, work.batch.manifest.seq)
+            scored, self._scored = self._scored, None
+        if scored is None:
+            return None
+        scored_work, parts = scored
+        if scored_work == work:
+            return parts
+        discard(parts, scored_work)
+        return None
+
+    def close(self) -> None:
+        """Listen no more; what was not taken up is deleted."""
+        if self._thread:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", self.address)
+            self._thread.join()
+        self._socket.close()
+        self._folder.cleanup()
+        if self._scored:
+            discard(self._scored[1], self._scored[0])
+
+    def _listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
+        while message := self._socket.recv(MESSAGE_BYTES):
+            try:
+                manifest = Manifest.from_offset(json.loads(message))
+                with self._scoring:
+                    if manifest.seq <= self._seq:
+                        continue
+                    self._seq = manifest.seq
+                    self._scored = score(manifest)
+                commit(manifest)
+            except Exception as error:  # the micro-batch itself will meet it, and knows what to do
+                log.debug("not done ahead", error=str(error))

@@ -1,8 +1,0 @@
-"""Observations in, the next steps of their series out; what came before is read from the forecasts table.
-
-model     a version, ready to forecast
-history   the newest observations of each series, as the table has them
-forecast  which observations are taken, and what follows each: pure
-score     the files in, forecasts and rejects out: pure
-work      the files of a micro-batch into parts, the history carried on from commit to commit
-"""

@@ -1,9 +1,0 @@
-"""Where a stream reads and writes: folders of this machine or of an object store, alike.
-
-folder   read, write, put-if-absent, list, delete
-bucket   the same in an object store
-places   a setting's folder: which of the two it is; the folders of a stream, made
-journal  durable lines, one after the other
-lease    one driver a checkpoint
-insist   storage that fails is tried again
-"""

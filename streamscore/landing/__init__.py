@@ -1,0 +1,12 @@
+"""Which files are new, and which of them make a micro-batch.
+
+manifest   the files of a micro-batch: the source's offset
+watch      settled files of a landing folder, by inotify and by looking
+objects    the same of a prefix in an object store, by few LIST requests
+listing    the files that are there now
+ledger     what was found, durably, beside the checkpoint
+archive    what becomes of a file after its batch
+find       from one manifest to the next
+source     the Spark data source over it
+announce   the manifest, to the driver before Spark has it
+"""

@@ -1,0 +1,132 @@
+"""What becomes of a landed file after its micro-batch: left alone, archived or deleted."""
+
+import contextlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from schemas.errors import ConflictError
+from streamscore.failpoints import fail_at
+from streamscore.landing.manifest import LandedFile
+from streamscore.storage.bucket import MISSING, BucketFolder
+from streamscore.storage.bucket import REFUSED as OTHER_CONTENT
+from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.journal import Journal
+from streamscore.storage.object_store import code_of, reaching, store_error
+
+ARCHIVE = "_archive"
+REFUSED = "_refused"
+REFUSALS = "refused"  # name of the journal
+CLEANERS = 16  # requests to an object store at a time
+
+
+class Archive:
+    """The clean mode of a landing folder: `off`, `archive` (to `_archive/`) or `delete`.
+
+    Nothing is lost: a file that is no longer as it was read stays, and one that was refused as a whole, of which the
+    quarantine does not hold the text, is moved to `_refused/` instead of being deleted.
+    """
+
+    def __init__(self, landing: Folder, mode: str, refusals: Journal) -> None:
+        self._mode, self._refusals = mode, refusals
+        self._shelf: _Shelf = _BucketShelf(landing) if isinstance(landing, BucketFolder) else _LocalShelf(landing)
+
+    def note_refused(self, paths: Iterable[str]) -> None:
+        """Make durable which files were refused as a whole; before their batch is committed.
+
+        In every mode: a later start may delete.
+        """
+        if lines := [json.dumps(path).encode() for path in paths]:
+            try:
+                self._refusals.append(*lines)
+            except ConflictError:  # of another driver's notes, which do no harm: behind them
+                list(self._refusals.lines())
+                self._refusals.append(*lines)
+
+    def sweep(self, files: Iterable[LandedFile]) -> None:
+        """Clean up after processed files; doing it again does no harm."""
+        if self._mode == "off":
+            return
+        refused = set(map(json.loads, self._refusals.lines())) if self._mode == "delete" else set()
+        self._shelf.clean({file: self._target(file, refused) for file in files})
+
+    def _target(self, file: LandedFile, refused: set[str]) -> str:
+        if self._mode == "archive":
+            return ARCHIVE
+        return REFUSED if file.changed or file.path in refused else ""
+
+
+class _Shelf(Protocol):
+    def clean(self, targets: dict[LandedFile, str]) -> None:
+        """Move each file that is as it was found to its folder, or delete it where that is empty."""
+
+
+class _LocalShelf:
+    def __init__(self, landing: Folder) -> None:
+        assert isinstance(landing, LocalFolder)
+        self._landing = landing.path
+
+    def clean(self, targets: dict[LandedFile, str]) -> None:
+        for file, folder in targets.items():
+            path = Path(file.local_path)
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                if (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
+                    continue  # other content now: it comes again as changed
+                fail_at("archive:before")
+                if folder:
+                    self._move(path, folder)
+                else:
+                    path.unlink()
+                fail_at("archive:after")
+
+    def _move(self, path: Path, folder: str) -> None:
+        target = self._landing / folder / path.relative_to(self._landing)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        while target.exists():  # another content of the same path was archived before
+            target = target.with_name(f"{target.name}.again")
+        path.rename(target)
+
+
+class _BucketShelf:
+    """Copy and DELETE, each only of the content that was found, where the store honours `If-Match` on a DELETE."""
+
+    def __init__(self, landing: BucketFolder) -> None:
+        self._landing = landing
+
+    def clean(self, targets: dict[LandedFile, str]) -> None:
+        with ThreadPoolExecutor(min(CLEANERS, len(targets) or 1)) as cleaners:
+            list(cleaners.map(self._clean_one, *zip(*targets.items(), strict=True)) if targets else ())
+
+    def _clean_one(self, file: LandedFile, folder: str) -> None:
+        from botocore.exceptions import ClientError
+
+        landing, etag = self._landing, f'"{file.etag}"'
+        source = {"Bucket": landing.bucket, "Key": file.key}
+        name = file.key.removeprefix(landing.key(""))
+        with reaching(landing.storage, f"cannot clean up {file.path}") as client:
+            try:
+                fail_at("archive:before")
+                if folder:
+                    key = landing.key(self._free(f"{folder}/{name}", etag))
+                    client.copy_object(Bucket=landing.bucket, Key=key, CopySource=source, CopySourceIfMatch=etag)
+                else:
+                    client.head_object(**source, IfMatch=etag)
+                client.delete_object(**source, IfMatch=etag)
+                fail_at("archive:after")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+                    raise
+                if code_of(error) not in OTHER_CONTENT | MISSING:  # else it is gone, or comes again as changed
+                    import structlog  # 0.2 s, which each Python worker of Spark would pay
+
+                    said = store_error(landing.storage, f"{file.path} stays where it is", error)
+                    structlog.get_logger().warning("not cleaned up", error=str(said))
+
+    def _free(self, target: str, etag: str) -> str:
+        """A key that is free, or holds this very content: of a copy whose DELETE a crash prevented."""
+        while (there := self._landing.head(target)) and there["ETag"] != etag:
+            target += ".again"  # another content of the same path was archived before
+        return target

@@ -1,0 +1,7 @@
+"""A registered version, loaded and ready to predict.
+
+row_model     a version that predicts rows
+series_model  a version that forecasts series
+load          either of them, as the feed says
+watch         the registry's word: swaps between micro-batches, refused versions
+"""

@@ -1,0 +1,40 @@
+"""A downloaded version as what its feed's kind wants: rows predicted, or series forecast."""
+
+from pathlib import Path
+
+from schemas.feed import Feed
+from streamscore.models.row_model import Model, load_model
+from streamscore.models.series_model import SeriesModel, load_series_model
+from streamscore.registry.mlflow_module import import_mlflow
+
+Version = Model | SeriesModel
+
+
+def import_first() -> None:
+    """Import what models of rows are mostly loaded with; call it before MLflow is imported.
+
+    skops looks through every imported module for the names of the types it trusts, which takes 1 s longer after MLflow.
+    """
+    import skops.io  # noqa: F401
+
+
+def import_loaders() -> None:
+    """Import what models of rows are mostly loaded with, MLflow too.
+
+    Without its telemetry, which would start a thread: Spark's workers are forked from a process that calls this.
+    """
+    import_first()
+    import_mlflow()
+    import mlflow.sklearn  # noqa: F401
+
+
+def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:
+    """Load a version, hold it against the feed's contract, and try it.
+
+    Raises:
+        ContractError: it does not fit the feed, or cannot do what it is for.
+        Exception: whatever loading raises.
+    """
+    if feed.kind == "series":
+        return load_series_model(path, feed, name, version, run_id)
+    return load_model(path, feed, name, version, run_id)

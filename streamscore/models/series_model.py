@@ -1,0 +1,101 @@
+"""A version of a series model, downloaded, held against the feed and warmed up: ready to forecast."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.errors import ContractError
+from schemas.feed import FORECAST, Feed
+from schemas.signature import assert_contract, series_contract
+from schemas.tables import forecast_type
+from streamscore.models.row_model import probe
+
+Floats = npt.NDArray[np.float64]
+
+
+class ForecastShapeError(Exception):
+    """The model gave an array of another shape than was asked for."""
+
+
+@dataclass(frozen=True)
+class SeriesModel:
+    """What forecasts the series of a micro-batch.
+
+    Attributes:
+        name, version, run_id: as they are written beside each forecast.
+        path: the folder of the model's files.
+        window_rows: consecutive observations that it forecasts from.
+        output: a struct of what it gives for a step.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    path: str
+    window_rows: int
+    output: pa.DataType
+    _model: Any
+    _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
+
+    def forecast(self, windows: Floats, steps: int) -> Floats:
+        """The next steps after each window.
+
+        Args:
+            windows: shape (windows, `window_rows`, features), oldest observation first, features in the feed's order.
+
+        Returns:
+            Shape (windows, steps, features, 3): forecast, lower and upper bound.
+
+        Raises:
+            ForecastShapeError: the model gave another shape.
+            Exception: whatever the model raises.
+        """
+        given = np.ascontiguousarray(windows[:, :, self._order])
+        answer = np.asarray(self._model.forecast_windows(given, steps), np.float64)
+        wanted = (len(windows), steps, windows.shape[2], len(FORECAST))
+        if answer.shape != wanted:
+            raise ForecastShapeError(f"forecasts of shape {answer.shape}, wanted {wanted}")
+        return answer[:, :, np.argsort(self._order)]
+
+
+def load_series_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> SeriesModel:
+    """Load a downloaded version, hold it against the feed, and forecast one made-up window with it.
+
+    Raises:
+        ContractError: it is no series model, is one of other columns, or cannot forecast.
+        Exception: whatever loading raises.
+    """
+    import mlflow.pyfunc
+
+    title = f"{name} v{version}"
+    pyfunc = mlflow.pyfunc.load_model(str(path))
+    metadata = pyfunc.metadata.metadata
+    assert_contract(feed, pyfunc.metadata.signature, title, metadata)
+    wanted = series_contract(feed, metadata, title)
+    inner = pyfunc.unwrap_python_model()
+    if not hasattr(inner, "forecast_windows"):
+        raise ContractError(
+            f"model {title} has no method forecast_windows, wanted one that gives forecasts for windows of shape "
+            f"(windows, {wanted.window_rows}, {len(wanted.endogenous)}); log it with one"
+        )
+    features = [column.name for column in feed.features]
+    order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
+    model = SeriesModel(name, version, run_id, str(path), wanted.window_rows, forecast_type(feed), inner, order)
+    _warm_up(model, feed)
+    return model
+
+
+def _warm_up(model: SeriesModel, feed: Feed) -> None:
+    row = np.array([value[0].as_py() for value in probe(feed).columns], np.float64)
+    try:
+        model.forecast(np.tile(row, (1, model.window_rows, 1)), feed.series.steps)
+    except Exception as error:
+        raise ContractError(
+            f"model {model.name} v{model.version} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
+            f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; try it: "
+            f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
+        ) from error

@@ -1,0 +1,181 @@
+"""Open a landed file and read its text as UTF-8 bytes, whatever it is packed or encoded in."""
+
+import codecs
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Callable
+from typing import Protocol, Self
+
+from schemas.errors import StorageError
+from schemas.reasons import Reason
+from streamscore.landing.manifest import LandedFile
+from streamscore.reading.rejects import Refusal, RefusedError
+
+_SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
+
+
+class Source(Protocol):
+    """The bytes of one landed file; closed by whoever opened it.
+
+    Raises:
+        RefusedError: the file is gone, is another now, or cannot be read.
+        OSError: the same, of a local file.
+        StorageError: the storage failed; trying again can help.
+    """
+
+    def content(self) -> tuple[int, int]:
+        """Size in bytes and time in nanoseconds, now."""
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes; fewer only at the end."""
+
+    def close(self) -> None: ...
+
+
+class LocalSource:
+    """A file in a folder; plain descriptors, because 20,000 small files take 0.06 s longer with file objects."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def content(self) -> tuple[int, int]:
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    def read(self, size: int) -> bytes:
+        data = os.read(self._descriptor, size)
+        if len(data) == size or not data:
+            return data
+        pieces = [data]
+        size -= len(data)
+        while size and (data := os.read(self._descriptor, size)):
+            pieces.append(data)
+            size -= len(data)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+Open = Callable[[LandedFile], Source]
+
+
+def open_local(file: LandedFile) -> Source:
+    """The bytes of a file in a folder."""
+    return LocalSource(file.local_path)
+
+
+class LandedText:
+    """A landed file's text as UTF-8 bytes: unpacked if its name ends in `.gz`, transcoded if the dialect says so.
+
+    Text that the dialect's encoding does not know stays behind as bytes that are no UTF-8.
+
+    Raises:
+        RefusedError: the file is missing, cannot be read, or is not what the manifest says.
+        StorageError: the storage failed; trying again can help.
+    """
+
+    __slots__ = ("_file", "_read", "_source")
+
+    def __init__(self, file: LandedFile, encoding: str, open_landed: Open = open_local) -> None:
+        self._file = file
+        try:
+            self._source = open_landed(file)
+        except OSError as error:
+            raise _refused(error, file) from error
+        try:
+            self.assert_unchanged()
+        except BaseException:
+            self._source.close()
+            raise
+        self._read: Callable[[int], bytes] = self._source.read
+        if file.path.lower().endswith(".gz"):
+            # type ignored: read() is all that it calls
+            self._read = gzip.GzipFile(fileobj=_Readable(self._source), mode="rb").read  # type: ignore[call-overload]
+        if not is_utf8(encoding):
+            self._read = _Transcoder(self._read, encoding).read
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes of text or a few more; fewer only at the end."""
+        try:
+            return self._read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise RefusedError(
+                Refusal(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
+            ) from error
+        except OSError as error:
+            raise _refused(error, self._file) from error
+
+    def assert_unchanged(self) -> None:
+        """Raise RefusedError unless size and time are those of the manifest."""
+        size, modified = self._source.content()
+        if size != self._file.size or modified != self._file.modified:
+            detail = (
+                f"found {size:,} bytes of time {modified}, wanted {self._file.size:,} bytes of time "
+                f"{self._file.modified}, as in the manifest: the file was written to after it had landed"
+            )
+            raise RefusedError(Refusal(Reason.FILE_CHANGED, detail))
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether the dialect's encoding needs no transcoding."""
+    return encoding == "utf-8" or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _refused(error: OSError, file: LandedFile) -> Exception:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return RefusedError(Refusal(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
+    if isinstance(error, PermissionError | IsADirectoryError):
+        return RefusedError(Refusal(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
+    return StorageError(f"cannot read {file.path}: {error.strerror or error}; the next run tries it again")
+
+
+class _Readable:
+    """What gzip wants of a file."""
+
+    def __init__(self, source: Source) -> None:
+        self.read = source.read
+
+
+class _Transcoder:
+    """Bytes of any encoding in, UTF-8 out; what cannot be decoded becomes a lone surrogate, which is no UTF-8."""
+
+    def __init__(self, read: Callable[[int], bytes], encoding: str) -> None:
+        codecs.register_error("streamscore.surrogates", _as_surrogates)
+        self._read_bytes = read
+        self._decode = codecs.getincrementaldecoder(encoding)("streamscore.surrogates").decode
+
+    def read(self, size: int) -> bytes:
+        pieces: list[bytes] = []
+        while size > 0:
+            data = self._read_bytes(size)
+            text = self._decode(data, not data).encode("utf-8", "surrogatepass")
+            pieces.append(text)
+            size -= len(text)
+            if not data:
+                break
+        return b"".join(pieces)
+
+
+def with_original_bytes(text: bytes) -> bytes:
+    """Transcoded text with the bytes that could not be decoded in place of the surrogates."""
+    return _SURROGATE.sub(lambda found: bytes([ord(found[0].decode("utf-8", "surrogatepass")) & 0xFF]), text)
+
+
+def _as_surrogates(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end

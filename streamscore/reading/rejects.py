@@ -1,0 +1,82 @@
+"""What is refused and why: a row, or a whole file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from schemas.reasons import Reason
+from schemas.tables import REJECTS_SCHEMA
+from streamscore.landing.manifest import LandedFile
+
+NO_REJECTS = REJECTS_SCHEMA.empty_table()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a whole file is refused.
+
+    Attributes:
+        reason: the code.
+        detail: what was found and wanted.
+        column: the column that is to blame, if one is.
+        rows: the file's data lines; None where they cannot be counted.
+        header: the file's header line, where it was read.
+    """
+
+    reason: Reason
+    detail: str
+    column: str | None = None
+    rows: int | None = None
+    header: str | None = None
+
+
+class RefusedError(Exception):
+    """A file cannot be read, or not as this feed; raised and caught while reading."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+class FileRefusedError(Exception):
+    """A file turned out bad after rows of it were handed out; start the batch again with this refusal."""
+
+    def __init__(self, file: LandedFile, refusal: Refusal) -> None:
+        super().__init__(f"{file.path}: {refusal.detail}")
+        self.file = file
+        self.refusal = refusal
+
+    def __reduce__(self) -> tuple[type, tuple[LandedFile, Refusal]]:
+        return type(self), (self.file, self.refusal)  # executors send it to the driver pickled
+
+
+class Reject(NamedTuple):
+    """One row of REJECTS_SCHEMA; `landed_at` in microseconds since 1970."""
+
+    source_file: str
+    source_line: int | None
+    rows: int | None
+    header: str | None
+    raw: str | None
+    reason: Reason
+    column: str | None
+    detail: str
+    landed_at: int
+
+
+def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
+    """The rejects as REJECTS_SCHEMA."""
+    rows = list(rejects)
+    if not rows:
+        return NO_REJECTS
+    columns = [
+        pa.array(values, type=field.type) for field, values in zip(REJECTS_SCHEMA, zip(*rows, strict=True), strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=REJECTS_SCHEMA)
+
+
+def shorten(text: str, length: int = 80) -> str:
+    """A value for a message, quoted, cut in the middle of nowhere when it is long."""
+    return repr(text) if len(text) <= length else f"{text[:length]!r}… ({len(text):,} characters)"

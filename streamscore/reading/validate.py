@@ -1,0 +1,133 @@
+"""Nulls, ranges, allowed values: rows in, good rows and rejects out."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.feed import Column, Feed
+from schemas.reasons import Reason
+from streamscore.reading.convert import as_type
+from streamscore.reading.rejects import NO_REJECTS, shorten
+from streamscore.reading.rows import Rows
+
+Mask = npt.NDArray[np.bool_]
+
+
+def validate(rows: Rows, feed: Feed) -> tuple[Rows, pa.Table]:
+    """The rows that keep the feed's promises, and the others as REJECTS_SCHEMA.
+
+    Each of the others is there once: the first column of the feed that is to blame, and of that the first of
+    `null_not_allowed`, `not_finite`, `out_of_range`, `not_allowed`.
+    """
+    refused: Mask | None = None
+    rejects = [NO_REJECTS]
+    for column in feed.columns:
+        values = rows.table.column(column.table_name)
+        for reason, check, wanted in _CHECKS:
+            failing = check(values, column, rows)
+            if failing is None:
+                continue
+            if refused is None:
+                refused = np.zeros(len(values), np.bool_)
+            indices = np.flatnonzero(failing & ~refused)
+            if not len(indices):
+                continue
+            refused[indices] = True
+            found = values.take(pa.array(indices)).to_pylist()
+            details = [f"found {_shown(value)}, wanted {wanted(column)}" for value in found]
+            rejects.append(rows.reject(indices.tolist(), reason, column.name, details))
+    if refused is None or not refused.any():
+        return rows, NO_REJECTS
+    return rows.with_table(rows.table.filter(pa.array(~refused))), pa.concat_tables(rejects)
+
+
+def _nulls(values: pa.ChunkedArray, column: Column, rows: Rows) -> Mask | None:
+    """A target may be absent from a file, whatever the feed says of its nulls."""
+    if column.nullable or not values.null_count:
+        return None
+    missing = _as_mask(pc.is_null(values))
+    if column.role != "target":
+        return missing
+    absent = [name for name, texts in rows.texts.items() if column.name in texts[0].origin.header.absent]
+    return missing & ~_as_mask(pc.is_in(rows.table.column("source_file"), value_set=pa.array(absent, pa.string())))
+
+
+def _not_finite(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | None:
+    if not column.finite or not pa.types.is_floating(values.type):
+        return None
+    finite = np.isfinite(_filled(values, 0))
+    return None if finite.all() else ~finite
+
+
+def _out_of_range(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | None:
+    if column.min is None and column.max is None:
+        return None
+    numbers = _filled(values, 0)
+    failing = np.zeros(len(numbers), np.bool_)
+    if column.min is not None:
+        failing |= numbers < _bound(column.min, numbers)
+    if column.max is not None:
+        failing |= numbers > _bound(column.max, numbers)
+    if not failing.any():
+        return None
+    return failing & _as_mask(pc.is_valid(values)) if values.null_count else failing
+
+
+def _bound(bound: float, numbers: npt.NDArray[Any]) -> Any:
+    # in a float column's own precision: 0.1 as a float is not above a bound of 0.1
+    return numbers.dtype.type(bound) if numbers.dtype.kind == "f" else bound
+
+
+def _not_allowed(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | None:
+    if column.allowed is None:
+        return None
+    known = pc.or_(pc.is_in(values, value_set=_allowed(column)), pc.is_null(values))
+    return None if pc.all(known, min_count=0).as_py() else ~_as_mask(known)
+
+
+@functools.lru_cache(maxsize=256)
+def _allowed(column: Column) -> pa.Array:
+    """The values that a column may have, as its type."""
+    values = column.allowed or ()
+    if all(isinstance(value, str) for value in values):
+        return as_type(pa.array(values, pa.string()), column.arrow_type)
+    return pa.array(values, column.arrow_type)
+
+
+def _filled(values: pa.ChunkedArray, default: int) -> npt.NDArray[Any]:
+    """The values as numbers, `default` where they are null; no copy where nothing is null."""
+    if values.null_count:
+        values = pc.fill_null(values, default)
+    return values.chunk(0).to_numpy() if values.num_chunks == 1 else values.to_numpy()
+
+
+def _as_mask(values: pa.ChunkedArray) -> Mask:
+    return values.to_numpy().astype(np.bool_)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "no value"
+    return shorten(value) if isinstance(value, str) else str(value)
+
+
+def _range(column: Column) -> str:
+    low = [f"at least {column.min:g}"] if column.min is not None else []
+    high = [f"at most {column.max:g}"] if column.max is not None else []
+    return " and ".join(low + high)
+
+
+Check = Callable[[pa.ChunkedArray, Column, Rows], Mask | None]
+
+# The reason, what finds the values it applies to (None: not one), and what is wanted instead.
+_CHECKS: tuple[tuple[Reason, Check, Callable[[Column], str]], ...] = (
+    (Reason.NULL_NOT_ALLOWED, _nulls, lambda column: column.type),
+    (Reason.NOT_FINITE, _not_finite, lambda column: f"a finite {column.type}"),
+    (Reason.OUT_OF_RANGE, _out_of_range, _range),
+    (Reason.NOT_ALLOWED, _not_allowed, lambda column: f"one of {', '.join(map(repr, column.allowed or ()))}"),
+)

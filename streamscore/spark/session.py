@@ -1,0 +1,164 @@
+"""The Spark session of a stream: `conf/spark.conf`, the project's jars, and this Python for the workers."""
+
+import os
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import schemas
+import streamscore
+from schemas.errors import SettingsError
+from schemas.settings import PACKAGED, Settings
+from streamscore.storage.object_store import hadoop_conf, is_object_uri
+
+if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamscore status`
+    from pyspark.sql import SparkSession
+
+Made = TypeVar("Made")
+
+WARM_WORKERS = {"spark.python.daemon.module": "streamscore.spark.worker_daemon"}  # elsewhere our code comes later
+CLASSES = "classes.jsa"  # of class_archive.py; start and first query take 3.8 s of a processor with it, else 7.1
+# Links to the `bin` and `jars` of the installed Spark, without the zip of its Python code that Spark puts before it on
+# each worker's path: nothing compiled is kept of a zip, which costs each Python of a start 1 s.
+HOME = "spark"
+
+ROOT = Path(schemas.__file__).parent.parent
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+def ahead(work: Callable[[], Made]) -> "Future[Made]":
+    """What `work` makes, begun now in a thread that keeps no process from ending."""
+    made: Future[Made] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(work())
+        except BaseException as error:  # or who waits for it would wait for ever
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="ahead", daemon=True).start()
+    return made
+
+
+def start_session(settings: Settings, app_name: str) -> "SparkSession":
+    """A session, or the one that spark-submit prepared.
+
+    Raises:
+        SettingsError: the project's jars are not there.
+    """
+    from pyspark.sql import SparkSession
+
+    conf = session_conf(settings)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if conf.get("spark.master", "").startswith("local[") and (home := spark_home()):
+        os.environ.setdefault("SPARK_HOME", str(home))
+    os.environ.setdefault("SPARK_CONF_DIR", str(project_jars()[0].parent / "conf"))  # not there: see java_options
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def spark_home() -> Path | None:
+    """Where `make setup` linked the Spark of this Python without its zip; null if it did not, or another one."""
+    import pyspark
+
+    home, installed = project_jars()[0].parent / HOME, Path(pyspark.__file__).parent
+    same = all((home / part).exists() and (home / part).samefile(installed / part) for part in ("bin", "jars"))
+    return home if same else None
+
+
+def session_conf(settings: Settings) -> dict[str, str]:
+    """Spark's settings for a stream; those of the user's `spark.conf` win.
+
+    Raises:
+        SettingsError: the project's jars are not there.
+    """
+    jars = ":".join(map(str, project_jars(with_store=spark_needs_store(settings))))
+    given = dict(settings.spark.conf)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit decided these before Python ran
+        given = {
+            "spark.master": settings.spark.master,
+            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.driver.extraClassPath": jars,
+            "spark.executor.extraClassPath": jars,
+            **packaged_conf(),
+            **(WARM_WORKERS if settings.spark.master.startswith("local[") else {}),
+            **given,
+            "spark.driver.extraJavaOptions": f"{java_options(mapped=not spark_needs_store(settings))} "
+            + given.get("spark.driver.extraJavaOptions", ""),
+        }
+    delta = DELTA if settings.tables.writer == "delta-spark" else {}
+    return delta | (hadoop_conf(settings.storage) if spark_needs_store(settings) else {}) | given
+
+
+def spark_needs_store(settings: Settings) -> bool:
+    """Whether Spark itself touches the object store; else no jar of Hadoop's for it is on the class path."""
+    return spark_commits_to_store(settings) or is_object_uri(settings.checkpoint)
+
+
+def spark_commits_to_store(settings: Settings) -> bool:
+    """Whether Spark's own writer commits to tables in the object store."""
+    return settings.tables.writer == "delta-spark" and is_object_uri(settings.tables.path)
+
+
+def packaged_conf() -> dict[str, str]:
+    """The settings in `conf/spark.conf`."""
+    lines = (PACKAGED / "spark.conf").read_text("utf-8").splitlines()
+    pairs = (line.split(None, 1) for line in lines if line and not line.startswith("#"))
+    return {key: value.strip() for key, value in pairs}
+
+
+def java_options(*, mapped: bool = False) -> str:
+    """The driver's: those of `conf/spark.conf`, the settings of Spark's own log, and the class archive if it is there.
+
+    Their path is an option because a JVM maps no classes with a folder on its class path, as Spark's `conf` would be.
+
+    Args:
+        mapped: with the class archive, which fits no class path but that of the project's own jars.
+    """
+    options = [packaged_conf()["spark.driver.extraJavaOptions"]]
+    if os.environ.get("SPARK_CONF_DIR") in (None, str(project_jars()[0].parent / "conf")):
+        options.append(f"-Dlog4j2.configurationFile={(PACKAGED / 'log4j2.properties').as_uri()}")
+    archive = project_jars()[0].parent / CLASSES
+    if mapped and archive.is_file():
+        options.append(f'-XX:SharedArchiveFile="{archive}" -Xlog:cds=off -Xlog:cds+dynamic=off')
+    return " ".join(options)
+
+
+def project_jars(*, with_store: bool = False) -> list[Path]:
+    """The jars that `make setup` resolved into `.jars`, of the project or of the working folder.
+
+    Args:
+        with_store: those for the object store as well.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    for folder in (ROOT / ".jars", Path.cwd() / ".jars"):
+        if jars := sorted(folder.glob("*.jar")):
+            return jars + (sorted(folder.glob("s3a/*.jar")) if with_store else [])
+    raise SettingsError(f"no jars in {ROOT / '.jars'}, wanted those of conf/jars/ivy.xml; get them: make setup")
+
+
+def ship_code(spark: "SparkSession", folder: Path) -> None:
+    """Send our packages, as they are imported here, to executors in other processes than the driver's."""
+    if str(spark.sparkContext.master).startswith("local["):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "streamscore.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as code:
+        for package in (schemas, streamscore):
+            root = Path(package.__path__[0])
+            for path in sorted(root.rglob("*.py")):
+                code.write(path, Path(root.name) / path.relative_to(root))
+    spark.sparkContext.addPyFile(str(archive))

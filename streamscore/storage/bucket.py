@@ -1,0 +1,106 @@
+"""A folder of an object store. A PUT is whole or not there, and `If-None-Match: *` is its put-if-absent."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import StorageError
+from streamscore.storage.folder import Listed
+from streamscore.storage.object_store import bucket_and_key, code_of, reaching
+
+if TYPE_CHECKING:
+    from schemas.settings import Storage
+
+REFUSED = frozenset({"PreconditionFailed", "412"})
+MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+RACED = frozenset({"ConditionalRequestConflict", "409"})  # another conditional PUT of the key was under way
+ATTEMPTS = 10
+
+
+class BucketFolder:
+    """A prefix in a bucket."""
+
+    def __init__(self, uri: str, storage: "Storage", **limits: int) -> None:
+        """The prefix of a URI; `limits` are those of `reaching`, where a request must end sooner than others."""
+        self.uri, self.storage, self._limits = uri.rstrip("/"), storage, limits
+        self.bucket, prefix = bucket_and_key(uri)
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def at(self, name: str) -> "BucketFolder":
+        return BucketFolder(f"{self.uri}/{name}", self.storage)
+
+    def key(self, name: str) -> str:
+        """The object's key."""
+        return self._prefix + name
+
+    def read(self, name: str) -> bytes | None:
+        found = self.read_tagged(name)
+        return None if found is None else found[0]
+
+    def read_tagged(self, name: str) -> tuple[bytes, str] | None:
+        """The content of an object and its etag; None if there is none."""
+        found = self._unless(MISSING, "get_object", name)
+        if found is None:
+            return None
+        with reaching(self.storage, f"cannot read {self.uri}/{name}"):  # an answer may be cut off
+            return found["Body"].read(), found["ETag"]
+
+    def head(self, name: str) -> dict[str, Any] | None:
+        """What the store says of an object: `ETag`, `ContentLength`, `LastModified`; None if there is none."""
+        return self._unless(MISSING, "head_object", name)
+
+    def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
+        with reaching(self.storage, f"cannot write {self.uri}/{name}") as client:
+            client.put_object(Bucket=self.bucket, Key=self.key(name), Body=bytes(data))
+
+    def create(self, name: str, data: bytes) -> bool:
+        for attempt in range(ATTEMPTS):
+            if self._unless(REFUSED | RACED, "put_object", name, Body=data, IfNoneMatch="*") is not None:
+                return True
+            found = self.read(name)
+            if found is not None:
+                return found == data  # ours, if the answer to a PUT got lost and boto3 tried it again
+            time.sleep(0.01 * 2**attempt)  # raced by one that was refused as well
+        raise StorageError(f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again")
+
+    def names(self, under: str = "") -> list[str]:
+        prefix = self._prefix + (f"{under}/" if under else "")
+        keys = [entry["Key"][len(prefix) :] for entry in self._objects(prefix, Delimiter="/")]
+        return [key for key in keys if key]
+
+    def all_names(self) -> list[str]:
+        """The names of all objects below this folder."""
+        return [entry["Key"][len(self._prefix) :] for entry in self._objects(self._prefix)]
+
+    def listed(self) -> list[Listed]:
+        objects = self._objects(self._prefix, Delimiter="/")
+        return [Listed(o["Key"][len(self._prefix) :], o["Size"], o["LastModified"].timestamp()) for o in objects]
+
+    def delete(self, name: str) -> None:
+        with reaching(self.storage, f"cannot delete {self.uri}/{name}") as client:
+            client.delete_object(Bucket=self.bucket, Key=self.key(name))
+
+    def move(self, name: str, to: str) -> None:
+        """Give an object another key of the bucket."""
+        with reaching(self.storage, f"cannot move {self.uri}/{name}") as client:
+            source = {"Bucket": self.bucket, "Key": self.key(name)}
+            client.copy_object(Bucket=self.bucket, Key=to, CopySource=source)
+            client.delete_object(**source)
+
+    def _objects(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
+        with reaching(self.storage, f"cannot list {self.uri}") as client:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **how):
+                yield from page.get("Contents", ())
+
+    def _unless(self, codes: frozenset[str], request: str, name: str, **arguments: Any) -> Any:
+        """The answer to a request; None where it is one of these codes."""
+        from botocore.exceptions import ClientError
+
+        what = f"cannot {request.partition('_')[0]} {self.uri}/{name}"
+        with reaching(self.storage, what, **self._limits) as client:
+            try:
+                return getattr(client, request)(Bucket=self.bucket, Key=self.key(name), **arguments)
+            except ClientError as error:
+                if code_of(error) in codes:
+                    return None
+                raise

@@ -1,0 +1,14 @@
+"""Parts in, one commit per table, exactly once.
+
+batch              a micro-batch, its counts, and the record in its commit
+delta_statistics   min, max and nulls of a part, as Delta wants them
+parts              Parquet parts, in no table yet
+log_entry          the text of a commit
+delta_log          a table's log: its transactions, and putting the next commit
+tables             the tables of a feed
+commit             rejects, then predictions, which decide the batch
+spark_writer       the same through Spark's own Delta
+writers            which of the two
+housekeeping       beside the stream: batches, events, log checkpoints
+recover            what is done, by the tables alone
+"""

@@ -1,0 +1,224 @@
+"""The tables of a feed: made, opened, and held against the schemas that this version writes."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
+from deltalake.schema import ArrayType, DataType, StructType
+
+from schemas.errors import ContractError
+from schemas.feed import Feed
+from schemas.settings import Storage
+from schemas.settings import Tables as TablesSettings
+from schemas.tables import (
+    BATCHES,
+    BATCHES_SCHEMA,
+    EVENTS,
+    EVENTS_SCHEMA,
+    PREDICTIONS,
+    QUARANTINE,
+    QUARANTINE_SCHEMA,
+    forecast_type,
+    scored_schema,
+    scored_table,
+)
+from streamscore.storage.object_store import delta_options, is_object_uri
+from streamscore.storage.places import open_folder
+from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
+from streamscore.tables.log_entry import unusable
+
+APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
+STAGING = "_staging"
+
+# A wide feed must not push `batch_id` and `source_file` out of the statistics, which end at column 32 by default.
+PROPERTIES = {"delta.dataSkippingNumIndexedCols": "-1"}
+SIDE_TABLES = {BATCHES: BATCHES_SCHEMA, EVENTS: EVENTS_SCHEMA}
+
+
+class Tables:
+    """The tables of one feed in one folder; predictions and quarantine are there once `create` was called.
+
+    For one thread: `again` gives another thread its own.
+
+    Attributes:
+        path: the folder.
+        storage: how the object store is reached.
+        scored: name of the table of predictions; of a series feed, `forecasts`.
+        folders: where parts of predictions and rejects are written before they are committed.
+    """
+
+    def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings, storage: Storage | None = None) -> None:
+        self.path, self.feed, self.settings, self.storage = str(path), feed, settings, storage or Storage()
+        self.scored = scored_table(feed)
+        self._options = delta_options(self.storage) if is_object_uri(self.path) else None
+        self._logs: dict[str, DeltaLog] = {}
+
+    def again(self) -> "Tables":
+        """The same tables, to be opened anew."""
+        return type(self)(self.path, self.feed, self.settings, self.storage)
+
+    def uri(self, table: str) -> str:
+        """Where a table is."""
+        return f"{self.path.rstrip('/')}/{table}"
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        if self.settings.writer == "delta-rs":
+            return self.uri(self.scored), self.uri(QUARANTINE)
+        return self.uri(f"{STAGING}/{self.scored}"), self.uri(f"{STAGING}/{QUARANTINE}")
+
+    @property
+    def predictions(self) -> DeltaLog:
+        """The table of predictions; of a series feed, the forecasts in their place.
+
+        Raises:
+            StorageError: there is none.
+        """
+        return self.log(self.scored)
+
+    @property
+    def quarantine(self) -> DeltaLog:
+        """The table of rejects.
+
+        Raises:
+            StorageError: there is none.
+        """
+        return self.log(QUARANTINE)
+
+    @property
+    def batches(self) -> DeltaLog:
+        """The table of committed batches, made when it is first asked for."""
+        return self._side_table(BATCHES)
+
+    @property
+    def events(self) -> DeltaLog:
+        """The table of events, made when it is first asked for."""
+        return self._side_table(EVENTS)
+
+    def exists(self, table: str) -> bool:
+        """Whether a table is there: its log begins, or a checkpoint of it does.
+
+        Not by `deltalake`, which stops all threads of Python while a slow object store does not answer.
+        """
+        if table in self._logs:
+            return True
+        log = open_folder(self.uri(table), self.storage).at("_delta_log")
+        try:
+            return any(log.read(name) is not None for name in (f"{0:020}.json", "_last_checkpoint"))
+        except OSError as error:
+            raise unusable(self.uri(table), "use", error) from error
+
+    @property
+    def prediction_type(self) -> pa.DataType | None:
+        """The type of the predictions so far; None where there is no table yet."""
+        if not self.exists(self.scored):
+            return None
+        if self.feed.kind == "series":
+            return forecast_type(self.feed)
+        self._assert_ours()
+        return self.predictions.schema.field("prediction").type
+
+    def create(self, prediction: pa.DataType) -> None:
+        """Make what is missing: folders, tables, and columns that the feed has got since.
+
+        Raises:
+            ContractError: the table there is another feed's, or has another type in a column or in the prediction.
+            StorageError: the tables cannot be made.
+        """
+        schema = scored_schema(self.feed, prediction)
+        for table, wanted in ((self.scored, schema), (QUARANTINE, QUARANTINE_SCHEMA)):
+            if self.exists(table):
+                self._fit(table, wanted)
+            else:
+                self._make(table, wanted)
+        for folder in self.folders:
+            if not is_object_uri(folder):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def app_ids(self) -> list[str]:
+        """The checkpoints that the tables know."""
+        return [app for app in self.predictions.properties.get(APP_IDS, "").split(",") if app]
+
+    def know(self, app_id: str) -> None:
+        """Note in the properties of predictions that this checkpoint writes it.
+
+        Raises:
+            StorageError: the property cannot be set.
+        """
+        log = self.predictions
+        log.refresh()
+        if app_id in self.app_ids:
+            return
+        try:
+            known = {APP_IDS: ",".join([*self.app_ids, app_id])}
+            log.handle().alter.set_table_properties(known, False, post_commithook_properties=NO_HOOKS)
+        except (DeltaError, OSError) as error:
+            raise unusable(log.uri, "change", error) from error
+        log.refresh()
+
+    def log(self, table: str) -> DeltaLog:
+        """The log of a table that is there."""
+        if table not in self._logs:
+            self._logs[table] = DeltaLog(self.uri(table), self.storage)
+        return self._logs[table]
+
+    def _side_table(self, table: str) -> DeltaLog:
+        if not self.exists(table):
+            self._make(table, SIDE_TABLES[table])
+        return self.log(table)
+
+    def _make(self, table: str, schema: pa.Schema) -> None:
+        try:
+            if not is_object_uri(self.path):
+                Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(
+                self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self._options
+            )
+        except (DeltaError, OSError) as error:
+            raise unusable(self.uri(table), "use", error) from error
+
+    def _assert_ours(self) -> None:
+        if "prediction" not in self.predictions.schema.names:
+            raise ContractError(
+                f"{self.predictions.uri} has no column 'prediction', so it is not a table of "
+                f"predictions; choose another folder: --tables DIR"
+            )
+
+    def _fit(self, table: str, wanted: pa.Schema) -> None:
+        """Hold a table against the wanted columns; add those of the feed that it lacks."""
+        log = self.log(table)
+        if table == PREDICTIONS:
+            self._assert_ours()
+        there = {field.name: field.type for field in Schema.from_arrow(log.schema).fields}
+        missing = []
+        for field in Schema.from_arrow(wanted).fields:
+            if field.name not in there:
+                missing.append(field)
+            elif there[field.name] != field.type:
+                raise ContractError(
+                    f"{log.uri}: column '{field.name}' is {_named(there[field.name])}, feed {self.feed.name} "
+                    f"and its model give {_named(field.type)}; change them back, or choose another folder: --tables DIR"
+                )
+        foreign = {field.name for field in missing} - {*self.feed.arrow_schema.names, *forecast_type(self.feed).names}
+        if foreign:
+            raise ContractError(
+                f"{log.uri} lacks the columns {', '.join(sorted(foreign))}, so it is not a table of "
+                f"streamscore; choose another folder: --tables DIR"
+            )
+        if missing:
+            try:
+                log.handle().alter.add_columns(missing, post_commithook_properties=NO_HOOKS)
+            except (DeltaError, OSError) as error:
+                raise unusable(log.uri, "change", error) from error
+            log.refresh()
+
+
+def _named(kind: DataType) -> str:
+    """A type as SQL writes it."""
+    if isinstance(kind, ArrayType):
+        return f"array<{_named(kind.element_type)}>"
+    if isinstance(kind, StructType):
+        return f"struct<{', '.join(f'{field.name}: {_named(field.type)}' for field in kind.fields)}>"
+    return str(kind.type)

@@ -1,0 +1,1 @@
+"""What more than one test needs: streams as processes, oracles, models, tables, a proxy that fails on demand."""

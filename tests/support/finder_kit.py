@@ -1,0 +1,31 @@
+"""A finder as Spark asks it."""
+
+import json
+
+from streamscore.landing.find import Finder, Finding
+from streamscore.landing.manifest import Manifest
+from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.places import open_folder
+
+
+class AskedBySpark(Finder):
+    """Spark writes an offset to its log before it asks for the next one."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding)
+        self._offsets = open_folder(finding.checkpoint, finding.storage)
+        self._written = 0
+
+    def after(self, begun: Manifest, max_files: int) -> Manifest:
+        if begun.seq and begun.seq != self._written:
+            write_offset(self._offsets, begun)
+            self._written = begun.seq
+        return super().after(begun, max_files)
+
+
+def write_offset(checkpoint: Folder, manifest: Manifest) -> None:
+    """As Spark 4.2 does, for the micro-batch of a manifest."""
+    if isinstance(checkpoint, LocalFolder):
+        (checkpoint.path / "offsets").mkdir(exist_ok=True)
+    text = f"v1\n{{}}\n{json.dumps(manifest.to_offset())}"
+    checkpoint.write(f"offsets/{manifest.seq - 1}", text.encode())

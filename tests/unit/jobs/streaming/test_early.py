@@ -1,0 +1,124 @@
+"""Scoring ahead: taken up for the very micro-batch it was made for, otherwise gone without a trace."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.streaming.early import Ahead
+from schemas.settings import Storage
+from streamscore.landing.announce import Announcer
+from streamscore.landing.manifest import Manifest
+from streamscore.tables.batch import Batch, Work
+from streamscore.tables.parts import Parts
+from streamscore.tables.tables import Tables
+from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return open_tables(tmp_path / "tables")
+
+
+@pytest.fixture
+def ahead() -> Iterator[Ahead]:
+    made = Ahead()
+    yield made
+    made.close()
+
+
+def a_work(tables: Tables, batch: Batch) -> Work:
+    return Work(FEED, batch, tables.folders, "file:///in", 100, Storage())
+
+
+def listen(ahead: Ahead, tables: Tables, batch: Batch) -> list[Manifest]:
+    """Score each announced manifest as `batch`; what was announced."""
+    heard: list[Manifest] = []
+
+    def score(manifest: Manifest) -> tuple[Work, Parts]:
+        heard.append(manifest)
+        return a_work(tables, batch), parts_of(tables, batch, rows=3, rejects=1)
+
+    ahead.listen(score, lambda _: None)
+    return heard
+
+
+def until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def files(tables: Tables) -> list[str]:
+    return [path.name for folder in tables.folders for path in Path(folder).glob("part-*")]
+
+
+def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: Ahead, tables: Tables) -> None:
+    batch = a_batch(4, "a.csv")
+    heard = listen(ahead, tables, batch)
+    Announcer(ahead.address).announce(batch.manifest.to_offset())
+    until(lambda: bool(heard))
+    parts = ahead.take(a_work(tables, batch))
+    assert parts and sum(part.rows for part in parts.predictions) == 3
+    assert sorted(files(tables)) == sorted(part.path for part in parts.predictions + parts.rejects)
+    assert ahead.take(a_work(tables, batch)) is None
+
+
+@pytest.mark.parametrize("change", [{"batch_id": 5}, {"model_version": "9"}, {"app_id": "another"}])
+def test_another_micro_batch_drops_it_with_its_files(ahead: Ahead, tables: Tables, change: dict[str, object]) -> None:
+    batch = a_batch(4, "a.csv")
+    heard = listen(ahead, tables, batch)
+    Announcer(ahead.address).announce(batch.manifest.to_offset())
+    until(lambda: bool(heard))
+    assert ahead.take(a_work(tables, replace(batch, **change))) is None
+    assert files(tables) == []
+
+
+def test_a_manifest_that_was_scored_in_its_time_is_not_scored_again(ahead: Ahead, tables: Tables) -> None:
+    batch = a_batch(4, "a.csv")
+    assert ahead.take(a_work(tables, batch)) is None
+    heard = listen(ahead, tables, batch)
+    later = Manifest(batch.manifest.seq + 1, batch.manifest.files)
+    for manifest in (batch.manifest, later, later):
+        Announcer(ahead.address).announce(manifest.to_offset())
+    until(lambda: bool(heard))
+    time.sleep(0.05)
+    assert heard == [later]
+
+
+def test_what_cannot_be_scored_ahead_is_left_to_the_micro_batch(ahead: Ahead, tables: Tables) -> None:
+    asked: list[int] = []
+
+    def score(manifest: Manifest) -> None:
+        asked.append(manifest.seq)
+        if manifest.seq == 1:
+            raise OSError("no space left on device")
+
+    ahead.listen(score, lambda _: None)
+    for seq in (1, 2):
+        Announcer(ahead.address).announce(Manifest(seq).to_offset())
+    until(lambda: asked == [1, 2])
+    assert ahead.take(a_work(tables, a_batch(2, "a.csv"))) is None
+
+
+def test_an_end_deletes_what_was_not_taken_up(tables: Tables) -> None:
+    ahead, batch = Ahead(), a_batch(4, "a.csv")
+    heard = listen(ahead, tables, batch)
+    Announcer(ahead.address).announce(batch.manifest.to_offset())
+    until(lambda: bool(heard))
+    ahead.close()
+    assert files(tables) == []
+    Announcer(ahead.address).announce(batch.manifest.to_offset())  # nobody is there
+
+
+def test_a_manifest_too_long_for_a_message_is_not_announced(ahead: Ahead, tables: Tables) -> None:
+    batch = a_batch(4, "a.csv")
+    heard = listen(ahead, tables, batch)
+    announcer = Announcer(ahead.address)
+    announcer.announce(Manifest(7, batch.manifest.files * 10_000).to_offset())
+    announcer.announce(batch.manifest.to_offset())
+    until(lambda: bool(heard))
+    assert heard == [batch.manifest]

@@ -1,0 +1,230 @@
+"""A micro-batch committed ahead of Spark's call: from its offset on, once, and as the call would have done it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from jobs.streaming.checkpoint import open_checkpoint
+from jobs.streaming.early import Ahead
+from jobs.streaming.micro_batch import OFFSET_SECONDS, MicroBatches
+from jobs.streaming.progress import BatchDone
+from schemas.feed import load_feed
+from schemas.settings import load_settings
+from streamscore.landing.announce import Announcer
+from streamscore.landing.archive import REFUSALS, Archive
+from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.models.watch import Follower
+from streamscore.registry.registry import Registry
+from streamscore.storage.folder import LocalFolder
+from streamscore.storage.journal import open_journal
+from streamscore.tables.commit import DeltaRsWriter
+from streamscore.tables.tables import Tables
+from tests.support.register_kit import a_version, registry_in
+
+FEED = load_feed("wine_quality")
+HEADER = ",".join(c.name for c in FEED.columns)
+ROW = "7,0.27,0.36,20.7,0.045,45,170,1.001,3,0.45,8.8,6"
+NO_FRAME: Any = None  # small micro-batches are read from their offset
+
+
+class Started:
+    """A stream's micro-batches after its first one, or before it; the test is what Spark is to them."""
+
+    def __init__(self, root: Path, registry: Registry, first: int | None = None) -> None:
+        settings = load_settings(flags={"streaming.mode": "driver"})
+        self.landing, self.done = root / "landing", list[BatchDone]()
+        self.landing.mkdir()
+        folder = LocalFolder(root / "checkpoint")
+        self._checkpoint = open_checkpoint(folder, FEED, self.landing.as_uri(), recover=False)
+        self.offsets = root / "checkpoint" / "offsets"
+        self.offsets.mkdir()
+        self._follower = Follower(
+            "models:/wine_quality@production", FEED, registry, folder, root / "scratch", lambda *_: None
+        )
+        tables = Tables(root / "tables", FEED, settings.tables, settings.storage)
+        tables.create(self._follower.start(None, -1, 60.0).output)
+        self._table = str(root / "tables" / "predictions")
+        self.ahead = Ahead()
+        self.batches = MicroBatches(
+            FEED,
+            settings.streaming,
+            checkpoint=self._checkpoint,
+            landing=self.landing.as_uri(),
+            tables=tables,
+            writer=DeltaRsWriter(),
+            follower=self._follower,
+            ahead=self.ahead,
+            archive=Archive(LocalFolder(self.landing), "off", open_journal(folder, REFUSALS)),
+            report=self.done.append,
+            first=first,
+        )
+        if first is not None:
+            return
+        self.write_offset(0, begun := self.manifest(1))
+        self.batches(NO_FRAME, 0)
+        assert self.batches.last == (0, begun)
+
+    def close(self) -> None:
+        self._follower.stop()
+        self.ahead.close()
+        self._checkpoint.release()
+
+    def manifest(self, seq: int, rows: int = 3) -> Manifest:
+        """One landed file."""
+        path = self.landing / f"{seq}.csv"
+        path.write_text("\n".join([HEADER, *[ROW] * rows]) + "\n")
+        status = path.stat()
+        return Manifest(seq, (LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns, found=time.time_ns()),))
+
+    def announce(self, manifest: Manifest) -> None:
+        Announcer(self.ahead.address).announce(manifest.to_offset())
+
+    def write_offset(self, batch_id: int, manifest: Manifest) -> None:
+        """As Spark does: whole, or not there."""
+        new = self.offsets / f".{batch_id}.tmp"
+        new.write_text(f"v1\n{{}}\n{json.dumps(manifest.to_offset())}")
+        new.rename(self.offsets / str(batch_id))
+
+    def rows(self) -> dict[int, int]:
+        """Micro-batch → its predictions in the table."""
+        frame = DeltaTable(self._table).to_pyarrow_table(columns=["batch_id"]).to_pandas()
+        return frame.batch_id.value_counts().to_dict()
+
+    def scored(self) -> bool:
+        return self.ahead._scored is not None
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    made = registry_in(tmp_path_factory.mktemp("registry"))
+    a_version(FEED, made, promote=True)
+    return made
+
+
+@pytest.fixture
+def started(tmp_path: Path, registry: Registry) -> Iterator[Started]:
+    with closing(Started(tmp_path, registry)) as made:
+        yield made
+
+
+def until(so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_micro_batch_is_in_once_its_offset_is_there_and_the_call_finds_it_done(started: Started) -> None:
+    manifest = started.manifest(2)
+    started.announce(manifest)
+    until(started.scored)
+    time.sleep(0.05)
+    assert started.rows() == {0: 3}  # no offset: it may yet become another micro-batch
+    started.write_offset(1, manifest)
+    until(lambda: len(started.done) == 2)
+    assert started.rows() == {0: 3, 1: 3}
+    started.batches(NO_FRAME, 1)
+    assert started.rows() == {0: 3, 1: 3}
+    assert [(done.batch_id, done.rows, done.where) for done in started.done] == [(0, 3, "driver"), (1, 3, "driver")]
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, first: int) -> None:
+    with closing(Started(tmp_path, registry, first)) as started:
+        manifest = started.manifest(3)
+        started.announce(manifest)
+        until(started.scored)
+        assert started.done == []
+        started.write_offset(first, manifest)
+        until(lambda: started.batches.last is not None)
+        assert started.batches.last == (first, manifest)
+        started.batches(NO_FRAME, first)
+        assert started.rows() == {first: 3}
+        assert len(started.done) == 1
+
+
+def test_a_first_one_of_other_files_is_left_to_the_call(tmp_path: Path, registry: Registry) -> None:
+    with closing(Started(tmp_path, registry, 0)) as started:
+        announced, written = started.manifest(1), started.manifest(2, rows=5)
+        started.announce(announced)
+        until(started.scored)
+        started.write_offset(0, written)
+        time.sleep(0.1)
+        assert started.done == []
+        started.batches(NO_FRAME, 0)
+        assert started.rows() == {0: 5}
+
+
+def test_an_offset_with_other_files_is_left_to_the_call(started: Started) -> None:
+    announced, written = started.manifest(2), started.manifest(3, rows=5)
+    started.announce(announced)
+    until(started.scored)
+    started.write_offset(1, written)
+    time.sleep(0.1)
+    assert started.rows() == {0: 3}
+    started.batches(NO_FRAME, 1)
+    assert started.rows() == {0: 3, 1: 5}
+
+
+def test_a_call_that_comes_first_does_it_and_what_was_ahead_leaves_it_alone(started: Started) -> None:
+    manifest = started.manifest(2)
+    with started.batches._running:  # as if the call was in it
+        started.announce(manifest)
+        until(started.scored)
+        started.write_offset(1, manifest)
+        time.sleep(0.1)
+        assert started.rows() == {0: 3}
+    started.batches(NO_FRAME, 1)
+    time.sleep(0.1)
+    assert started.rows() == {0: 3, 1: 3}
+    assert len(started.done) == 2
+
+
+def test_a_commit_ahead_that_fails_is_made_by_the_call(started: Started) -> None:
+    manifest = started.manifest(2)
+    started.announce(manifest)
+    until(started.scored)
+    log = Path(started._table) / "_delta_log"
+    log.rename(log.with_name("gone"))
+    started.write_offset(1, manifest)
+    until(lambda: not started.scored())  # taken up
+    time.sleep(0.1)
+    log.with_name("gone").rename(log)
+    assert len(started.done) == 1
+    started.batches(NO_FRAME, 1)
+    assert started.rows() == {0: 3, 1: 3}
+
+
+def test_a_manifest_that_the_call_has_done_meanwhile_waits_for_no_other_offset(started: Started) -> None:
+    done, later = started.manifest(2), started.manifest(3)
+    started.write_offset(1, done)
+    started.batches(NO_FRAME, 1)
+    begun = time.monotonic()
+    started.batches._commit_ahead(done)
+    assert time.monotonic() - begun < OFFSET_SECONDS
+    started.announce(later)
+    started.write_offset(2, later)
+    until(lambda: len(started.done) == 3)
+    assert started.rows() == {0: 3, 1: 3, 2: 3}
+
+
+def test_a_stream_that_is_finished_begins_nothing_and_lets_spark_hear_of_what_is_in(started: Started) -> None:
+    manifest, later = started.manifest(2), started.manifest(3)
+    started.announce(manifest)
+    started.write_offset(1, manifest)
+    until(lambda: len(started.done) == 2)
+    started.batches.finish()
+    started.batches(NO_FRAME, 1)
+    assert not started.batches.turned_away
+    started.announce(later)
+    started.write_offset(2, later)
+    with pytest.raises(RuntimeError, match="micro-batch 2 is the next start's"):
+        started.batches(NO_FRAME, 2)
+    assert started.batches.turned_away
+    assert started.rows() == {0: 3, 1: 3}

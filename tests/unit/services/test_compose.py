@@ -1,0 +1,178 @@
+"""docker-compose.yml and what it reads: valid, local, pinned, without secrets, and the servers of services/start.py."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs.streaming.progress import RunMetrics
+from schemas.feed import Feed
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "docker-compose.yml"
+REFERENCE = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"  # the specification's own parser
+OURS = {"streamscore", "streamscore-store"}
+ENDS = {"bucket"}  # a one-shot
+VARIABLE = re.compile(r"\$\{(\w+)(:[?-][^}]*)?\}")
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+
+
+def example() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def secrets_of(variables: dict[str, str]) -> set[str]:
+    return {name for name, value in variables.items() if not value}
+
+
+@pytest.fixture
+def go(need: Callable[[str | None], None]) -> str:
+    """Go of services/tools.sh, else of PATH."""
+    found = shutil.which(str(ROOT / ".tools/go/bin/go")) or shutil.which("go")
+    need(None if found else "found no Go; install it")
+    return str(found)
+
+
+def parsed(go: str, folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    """What the reference parser says of a compose file: schema and interpolation. No variable reaches it."""
+    (folder / "docker-compose.yml").write_text(text)
+    command = [go, "run", REFERENCE, "--format", "json", "docker-compose.yml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.system
+def test_the_reference_parser_of_the_compose_specification_accepts_it(go: str, tmp_path: Path) -> None:
+    filled = VARIABLE.sub(lambda found: example()[found[1]] or "filled-in", COMPOSE.read_text(encoding="utf-8"))
+    done = parsed(go, tmp_path, filled)
+    assert done.returncode == 0, done.stderr
+    model = json.loads(done.stdout)["services"]
+    assert set(model) == set(services())
+    assert model["stream"]["environment"]["AWS_SECRET_ACCESS_KEY"] == "filled-in"
+    assert {"published": "9000", "host_ip": "127.0.0.1"}.items() <= model["store"]["ports"][0].items()
+
+
+@pytest.mark.system
+def test_without_secrets_nothing_starts(go: str, tmp_path: Path) -> None:
+    done = parsed(go, tmp_path, COMPOSE.read_text(encoding="utf-8"))
+    assert (done.returncode, "STORE_PASSWORD is missing a value: write it into .env" in done.stderr) == (1, True)
+
+
+@pytest.mark.system
+def test_the_reference_parser_refuses_an_unknown_key(go: str, tmp_path: Path) -> None:
+    assert "services.a.prots" in parsed(go, tmp_path, "name: wrong\nservices: {a: {image: x, prots: []}}\n").stderr
+
+
+def test_every_published_port_is_on_loopback():
+    published = [port for service in services().values() for port in service.get("ports", [])]
+    assert published
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_every_image_of_others_is_pinned():
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE))
+    images = [service["image"] for service in services().values() if service["image"] not in OURS]
+    images += [image for image in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) if image not in stages]
+    assert len(images) >= 6
+    assert [image for image in images if not re.search(r":v?\d[\w.-]*$|:bookworm-\d{8}-slim$", image)] == []
+    assert [service["build"]["target"] for service in services().values() if service["image"] in OURS]
+
+
+def test_everything_that_runs_on_is_restarted_and_has_a_health_check():
+    for name, service in services().items():
+        assert ("healthcheck" in service) == (name not in ENDS), name
+        assert service["restart"] == ("on-failure" if name in ENDS else "unless-stopped"), name
+
+
+def test_whoever_waits_waits_for_the_health_of_somebody_who_is_there():
+    for name, service in services().items():
+        for other, wait in service.get("depends_on", {}).items():
+            assert other in services()
+            wanted = "service_completed_successfully" if other in ENDS else "service_healthy"
+            assert wait["condition"] == wanted, f"{name} waits for {other}"
+
+
+def test_secrets_are_asked_for_and_never_written():
+    text = COMPOSE.read_text(encoding="utf-8")
+    used = {name: default or "" for name, default in VARIABLE.findall(text)}
+    assert set(used) == set(example())
+    secrets = secrets_of(example())
+    assert secrets == {"STORE_PASSWORD", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD"}
+    assert all(used[name].startswith(":?") for name in secrets)
+    for service in services().values():
+        for name, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|ACCESS_KEY|BACKEND_STORE_URI", name):
+                assert VARIABLE.search(value), name
+    assert "/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_volumes_mounted_files_and_copied_files_are_there():
+    named = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["volumes"]
+    for service in services().values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in named, source
+    context = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert all((ROOT / line[1:]).exists() for line in context if line.startswith("!"))
+
+
+def test_it_has_the_servers_of_make_services():
+    from services.object_store import REGION
+    from services.start import BUCKET, MLFLOW_PORT, STORE_PORT
+
+    profile = yaml.safe_load((ROOT / "conf/minio.yaml").read_text(encoding="utf-8"))
+    assert {"store", "postgres", "mlflow"} <= set(services())
+    assert set(services()) - {"store", "postgres", "mlflow"} == {"bucket", "stream", "prometheus", "grafana"}
+    assert (example()["STORE_PORT"], example()["MLFLOW_PORT"]) == (str(STORE_PORT), str(MLFLOW_PORT))
+    assert profile["storage"] == {"endpoint": f"http://127.0.0.1:{STORE_PORT}", "region": REGION, "path_style": True}
+    assert profile["registry"] == {"tracking_uri": f"http://127.0.0.1:{MLFLOW_PORT}"}
+    assert profile["landing"].startswith(f"s3://{BUCKET}/")
+    assert f'Bucket="{BUCKET}"' in services()["bucket"]["command"][0]
+    assert services()["mlflow"]["environment"]["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == f"s3://{BUCKET}/models"
+
+
+def test_the_image_of_the_store_is_built_at_the_version_of_the_tests():
+    pinned = re.compile(r"github\.com/minio/minio@(\S+)")
+    versions = [
+        pinned.findall((ROOT / name).read_text(encoding="utf-8")) for name in ("Dockerfile", "services/tools.sh")
+    ]
+    assert versions[0] == versions[1] and len(versions[0]) == 1
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed):
+    metrics = RunMetrics(feed)
+    known = {sample for metric in metrics.registry.collect() for sample in names_of(metric)}
+    board = json.loads((ROOT / "conf/grafana/dashboards/stream.json").read_text(encoding="utf-8"))
+    asked = {name for panel in board["panels"] for target in panel["targets"] for name in metrics_in(target["expr"])}
+    assert asked - known == set()
+    assert {metric.split("_bucket")[0] for metric in asked} >= {"streamscore_registry_up", "streamscore_batch_seconds"}
+    datasource = yaml.safe_load(
+        (ROOT / "conf/grafana/provisioning/datasources/prometheus.yml").read_text(encoding="utf-8")
+    )["datasources"][0]
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {datasource["uid"]}
+    assert datasource["url"] == "http://prometheus:9090"
+
+
+def test_prometheus_looks_where_the_stream_serves():
+    scraped = yaml.safe_load((ROOT / "conf/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    command = services()["stream"]["command"]
+    port = command[command.index("--metrics-port") + 1]
+    assert [f"stream:{port}"] in [job["static_configs"][0]["targets"] for job in scraped]
+
+
+def names_of(metric: Any) -> set[str]:
+    return {f"{metric.name}{suffix}" for suffix in ("", "_total", "_bucket", "_count", "_sum")}
+
+
+def metrics_in(expression: str) -> list[str]:
+    return re.findall(r"\bstreamscore_\w+", expression)

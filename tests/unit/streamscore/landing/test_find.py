@@ -1,0 +1,267 @@
+"""From one manifest to the next: each settled file once, oldest first, whatever crashed in between."""
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConflictError, RecoveryError
+from streamscore.landing.archive import REFUSALS, Archive
+from streamscore.landing.find import Finder, Finding
+from streamscore.landing.manifest import Manifest
+from streamscore.storage.folder import LocalFolder
+from streamscore.storage.journal import open_journal
+from tests.support.finder_kit import AskedBySpark, write_offset
+
+START = Manifest(0)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Path:
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def finder(tmp_path: Path, landing: Path) -> Callable[..., Finder]:
+    """A finder as a new process makes it."""
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+
+    def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> Finder:
+        return AskedBySpark(Finding(str(landing), str(checkpoint), max_files, max_bytes, clean))
+
+    return make
+
+
+def archive(landing: Path, mode: str, checkpoint: Path) -> Archive:
+    return Archive(LocalFolder(landing), mode, open_journal(LocalFolder(checkpoint), REFUSALS))
+
+
+def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
+    path = landing / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    if age:
+        os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
+    return path
+
+
+def names(manifest: Manifest) -> list[str]:
+    return [Path(f.local_path).name + ("!" if f.changed else "") for f in manifest.files]
+
+
+def test_files_come_oldest_first_each_once(finder: Callable[..., Finder], landing: Path) -> None:
+    for age, name in enumerate(["c.csv", "b.csv", "a.csv", "sub/d.csv"]):
+        land(landing, name, age=age + 1)
+    found = finder(max_files=3)
+    first = found.after(START, 100)
+    second = found.after(first, 100)
+    assert (names(first), names(second)) == (["d.csv", "a.csv", "b.csv"], ["c.csv"])
+    assert found.after(second, 100) == second
+
+
+def test_what_lands_while_newer_files_wait_goes_before_them(finder: Callable[..., Finder], landing: Path) -> None:
+    for age, name in ((5, "a.csv"), (3, "c.csv"), (1, "e.csv")):
+        land(landing, name, age=age)
+    found = finder(max_files=1)
+    first = found.after(START, 100)
+    land(landing.parent, "d.csv", age=2).rename(landing / "d.csv")
+    land(landing.parent, "b.csv", age=4).rename(landing / "b.csv")
+    given = [first]
+    while len(given) < 5:
+        given.append(found.after(given[-1], 100))
+    assert [names(manifest) for manifest in given] == [["a.csv"], ["b.csv"], ["c.csv"], ["d.csv"], ["e.csv"]]
+
+
+def test_bytes_bound_a_manifest_which_has_at_least_one_file(finder: Callable[..., Finder], landing: Path) -> None:
+    for age, name in ((3, "a.csv"), (2, "b.csv"), (1, "c.csv")):
+        land(landing, name, "x" * 600, age)
+    found = finder(max_bytes=1300)
+    assert names(found.after(START, 100)) == ["a.csv", "b.csv"]
+    assert names(finder(max_bytes=10).after(START, 100)) == ["a.csv"]
+
+
+def test_hidden_and_other_files_are_never_landed(finder: Callable[..., Finder], landing: Path) -> None:
+    for name in (".a.csv", "_b.csv", "c.txt", "d.csv.tmp", "_archive/e.csv", ".f/g.csv"):
+        land(landing, name)
+    (landing / "H.CSV.GZ").write_bytes(gzip.compress(b"x"))
+    assert names(finder().after(START, 100)) == ["H.CSV.GZ"]
+
+
+def test_a_file_that_is_being_written_waits_until_it_is_closed(finder: Callable[..., Finder], landing: Path) -> None:
+    with (landing / "slow.csv").open("w") as slow:
+        slow.write("half")
+        slow.flush()
+        found = finder()
+        assert found.after(START, 100) == START
+        slow.write(" whole")
+    (file,) = found.after(START, 100).files
+    assert file.size == len("half whole")
+
+
+def test_a_file_moved_in_later_is_found_by_its_event(finder: Callable[..., Finder], landing: Path) -> None:
+    found = finder()
+    assert found.after(START, 100) == START
+    land(landing, ".new.csv").rename(landing / "new.csv")
+    (landing / "deep" / "er").mkdir(parents=True)
+    land(landing, "deep/er/new2.csv")
+    seen = names(first := found.after(START, 100))
+    while len(seen) < 2:
+        seen += names(first := found.after(first, 100))
+    assert sorted(seen) == ["new.csv", "new2.csv"]
+
+
+def test_a_manifest_that_spark_did_not_take_is_given_again(finder: Callable[..., Finder], landing: Path) -> None:
+    land(landing, "a.csv")
+    found = finder()
+    first = found.after(START, 100)
+    land(landing, "b.csv")
+    assert found.after(START, 100) == first
+
+
+def test_a_new_process_knows_what_the_old_one_found(finder: Callable[..., Finder], landing: Path) -> None:
+    land(landing, "a.csv")
+    first = finder().after(START, 100)
+    land(landing, "b.csv")
+    again = finder()
+    second = again.after(first, 100)
+    assert names(second) == ["b.csv"]
+    again.after(second, 100)
+    assert finder().after(second, 100) == second
+
+
+def test_a_manifest_whose_batch_never_was_is_found_again(finder: Callable[..., Finder], landing: Path) -> None:
+    """The source handed it out, and the crash came before Spark wrote it down."""
+    land(landing, "a.csv")
+    finder().after(START, 100)
+    assert names(finder().after(START, 100)) == ["a.csv"]
+
+
+def test_a_torn_line_of_the_ledger_is_cut_off(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
+    land(landing, "a.csv")
+    first = finder().after(START, 100)
+    finder().after(first, 100)
+    ledger = tmp_path / "checkpoint" / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes() + b'{"seq":2,"fil')
+    land(landing, "b.csv")
+    again = finder()
+    second = again.after(first, 100)
+    again.after(second, 100)
+    assert [json.loads(line)["seq"] for line in ledger.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_a_damaged_ledger_is_refused_with_the_way_out(
+    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint" / "ledger.jsonl").write_text('{"seq":0,"files":[]}\nrubbish\n{"seq":2,"files":[]}\n')
+    with pytest.raises(RecoveryError, match="--recover"):
+        finder().after(Manifest(2), 100)
+
+
+def test_known_path_with_other_content_is_handed_on_as_changed(finder: Callable[..., Finder], landing: Path) -> None:
+    land(landing, "a.csv", "one")
+    found = finder()
+    first = found.after(START, 100)
+    assert found.after(first, 100) == first
+    land(landing, "a.csv", "two, longer")
+    second = found.after(first, 100)
+    assert names(second) == ["a.csv!"]
+    assert found.after(second, 100) == second
+
+
+def test_one_future_dated_file_hides_no_other(finder: Callable[..., Finder], landing: Path) -> None:
+    future = land(landing, "future.csv")
+    os.utime(future, (4_000_000_000, 4_000_000_000))
+    found = finder()
+    first = found.after(START, 100)
+    land(landing, "now.csv")
+    assert (names(first), names(found.after(first, 100))) == (["future.csv"], ["now.csv"])
+
+
+@pytest.mark.parametrize(("clean", "left"), [("off", ["a.csv"]), ("archive", []), ("delete", [])])
+def test_clean_modes_act_once_the_batch_is_done(
+    finder: Callable[..., Finder], landing: Path, clean: str, left: list[str]
+) -> None:
+    land(landing, "a.csv")
+    found = finder(clean=clean)
+    first = found.after(START, 100)
+    assert (landing / "a.csv").exists()
+    found.after(first, 100)
+    assert [p.name for p in landing.glob("*.csv")] == left
+    assert (landing / "_archive" / "a.csv").exists() == (clean == "archive")
+
+
+def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
+    refused = land(landing, "refused.csv")
+    found = finder(clean="delete")
+    first = found.after(START, 100)
+    archive(landing, "delete", tmp_path / "checkpoint").note_refused([refused.as_uri()])
+    second = found.after(first, 100)
+    assert second == first
+    assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
+
+
+def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
+    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+) -> None:
+    refused = land(landing, "refused.csv")
+    first = finder(clean="off").after(START, 100)
+    archive(landing, "off", tmp_path / "checkpoint").note_refused([refused.as_uri()])
+    finder(clean="delete").after(first, 100)
+    assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
+
+
+def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., Finder], landing: Path) -> None:
+    land(landing, "a.csv", "one")
+    found = finder(clean="archive")
+    first = found.after(START, 100)
+    land(landing, "a.csv", "two, longer")
+    second = found.after(first, 100)
+    assert names(second) == ["a.csv!"]
+    assert (landing / "a.csv").exists()
+
+
+def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., Finder], landing: Path) -> None:
+    land(landing, "a.csv")
+    found = finder()
+    found.drain()
+    land(landing, "late.csv")
+    first = found.after(START, 100)
+    assert names(first) == ["a.csv"]
+    assert found.after(first, 100) == first
+
+
+def test_where_leases_are_refused_two_looks_settle_a_file(
+    finder: Callable[..., Finder], landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems that grant no lease to anybody."""
+    from streamscore.landing import watch
+
+    monkeypatch.setattr(watch, "_lease", lambda path: False)
+    land(landing, "a.csv")
+    assert names(finder().after(START, 100)) == ["a.csv"]
+    with (landing / "slow.csv").open("w") as slow:
+        watcher = watch.LocalLanding(landing, 60)
+        found = list(watcher._look())
+        slow.write("more")
+        slow.flush()
+        assert [Path(f.local_path).name for f in [*found, *watcher._look()]] == ["a.csv"]
+
+
+def test_an_offset_that_another_driver_wrote_is_a_conflict(
+    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+) -> None:
+    """Files of a batch that Spark believes to have written, and did not, must not be held for seen."""
+    land(landing, "a.csv")
+    found = finder()
+    first = found.after(START, 100)
+    land(landing, "b.csv")
+    others = finder().after(START, 100)
+    write_offset(LocalFolder(tmp_path / "checkpoint"), others)
+    with pytest.raises(ConflictError, match="--recover"):
+        Finder.after(found, first, 100)

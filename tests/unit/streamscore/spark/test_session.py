@@ -1,0 +1,49 @@
+"""Spark's settings for a stream."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from schemas.settings import load_settings
+from streamscore.spark.session import session_conf
+
+DAEMON = "spark.python.daemon.module"
+
+
+def test_workers_of_this_machine_are_forked_from_one_that_has_imported() -> None:
+    conf = session_conf(load_settings(flags={"spark.master": "local[2]"}))
+    assert conf[DAEMON] == "streamscore.spark.worker_daemon"
+
+
+def test_what_workers_are_forked_from_has_no_thread_that_could_hold_a_lock() -> None:
+    code = (
+        "import sys, threading\n"
+        "from pyspark import daemon\n"
+        "from streamscore.spark import worker_daemon\n"
+        "daemon.manager = lambda: print(*(thread.name for thread in threading.enumerate()))\n"
+        "sys.argv = ['daemon', 'pyspark.worker']\n"
+        "worker_daemon.main()\n"
+        "assert 'mlflow.sklearn' in sys.modules\n"
+    )
+    tests = ("CI", "PYTEST_CURRENT_TEST")  # where MLflow starts none anyway
+    environment = {name: value for name, value in os.environ.items() if name not in tests}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "MainThread\n"
+
+
+def test_workers_of_other_machines_get_our_code_too_late_for_that() -> None:
+    assert DAEMON not in session_conf(load_settings(flags={"spark.master": "spark://host:7077"}))
+
+
+def test_the_users_own_conf_wins() -> None:
+    own = {DAEMON: "own.daemon", "spark.sql.shuffle.partitions": "7"}
+    conf = session_conf(load_settings(flags={"spark.conf": own}))
+    assert conf.items() >= own.items()
+
+
+@pytest.mark.parametrize("master", ["local[2]", "spark://host:7077"])
+def test_no_master_asks_for_the_jars_of_an_object_store_without_one(master: str) -> None:
+    conf = session_conf(load_settings(flags={"spark.master": master}))
+    assert "s3a" not in conf["spark.driver.extraClassPath"]

@@ -1,0 +1,219 @@
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import csv as pacsv
+from pyarrow import parquet as pq
+
+from schemas.errors import FeedError, SettingsError
+from schemas.feed import Feed, load_feed
+from streamscore.statistics.profiles import QUANTILES, Profile, bars, profile, profiles_from_json, profiles_to_json
+from training.data.infer import propose_feed
+from training.data.profile_files import profile_files
+from training.data.sample import sample
+from training.data.training_data import read_data, training_data
+
+TABLE = pa.table(
+    {
+        "number": pa.array([3.0, 1.0, None, float("nan"), 2.0, float("inf"), 4.0]),
+        "word": ["b", "a", "b", None, "c", "a", "b"],
+        "yes": [True, False, True, None, True, True, True],
+        "day": pa.array([1, 2, 3, 4, 5, 6, None], pa.date32()),
+        "same": [7] * 7,
+        "none": pa.nulls(7, pa.float64()),
+    }
+)
+
+
+def of(values, name: str = "x"):
+    return profile(pa.table({name: values})).column(name)
+
+
+def test_statistics_of_a_number_are_of_its_finite_values():
+    found = profile(TABLE).column("number")
+    assert (found.kind, found.rows, found.nulls, found.not_finite, found.distinct) == ("number", 7, 1, 2, 4)
+    assert (found.min, found.max, found.mean) == (1.0, 4.0, 2.5)
+    assert found.std == pytest.approx(np.std([1, 2, 3, 4], ddof=1))
+    assert sum(found.counts) == 4
+    assert (len(found.edges), len(found.counts)) == (21, 20)
+
+
+def test_text_and_booleans_are_counted_by_value():
+    found = profile(TABLE)
+    assert found.column("word").values == (("b", 3), ("a", 2), ("c", 1))
+    assert (found.column("word").nulls, found.column("word").rest, found.column("word").distinct) == (1, 0, 3)
+    assert (found.column("yes").kind, found.column("yes").values) == ("boolean", (("true", 5), ("false", 1)))
+    many = of([str(i % 30) for i in range(90)] + ["7"])
+    assert (many.distinct, len(many.values), many.values[0], many.rest) == (30, 20, ("7", 4), 30)
+
+
+def test_times_of_csv_without_a_zone_are_utc(tmp_path):
+    (tmp_path / "t.csv").write_text("at\n1970-01-01 00:01:00\n1970-01-01 00:02:00\n")
+    assert profile_files(tmp_path / "t.csv").column("at").min == 60.0
+
+
+def test_times_count_as_seconds():
+    found = profile(TABLE).column("day")
+    assert (found.kind, found.min, found.max, found.nulls) == ("time", 86_400.0, 6 * 86_400.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "is_constant"), [("same", True), ("none", True), ("word", False), ("number", False)]
+)
+def test_a_constant_column_is_known(column, is_constant):
+    assert profile(TABLE).column(column).is_constant == is_constant
+
+
+def test_a_value_that_is_null_in_some_rows_is_not_constant():
+    assert not of(pa.array([1.0, 1.0, None])).is_constant
+    assert not of(["a", "a", None]).is_constant
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e9, 1e9, allow_subnormal=False) | st.integers(-5, 5).map(float), min_size=1, max_size=60))
+def test_numbers_are_those_of_numpy(values):
+    found = of(values)
+    assert found.quantiles == pytest.approx(np.quantile(values, QUANTILES), rel=1e-9, abs=1e-9)
+    assert found.distinct == len(set(values))
+    assert found.mean == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
+    edges = np.array(found.edges)
+    bins = [
+        sum((edges[i] < v <= edges[i + 1]) or (i == 0 and v <= edges[1]) for v in values) for i in range(len(edges) - 1)
+    ]
+    if found.min < found.max:  # of one value there is one bin, whose edges are both that value
+        assert sum(found.counts) == len(values) == sum(bins)
+        assert list(found.counts) == bins
+    else:
+        assert found.counts == (len(values),)
+
+
+def test_files_give_what_a_table_gives(tmp_path):
+    rows = np.random.default_rng(0)
+    table = pa.table({"a": rows.normal(size=500), "n": rows.integers(0, 9, 500), "w": rows.choice(["x", "y"], 500)})
+    (tmp_path / "parts").mkdir()
+    pq.write_table(table.slice(0, 200), tmp_path / "parts" / "1.parquet")
+    pq.write_table(table.slice(200), tmp_path / "parts" / "2.parquet")
+    pacsv.write_csv(table, tmp_path / "rows.csv")
+    assert profile_files(tmp_path / "parts") == profile(table) == profile_files(tmp_path / "rows.csv")
+
+
+def test_training_data_are_described_with_their_target(tmp_path):
+    feed = load_feed("wine_quality")
+    data = read_data(feed, sample(feed, rows=300, files=1, out=tmp_path).paths[0])
+    found = profile(data.columns())
+    assert [column.name for column in found.columns] == [*data.features, "quality"]
+    assert found.column("pH").mean == pytest.approx(data.features["pH"].mean())
+    broken = replace(data, features=data.features.assign(pH=np.where(data.features.index < 3, np.nan, 3.0)))
+    assert profile(broken.columns()).column("pH").nulls == 3
+
+
+def test_statistics_survive_as_json():
+    found = {"fitted": profile(TABLE), "held_out": profile(TABLE.slice(0, 2))}
+    assert profiles_from_json(profiles_to_json(found)) == found
+    assert Profile.from_json(found["fitted"].to_json()) == found["fitted"]
+
+
+def test_no_rows_have_statistics_too():
+    found = profile(TABLE.slice(0, 0))
+    assert (found.rows, found.column("number").mean, found.column("word").values) == (0, None, ())
+
+
+def test_a_column_of_lists_is_refused():
+    with pytest.raises(FeedError, match=r"'x' is list<.*>, of which there are no statistics"):
+        of([[1], [2]])
+
+
+def test_a_file_that_cannot_be_described_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"no file .*nope\.csv"):
+        profile_files(tmp_path / "nope.csv")
+    (tmp_path / "odd.csv").write_bytes(b"a,b\n1,2\n\xff\xfe,3\n")
+    with pytest.raises(FeedError, match=r"odd\.csv cannot be read as CSV") as caught:
+        profile_files(tmp_path / "odd.csv")
+    assert "\n" not in str(caught.value)
+
+
+# A feed proposed from a file
+
+ROWS = ["id;when;day;weight;pieces;channel;returned;note"] + [
+    f"{i};2026-01-01T{i % 24:02}:00:00Z;2026-01-{1 + i % 28:02};{i / 4};{'' if i == 3 else i % 5};"
+    f"{'NO' if i % 2 else 'web'};{'true' if i % 3 else 'false'};n{i}"
+    for i in range(40)
+]
+
+
+def proposed(path, **more) -> Feed:
+    return Feed.model_validate(yaml.safe_load(propose_feed(path, "orders", **more)))
+
+
+def test_a_feed_is_proposed_that_reads_its_file(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text("\n".join(ROWS) + "\n")
+    feed = proposed(path, target="pieces")
+    found = {c.name: c for c in feed.columns}
+    assert {name: c.type for name, c in found.items()} == {
+        "id": "long",
+        "when": "timestamp",
+        "day": "date",
+        "weight": "double",
+        "pieces": "long",
+        "channel": "string",
+        "returned": "boolean",
+        "note": "string",
+    }
+    assert feed.csv.delimiter == ";"
+    assert [name for name, c in found.items() if c.nullable] == ["pieces"]
+    assert (found["weight"].min, found["weight"].max) == (0.0, 9.75)
+    assert (found["channel"].allowed, found["note"].allowed) == (("NO", "web"), None)
+    assert {name: c.role for name, c in found.items() if c.role != "feature"} == {
+        "when": "time",
+        "day": "carry",
+        "pieces": "target",
+    }
+    assert read_data(feed, path).rows == 40
+
+
+def test_days_that_the_stream_would_not_read_are_text(tmp_path):
+    path = tmp_path / "days.csv"
+    path.write_text("day,at\n" + "".join(f"{i:02}/12/2026,{i:02}/12/2026 10:00:00\n" for i in range(13, 25)))
+    assert [column.type for column in proposed(path).columns] == ["string", "string"]
+
+
+def test_a_feed_is_proposed_from_parquet_with_its_types(tmp_path):
+    table = pa.table({"a": pa.array([1, 2], pa.int32()), "b": pa.array([1.5, None], pa.float32()), "c": ["x", "y"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert [(c.name, c.type, c.nullable) for c in proposed(tmp_path / "t.parquet").columns] == [
+        ("a", "int", False),
+        ("b", "float", True),
+        ("c", "string", False),
+    ]
+
+
+def test_the_feed_of_the_samples_is_found_again(tmp_path):
+    feed = load_feed("wine_quality")
+    path = sample(feed, rows=500, files=1, out=tmp_path).paths[0]
+    again = proposed(path, target="quality")
+    assert [c.name for c in again.features] == [c.name for c in feed.features]
+    assert {c.type for c in again.features} <= {"double", "long"}  # the sulfur dioxides have no decimals here
+    assert training_data(again, path).rows == 500
+
+
+def test_a_target_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SettingsError, match=r"--target c: .* has no such column; it has a, b"):
+        propose_feed(tmp_path / "t.csv", "orders", "c")
+
+
+def test_names_that_make_no_feed_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a b,a_b\n1,2\n")
+    with pytest.raises(FeedError, match=r"no feed can be made of .*t\.csv: .*are both 'a_b' in the tables"):
+        propose_feed(tmp_path / "t.csv", "orders")
+
+
+def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row():
+    of_numbers = profile(pa.table({"x": [0.0] * 97 + [0.5, 1.0, 1.0]})).column("x")
+    assert bars(of_numbers) == "█" + " " * 8 + "▁" + " " * 9 + "▁"
+    assert bars(profile(pa.table({"x": ["a", "a", "b", None]})).column("x")) == "█▄"

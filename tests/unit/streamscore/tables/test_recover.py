@@ -1,0 +1,210 @@
+"""Lost checkpoints: refused without --recover, and with it every file is scored once; and kills on demand."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.streaming.checkpoint import Checkpoint
+from schemas.errors import RecoveryError, SettingsError
+from schemas.settings import Tables as TablesSettings
+from streamscore import failpoints
+from streamscore.storage.folder import LocalFolder
+from streamscore.storage.lease import NoLease
+from streamscore.tables import commit as commit_module
+from streamscore.tables.commit import commit
+from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.recover import adopt, assert_known_checkpoint
+from streamscore.tables.tables import Tables
+from streamscore.tables.writers import writer_of
+from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
+
+
+@pytest.fixture
+def tables(tmp_path):
+    return open_tables(tmp_path)
+
+
+def put(tables, *batches, rows=3, rejects=0):
+    for batch in batches:
+        commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
+
+
+class Crash(BaseException):
+    """Ends a driver as kill -9 does: nothing handles it."""
+
+
+def crash_between_the_commits(tables, batch, monkeypatch):
+    def fail_at(point, batch_id=None):
+        if point == "predictions:before":
+            raise Crash
+
+    monkeypatch.setattr(commit_module, "fail_at", fail_at)
+    with pytest.raises(Crash):
+        put(tables, batch, rejects=2)
+    monkeypatch.undo()
+
+
+def test_a_new_checkpoint_is_taken_by_tables_without_rows(tmp_path):
+    assert_known_checkpoint(Tables(tmp_path / "none", FEED, TablesSettings()), "app", is_new=True)
+    tables = open_tables(tmp_path)
+    assert_known_checkpoint(tables, "app", is_new=True)
+    put(tables, a_batch(0), rows=0)
+    assert_known_checkpoint(tables, "other", is_new=True)
+
+
+@pytest.mark.parametrize(("rows", "rejects"), [(3, 0), (0, 1)])
+def test_a_new_checkpoint_is_refused_by_tables_with_rows(tables, rows, rejects):
+    put(tables, a_batch(0), rows=rows, rejects=rejects)
+    with pytest.raises(RecoveryError, match=r"have rows and checkpoint new-app is new; .*run kit --recover"):
+        assert_known_checkpoint(tables, "new-app", is_new=True)
+    assert_known_checkpoint(tables, "new-app", is_new=True, recover=True)
+
+
+def test_a_checkpoint_is_known_by_its_commits_or_by_the_tables_property(tables):
+    put(tables, a_batch(0))
+    assert_known_checkpoint(tables.again(), "app", is_new=False)
+    tables.know("another")
+    tables.know("another")
+    assert_known_checkpoint(tables.again(), "another", is_new=False)
+    assert tables.again().app_ids == ["another"]
+
+
+def test_a_checkpoint_with_micro_batches_is_refused_by_tables_that_have_none_of_them(tables):
+    with pytest.raises(RecoveryError, match=r"has done micro-batch 7, and the tables in .* have none of it"):
+        assert_known_checkpoint(tables, "app", is_new=False, last_commit=7)
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_all_files_of_predictions_commits_are_known_after_recovery(tables, fold):
+    put(tables, a_batch(0, "a.csv", "b.csv"), a_batch(1, "c.csv"), rejects=1)
+    if fold:
+        fold_batches(tables)
+    put(tables, a_batch(2, "d.csv", app_id="app"))
+    files = adopt(tables.again(), "new-app")
+    assert sorted(file.path[-5:] for file in files) == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert {file.content for file in files} == {(100, 1000, "")}
+
+
+def test_files_are_known_after_recovery_when_the_log_was_cleaned(tables):
+    put(tables, a_batch(0, "a.csv"), a_batch(1, "b.csv"))
+    fold_batches(tables)
+    tables.predictions.handle().create_checkpoint()
+    for entry in Path(tables.uri("predictions"), "_delta_log").glob("*.json"):
+        entry.unlink()
+    assert len(adopt(tables.again(), "new-app")) == 2
+
+
+def test_recovery_after_a_crash_between_the_commits_leaves_no_reject_twice(tables, monkeypatch):
+    put(tables, a_batch(0), rejects=1)
+    crash_between_the_commits(tables, a_batch(1), monkeypatch)
+    assert len(keys(tables, "quarantine")) == 3
+    files = adopt(tables.again(), "new-app")
+    assert [file.path for file in files] == ["file:///in/0.csv"]
+    assert keys(tables, "quarantine") == [("0.csv", 5)]
+    put(tables, a_batch(0, "1.csv", app_id="new-app"), rejects=2)
+    assert len(set(keys(tables, "quarantine"))) == 3 == len(keys(tables, "quarantine"))
+
+
+def test_recovery_keeps_rejects_of_a_batch_whose_record_is_lost(tables):
+    put(tables, a_batch(0), a_batch(1), rejects=1)
+    tables.predictions.handle().create_checkpoint()
+    Path(tables.uri("predictions"), f"_delta_log/{1:020}.json").unlink()
+    adopt(tables.again(), "new-app")
+    assert len(keys(tables, "quarantine")) == 2
+
+
+def test_recovery_is_an_event_and_can_be_run_again(tables):
+    put(tables, a_batch(0))
+    assert adopt(tables, "new-app") == adopt(tables, "new-app")
+    event = rows_of(tables, "events").to_pylist()[0]
+    assert (event["kind"], event["app_id"]) == ("recovered", "new-app") and "1 files in 1 batches" in event["detail"]
+
+
+def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables):
+    put(tables, a_batch(0))
+    adopt(tables, "new-app")  # a crash comes before its ledger is written
+    with pytest.raises(RecoveryError):
+        assert_known_checkpoint(tables.again(), "new-app", is_new=False)
+
+
+@pytest.mark.parametrize(
+    ("noted", "planned", "spark_done", "in_tables", "left"),
+    [
+        ("0", 1, 0, [0], [0]),  # planned by a start that was never ready
+        ("-1", 0, -1, [], []),
+        ("1", 1, 0, [0], [0, 1]),  # a crash before it had planned that already
+        (None, 1, 0, [0], [0, 1]),  # it was ready
+        ("0", 1, 0, [0, 1], [0, 1]),  # it was ready, and the note came back after a power cut
+        ("0", 1, 1, [0, 1], [0, 1]),
+    ],
+)
+def test_what_a_start_planned_that_was_never_ready_is_forgotten(
+    tmp_path, tables, noted, planned, spark_done, in_tables, left
+):
+    folder = LocalFolder(tmp_path / "checkpoint")
+    checkpoint = Checkpoint(folder, a_batch(0).app_id, False, NoLease())
+    for log, newest in (("offsets", planned), ("commits", spark_done)):
+        (folder.path / log).mkdir(parents=True)
+        for number in range(newest + 1):
+            folder.write(f"{log}/{number}", b"v1")
+            folder.write(f"{log}/.{number}.crc", b"crc")
+    put(tables, *map(a_batch, in_tables))
+    if noted is not None:
+        folder.write("starting", noted.encode())
+    checkpoint.unplan(open_tables(tmp_path))
+    assert sorted(map(int, folder.names("offsets"))) == left
+    assert len(list((folder.path / "offsets").glob(".*.crc"))) == len(left)
+
+
+@pytest.mark.parametrize("spec", ["nowhere:before", "offset", "offset:now", "offset:before:x"])
+def test_a_fail_point_that_does_not_exist_is_refused(spec):
+    with pytest.raises(SettingsError, match=r"STREAMSCORE_FAIL_AT is .* wanted"):
+        failpoints.arm(spec)
+
+
+def test_fail_points_are_off_until_they_are_armed():
+    failpoints.arm("")
+    failpoints.fail_at("predictions:before", 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "last"), [("predictions:before", 0), ("predictions:before:2", 2), ("ledger:after", 3), ("", 3)]
+)
+def test_an_armed_fail_point_kills_the_driver_at_its_batch(spec, last):
+    code = f"""
+from streamscore.failpoints import arm, fail_at
+arm({spec!r})
+for batch in range(4):
+    print(batch, flush=True)
+    fail_at("predictions:before", batch)
+fail_at("ledger:before", None)
+fail_at("ledger:after", None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
+    assert done.stdout.split()[-1] == str(last)
+    assert done.returncode == (-signal.SIGKILL if spec else 0)
+
+
+def test_a_worker_takes_the_driver_and_what_it_started_along():
+    code = """
+import os, subprocess, sys, time
+jvm = subprocess.Popen(["sleep", "60"])
+worker = '''
+import sys
+from streamscore.failpoints import arm, fail_at
+arm("offset:before", int(sys.argv[1]))
+fail_at("offset:before")
+'''
+print(jvm.pid, flush=True)
+subprocess.Popen([sys.executable, "-c", worker, str(os.getpid())], start_new_session=True)
+time.sleep(60)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, timeout=30
+    )
+    assert done.returncode == -signal.SIGKILL
+    state = Path(f"/proc/{done.stdout.strip()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
