@@ -18,7 +18,7 @@ class Goal:
     """One bound of one row.
 
     Attributes:
-        holds: null where it was not measured.
+        holds: None where it was not measured.
     """
 
     row: str

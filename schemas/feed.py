@@ -112,7 +112,7 @@ class Series(BaseModel):
         duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
             forecast again.
         ahead_seconds: an observation whose time is further after its file's landing is refused, since all that came
-            after it would be late; null: none is.
+            after it would be late; None: none is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

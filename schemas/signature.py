@@ -43,7 +43,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One column in which feed and model do not fit; types are null where the side lacks the column."""
+    """One column in which feed and model do not fit; types are None where the side lacks the column."""
 
     column: str
     feed: str | None
@@ -139,7 +139,7 @@ def text_columns(feed: Feed, signature: "ModelSignature") -> frozenset[str]:
 
 
 def output_type(signature: "ModelSignature | None") -> pa.DataType | None:
-    """The type of the prediction column; null where the signature does not say.
+    """The type of the prediction column; None where the signature does not say.
 
     One output → double, long, boolean or string; `(-1, k)` → array; several named outputs → struct.
 

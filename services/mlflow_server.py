@@ -120,7 +120,7 @@ class MlflowServer(Server):
 
 
 def postgres_programs() -> str | None:
-    """The folder of initdb and postgres, which Debian keeps off PATH; null if there is none."""
+    """The folder of initdb and postgres, which Debian keeps off PATH; None if there is none."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
     initdb = found[-1] if found else shutil.which("initdb")
     return initdb and os.path.dirname(initdb)

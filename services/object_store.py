@@ -18,7 +18,7 @@ class ObjectStore(Server):
 
     Attributes:
         endpoint: http://127.0.0.1:PORT, or https:// with `tls`.
-        ca_file: a PEM file of the authority that signed its certificate; null without TLS.
+        ca_file: a PEM file of the authority that signed its certificate; None without TLS.
     """
 
     def __init__(

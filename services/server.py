@@ -30,7 +30,7 @@ class Server:
         name: of the server, its folder and its log.
         stop_signal: what ends it cleanly.
         orphan_signal: what the system sends it when this process dies, even by kill -9; it must end what it started.
-        user, group: whom it runs as; null: as this process.
+        user, group: whom it runs as; None: as this process.
     """
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM

@@ -71,7 +71,7 @@ class Services:
 
 
 def missing(wanted: Literal["minio", "versitygw", "postgres", "openssl"]) -> str | None:
-    """What is not on this machine and how to get it, in one line; null if it is there."""
+    """What is not on this machine and how to get it, in one line; None if it is there."""
     if wanted in KINDS and not (TOOLS / wanted).exists():
         return f"found no .tools/bin/{wanted}; make it: services/tools.sh {wanted}"
     if wanted == "postgres" and not postgres_programs():

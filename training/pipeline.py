@@ -6,7 +6,7 @@ from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import Feed
 from schemas.settings import Storage
 from streamscore.registry.promotions import Promotion
-from streamscore.registry.provenance import GATE_REASONS, Origin
+from streamscore.registry.provenance import GATE_REASONS, Provenance
 from streamscore.registry.registry import Registry
 from training.fitting.tune import Progress
 from training.registration.check import Checker
@@ -29,14 +29,14 @@ class TrainResult:
         origin: data, feed, settings and code that it was made of.
         reasons: why it is no candidate, a line each; empty: it is one.
         is_new: registered now; else a version of the same origin was there.
-        promotion: null if it was not put into Production now.
+        promotion: None if it was not put into Production now.
     """
 
     name: str
     version: str
     run_id: str
     metrics: dict[str, float]
-    origin: Origin
+    origin: Provenance
     reasons: tuple[str, ...]
     is_new: bool
     promotion: Promotion | None = None

@@ -10,14 +10,14 @@ import pandas as pd
 from schemas.errors import ContractError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import Storage
-from streamscore.registry.provenance import Origin
+from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import Profile, bars, profile, profiles_to_json
 from training.data.labels import read_labelled
 from training.data.split import FITTED, HELD_OUT, Split, split
 from training.data.training_data import Data, training_data
 from training.evaluation.evaluate import Evaluation, evaluate, slice_columns
-from training.evaluation.gate import Verdict, assert_known, judge
+from training.evaluation.gate import Verdict, assert_known, judge_candidate
 from training.evaluation.metrics import LABEL_METRICS, QUANTITY_METRICS
 from training.evaluation.plots import Parts, draw
 from training.evaluation.production import PROFILE_FILE, Production, load_production
@@ -59,7 +59,7 @@ def load_rows(feed: Feed, source: Source, settings: TrainingSettings, storage: S
 def rows_candidate(
     feed: Feed,
     data: Data,
-    origin: Origin,
+    origin: Provenance,
     registry: Registry,
     settings: TrainingSettings,
     *,
@@ -71,7 +71,7 @@ def rows_candidate(
     1. Split.  2. Statistics.  3. Validate.  4. Tune.  5. Fit.  6. Evaluate, Production on the same rows.  7. The gate.
 
     Args:
-        only_if_drift: null where no feature drifted from the Production model's data; where one did, that is the reason
+        only_if_drift: None where no feature drifted from the Production model's data; where one did, that is the reason
             to train, and no error.
 
     Raises:
@@ -89,7 +89,7 @@ def rows_candidate(
     profiles = {FITTED: profile(fitted.columns()), HELD_OUT: profile(held_out.columns())}
     # 3
     before = load_production(feed, registry)
-    if origin.made_up and before and not Origin.is_made_up(before.ref.tags):
+    if origin.made_up and before and not Provenance.is_made_up(before.ref.tags):
         raise SettingsError(
             f"found no data for feed {feed.name}, and generated rows must not judge {before.ref.title}, which is in "
             f"Production; give --data"
@@ -113,7 +113,7 @@ def rows_candidate(
     found = evaluate(predictor(feed, model), *rows)
     production = evaluate(_of_production(before), *rows) if before and settings.gate.relative is not None else None
     # 7
-    verdict = judge(found, production, settings.gate)
+    verdict = judge_candidate(found, production, settings.gate)
     pictures = draw(feed, model, estimator, Parts(fitted.features, fitted.target, *rows[:2]), seed)
     return Candidate(
         origin=origin,
@@ -161,7 +161,7 @@ def _of_production(production: Production) -> Predict:
 
 def _report(
     feed: Feed,
-    origin: Origin,
+    origin: Provenance,
     estimator: Estimator,
     parts: Split,
     statistics: Profile,

@@ -86,7 +86,7 @@ class Gate(_Block):
     Attributes:
         metric: that decides; errors and losses: less is better; r2, accuracy, f1, roc_auc: more.
         absolute: metric → its limit.
-        relative: at most so much worse than the Production model on the same rows (0.02: 2 %); null: not compared.
+        relative: at most so much worse than the Production model on the same rows (0.02: 2 %); None: not compared.
         slices: columns; none of their slices of at least `slice_rows` rows may be more than `slice_relative` worse
             than the Production model there, or without one than the mean-only baseline.
         baseline: at most so much of the error of always predicting the mean, or label frequencies (1.0: no worse).

@@ -56,7 +56,7 @@ def run(
         print(":".join(map(str, project_jars(with_store=spark_needs_store(settings)))))
         return
     from jobs.streaming.trigger import parse_trigger
-    from streamscore.spark.session import ahead, start_session
+    from streamscore.spark.session import in_background, start_session
     from streamscore.storage.object_store import is_object_uri
 
     wanted = load_feed(feed)
@@ -64,7 +64,7 @@ def run(
     gc.disable()  # until the stream is started: 1 s of 10 that imports take
     in_store = any(map(is_object_uri, (settings.landing, settings.tables.path, settings.checkpoint)))
     # The JVM starts while Python imports; not before a store is known to answer, as its first line would be no error.
-    session = None if in_store else ahead(lambda: start_session(settings, f"streamscore {feed}"))
+    session = None if in_store else in_background(lambda: start_session(settings, f"streamscore {feed}"))
     import scipy.special  # noqa: F401  skops looks for each function of it in all modules, the oldest first: 0.6 s
 
     from jobs.streaming.run import run as run_stream

@@ -50,7 +50,7 @@ def clean_log(of_table: DeltaLog, folded: int | None, hours: float, *, dry_run: 
     """Delete expired entries of a table's log, and what crashes left there; gives the number of files.
 
     Args:
-        folded: null: no entry is told elsewhere, or needs to be.
+        folded: None: no entry is told elsewhere, or needs to be.
         hours: that entries are kept.
     """
     folder, before = of_table.folder.at("_delta_log"), time.time() - hours * HOUR

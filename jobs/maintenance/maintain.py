@@ -24,7 +24,7 @@ from streamscore.storage.object_store import assert_reachable, is_object_uri
 from streamscore.storage.places import open_folder, place
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
-from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.log_entry import unusable
 from streamscore.tables.tables import Tables
 
@@ -139,7 +139,7 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
                 held.enter_context(stream_stopped(task.checkpoint, task.feed.name, task.storage))
             lost = held.enter_context(alone(task.path, task.feed.name, task.storage))
             if fold and task.clean and tables.exists(tables.scored):
-                fold_batches(tables)
+                append_batch_rows(tables)
         for name in names:
             if not dry_run and lost.is_set():
                 raise TryAgainError(f"another maintenance of {task.path} took over; nothing is to be done")
@@ -186,7 +186,7 @@ def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget
 
 
 def _folded(tables: Tables, name: str) -> int | None:
-    """Up to which entry the commits of a table are told in `batches`; null for tables of which nothing is told."""
+    """Up to which entry the commits of a table are told in `batches`; None for tables of which nothing is told."""
     if name != tables.scored:
         return None
     if not tables.exists(BATCHES):

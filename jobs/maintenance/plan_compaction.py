@@ -16,7 +16,7 @@ class DataFile:
     Attributes:
         size: bytes.
         modified: milliseconds since 1970.
-        rows: null where its statistics do not say.
+        rows: None where its statistics do not say.
     """
 
     path: str

@@ -20,7 +20,7 @@ STOP_SECONDS = 2.0
 COMMAND = [sys.executable, "-m", "jobs.maintenance.worker"]
 
 
-class Rounds:
+class MaintenanceScheduler:
     """Starts rounds, one at a time, in processes of their own; `look` never waits."""
 
     def __init__(self, task: Task) -> None:

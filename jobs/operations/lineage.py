@@ -65,7 +65,7 @@ class Lineage:
     Attributes:
         row: `prediction`, `model_name`, `model_version`, `model_run_id`, `batch_id`, `landed_at`, `predicted_at`.
         reject: of quarantine: `reason`, `column`, `detail`, `model_version`, `quarantined_at`, `replayed_as`.
-        made_of: of the model version; null if `trouble` says why not.
+        made_of: of the model version; None if `trouble` says why not.
         feed_digest: of the feed as it is now.
     """
 

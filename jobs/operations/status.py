@@ -20,7 +20,7 @@ from schemas.settings import Settings
 from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
-from streamscore.tables.batch import Record
+from streamscore.tables.batch import BatchRecord
 
 LAST_BATCHES = 1000  # of which the latency is told
 REASON_PARTS = 1000  # of quarantine, the newest, in which reasons are counted: 0.3 ms each
@@ -158,7 +158,7 @@ def _batches(places: Places) -> tuple[dict[str, Any], dict[str, Content]]:
     return values | _latency(last[:LAST_BATCHES]), newest
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: BatchRecord) -> dict[str, Any]:
     return {
         "batch_id": record.batch_id,
         "model_name": record.model_name,
@@ -216,7 +216,7 @@ def _last_change(places: Places) -> Change | None:
 
 
 def _count_waiting(places: Places, newest: dict[str, Content]) -> int | None:
-    """Landed files that are not done, or done with another content; null without a landing folder."""
+    """Landed files that are not done, or done with another content; None without a landing folder."""
     done = {file.path: file.content for file in files_in_ledger(places.checkpoint)} | newest
     try:
         return sum(done.get(file.path) != file.content for file in landed_files(places.landing))

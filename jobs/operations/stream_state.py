@@ -12,12 +12,12 @@ from schemas.feed import Feed
 from schemas.settings import Settings, Storage
 from schemas.tables import PREDICTIONS, scored_table
 from streamscore.landing.ledger import NAME as LEDGER
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage.folder import Folder
 from streamscore.storage.journal import open_journal
 from streamscore.storage.object_store import assert_reachable, delta_options, is_object_uri
 from streamscore.storage.places import open_folder, place
-from streamscore.tables.batch import Record
+from streamscore.tables.batch import BatchRecord
 
 if TYPE_CHECKING:  # 0.1 s
     from deltalake import DeltaTable
@@ -73,7 +73,7 @@ class Places:
 
 
 def open_table(places: Places, name: str) -> "DeltaTable | None":
-    """A Delta table; null if there is none."""
+    """A Delta table; None if there is none."""
     from deltalake import DeltaTable
 
     uri = places.table(name)
@@ -101,12 +101,12 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def records_after(places: Places, version: int) -> Iterator[Record]:
+def records_after(places: Places, version: int) -> Iterator[BatchRecord]:
     """What the commits of predictions, or forecasts, after a version say of their micro-batches, newest first."""
     table = open_table(places, places.scored)
     newer = table.version() - version if table is not None else 0
     for commit in table.history(newer) if table is not None and newer > 0 else ():
-        record = Record.from_json(commit.get("userMetadata"), commit["version"], commit.get("timestamp", 0))
+        record = BatchRecord.from_json(commit.get("userMetadata"), commit["version"], commit.get("timestamp", 0))
         if record is not None and commit["version"] > version:
             yield record
 
@@ -118,11 +118,11 @@ def files_in_ledger(checkpoint: Folder) -> Iterator[LandedFile]:
     """
     for line in open_journal(checkpoint, LEDGER).lines():
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            yield from Manifest.from_offset(json.loads(line)).files
+            yield from BatchManifest.from_offset(json.loads(line)).files
 
 
 def files_planned(checkpoint: Folder) -> Iterator[LandedFile]:
     """The files of the micro-batches that Spark's offset log still has, oldest first; done or not."""
     for number in sorted(int(name) for name in checkpoint.names("offsets") if name.isdigit()):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-            yield from Manifest.from_log(checkpoint.read(f"offsets/{number}") or b"").files
+            yield from BatchManifest.from_log(checkpoint.read(f"offsets/{number}") or b"").files

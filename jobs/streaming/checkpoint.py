@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from schemas.errors import RecoveryError, StorageError
 from schemas.feed import Feed
 from streamscore.landing.ledger import NAME as LEDGER
-from streamscore.landing.manifest import Manifest
+from streamscore.landing.manifest import BatchManifest
 from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder, LocalFolder
@@ -59,7 +59,7 @@ class Checkpoint:
         """The newest micro-batch in Spark's commit log, -1 if none."""
         return self._newest("commits")
 
-    def manifest(self, batch_id: int) -> Manifest:
+    def manifest(self, batch_id: int) -> BatchManifest:
         """What a micro-batch is made of, as Spark's offset log has it.
 
         Raises:
@@ -67,7 +67,7 @@ class Checkpoint:
         """
         text = self.folder.read(f"offsets/{batch_id}")
         try:
-            return Manifest.from_log(text or b"")
+            return BatchManifest.from_log(text or b"")
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
 
@@ -84,7 +84,7 @@ class Checkpoint:
         """What Spark has planned is going to be scored."""
         self.folder.delete(STARTING)
 
-    def unplan(self, tables: Tables) -> None:
+    def discard_unscored_plan(self, tables: Tables) -> None:
         """Forget a micro-batch that an earlier start planned and was never ready to score: nothing of it is anywhere.
 
         So what lies in the landing folder now, and the model in Production now, decide anew.
@@ -121,7 +121,7 @@ class Checkpoint:
         # 2
         newest = deque(open_journal(self.folder, LEDGER).lines(), maxlen=1)
         last = json.loads(newest[0])["seq"] if newest else -1
-        begun = self.manifest(commit) if commit >= 0 else Manifest(0)
+        begun = self.manifest(commit) if commit >= 0 else BatchManifest(0)
         if last < begun.seq - 1:
             raise self._broken(f"the newest manifest of its ledger is {last}, wanted {begun.seq - 1} at least")
         # 3

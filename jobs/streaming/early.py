@@ -13,18 +13,18 @@ from collections.abc import Callable
 
 import structlog
 
-from streamscore.landing.manifest import Manifest
-from streamscore.tables.batch import Work
+from streamscore.landing.manifest import BatchManifest
+from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts, discard
 
 log = structlog.get_logger()
 
 MESSAGE_BYTES = 2**18  # a manifest that is longer is not sent by the system: a micro-batch of a thousand files
 
-Scored = tuple[Work, Parts]
+Scored = tuple[ScoringTask, Parts]
 
 
-class Ahead:
+class EarlyScoring:
     """What was scored ahead, of one micro-batch at a time.
 
     Attributes:
@@ -41,12 +41,12 @@ class Ahead:
         self._scored: Scored | None = None
         self._thread: threading.Thread | None = None
 
-    def listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
+    def listen(self, score: Callable[[BatchManifest], Scored | None], commit: Callable[[BatchManifest], None]) -> None:
         """Score what the source names from now on, then commit it; both may decline."""
         self._thread = threading.Thread(target=self._listen, args=[score, commit], name="ahead", daemon=True)
         self._thread.start()
 
-    def take(self, work: Work) -> Parts | None:
+    def take(self, work: ScoringTask) -> Parts | None:
         """What was scored of this very work, once; None if it is to be scored now."""
         with self._scoring:
             self._seq = max(self._seq, work.batch.manifest.seq)
@@ -70,10 +70,10 @@ class Ahead:
         if self._scored:
             discard(self._scored[1], self._scored[0])
 
-    def _listen(self, score: Callable[[Manifest], Scored | None], commit: Callable[[Manifest], None]) -> None:
+    def _listen(self, score: Callable[[BatchManifest], Scored | None], commit: Callable[[BatchManifest], None]) -> None:
         while message := self._socket.recv(MESSAGE_BYTES):
             try:
-                manifest = Manifest.from_offset(json.loads(message))
+                manifest = BatchManifest.from_offset(json.loads(message))
                 with self._scoring:
                     if manifest.seq <= self._seq:
                         continue

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobs.streaming.checkpoint import Checkpoint
-from jobs.streaming.early import Ahead
+from jobs.streaming.early import EarlyScoring
 from jobs.streaming.progress import BatchDone
 from schemas.errors import RecoveryError, StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Streaming
 from streamscore.failpoints import fail_at
-from streamscore.forecasting.to_parts import Forecasts
+from streamscore.forecasting.to_parts import SeriesScorer
 from streamscore.landing.archive import Archive
-from streamscore.landing.manifest import LandedFile, Manifest
-from streamscore.models.load import Version
+from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.models.load import LoadedModel
 from streamscore.models.row_model import Model
 from streamscore.models.series_model import SeriesModel
-from streamscore.models.watch import Follower
+from streamscore.models.watch import ModelWatcher
 from streamscore.scoring.to_parts import score_to_parts
 from streamscore.spark.executors import score_on_executors
 from streamscore.storage.folder import LocalFolder
-from streamscore.storage.retry import insist
-from streamscore.tables.batch import Batch, Work
+from streamscore.storage.retry import retry_storage
+from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.commit import DeltaRsWriter, Writer, commit, committed
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 Report = Callable[[BatchDone], None]
 
-LOOK_SECONDS = 0.0003  # between two looks for the offset of what was scored ahead: Spark writes it in 3 ms
+POLL_SECONDS = 0.0003  # between two looks for the offset of what was scored ahead: Spark writes it in 3 ms
 OFFSET_SECONDS = 5.0  # then it is left to Spark's call
 
 
-class MicroBatches:
+class MicroBatchProcessor:
     """The micro-batches of one stream, one at a time.
 
     Attributes:
@@ -55,8 +55,8 @@ class MicroBatches:
         landing: str,
         tables: Tables,
         writer: Writer,
-        follower: Follower,
-        ahead: Ahead,
+        follower: ModelWatcher,
+        ahead: EarlyScoring,
         archive: Archive,
         report: Report,
         first: int | None = None,
@@ -64,19 +64,19 @@ class MicroBatches:
         """Begin to score and commit ahead.
 
         Args:
-            first: the number of the next micro-batch; null while that is a replay, which the source does not name.
+            first: the number of the next micro-batch; None while that is a replay, which the source does not name.
         """
         self._feed, self._streaming = feed, streaming
         self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
         self._tables, self._writer, self._follower = tables, writer, follower
         self._ahead, self._archive, self._report = ahead, archive, report
-        self._forecasts = Forecasts(tables)
+        self._forecasts = SeriesScorer(tables)
         self._first = first
         self._running = threading.Lock()
         self._stopping, self._finished = threading.Event(), threading.Event()
         self.error: Exception | None = None
         self.turned_away = False
-        self.last: tuple[int, Manifest] | None = None
+        self.last: tuple[int, BatchManifest] | None = None
         ahead.listen(self._score_ahead, self._commit_ahead)
 
     def __call__(self, frame: "DataFrame", batch_id: int) -> None:
@@ -95,7 +95,7 @@ class MicroBatches:
         begun = time.time()
         try:
             if not self._is_in(batch_id):
-                insist(
+                retry_storage(
                     self._tables.storage.retry_seconds,
                     lambda: self._run(batch_id, self._manifest(frame, batch_id), frame, begun),  # 1
                     stop=self._stopping,
@@ -113,7 +113,7 @@ class MicroBatches:
         self._running.acquire()
         self._finished.set()
 
-    def _run(self, batch_id: int, manifest: Manifest, frame: "DataFrame | None", begun: float) -> None:
+    def _run(self, batch_id: int, manifest: BatchManifest, frame: "DataFrame | None", begun: float) -> None:
         """Steps 2 to 4; without a frame in the driver."""
         fail_at("offset:after", batch_id)
         if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
@@ -129,7 +129,9 @@ class MicroBatches:
     def _is_in(self, batch_id: int) -> bool:
         return self.last is not None and self.last[0] >= batch_id
 
-    def _score_and_commit(self, frame: "DataFrame | None", batch_id: int, manifest: Manifest, begun: float) -> None:
+    def _score_and_commit(
+        self, frame: "DataFrame | None", batch_id: int, manifest: BatchManifest, begun: float
+    ) -> None:
         model = self._follower.for_batch(batch_id)
         work = self._work(batch_id, manifest, model)
         where = "driver"
@@ -145,7 +147,7 @@ class MicroBatches:
         self._forecasts.committed(commit(parts, work.batch, self._tables, self._writer))
         self._report(_done(batch_id, manifest, parts, model, begun, where))
 
-    def _score_ahead(self, manifest: Manifest) -> tuple[Work, Parts] | None:
+    def _score_ahead(self, manifest: BatchManifest) -> tuple[ScoringTask, Parts] | None:
         """The next micro-batch as it will probably be."""
         model, batch_id = self._follower.ready, self._next
         if batch_id is None or not isinstance(model, Model) or not self._in_driver(manifest):
@@ -153,7 +155,7 @@ class MicroBatches:
         work = self._work(batch_id, manifest, model)
         return work, score_to_parts(manifest.files, work, model)
 
-    def _commit_ahead(self, manifest: Manifest) -> None:
+    def _commit_ahead(self, manifest: BatchManifest) -> None:
         """The next micro-batch, from when Spark has written its offset: what it is made of is decided by then.
 
         Spark plans it meanwhile, calls, and finds it done. A crash in between is like one right after the commit.
@@ -165,27 +167,27 @@ class MicroBatches:
             return
         until = time.monotonic() + OFFSET_SECONDS
         while (text := folder.read(f"offsets/{batch_id}")) is None:
-            if self._stopping.wait(LOOK_SECONDS) or time.monotonic() > until:
+            if self._stopping.wait(POLL_SECONDS) or time.monotonic() > until:
                 return
         if not self._running.acquire(blocking=False):  # Spark's call was first, or the stream ends
             return
         try:
-            if not self._is_in(batch_id) and Manifest.from_log(text) == manifest:
+            if not self._is_in(batch_id) and BatchManifest.from_log(text) == manifest:
                 self._run(batch_id, manifest, None, time.time())
         finally:
             self._running.release()
 
-    def _work(self, batch_id: int, manifest: Manifest, model: Version) -> Work:
+    def _work(self, batch_id: int, manifest: BatchManifest, model: LoadedModel) -> ScoringTask:
         batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
         rows, storage = self._streaming.chunk_rows, self._tables.storage
-        return Work(self._feed, batch, self._tables.folders, self._landing, rows, storage)
+        return ScoringTask(self._feed, batch, self._tables.folders, self._landing, rows, storage)
 
-    def _in_driver(self, manifest: Manifest) -> bool:
+    def _in_driver(self, manifest: BatchManifest) -> bool:
         if self._streaming.mode == "auto":
             return manifest.bytes <= self._streaming.driver_bytes
         return self._streaming.mode == "driver"
 
-    def _manifest(self, frame: "DataFrame", batch_id: int) -> Manifest:
+    def _manifest(self, frame: "DataFrame", batch_id: int) -> BatchManifest:
         """From the offset that Spark wrote before it called us: no Spark job for a small batch.
 
         Where the file reads otherwise, the DataFrame says the same for 30-45 ms.
@@ -197,14 +199,14 @@ class MicroBatches:
         if text is None:
             raise RecoveryError(f"Spark wrote no offsets/{batch_id} in {self._checkpoint.folder.uri}; start again")
         try:
-            return Manifest.from_log(text)
+            return BatchManifest.from_log(text)
         except (ValueError, KeyError, IndexError, TypeError):
             files = tuple(LandedFile(**row.asDict()) for row in frame.collect())
-            return Manifest(batch_id + 1, files)
+            return BatchManifest(batch_id + 1, files)
 
 
 def _done(
-    batch_id: int, manifest: Manifest, parts: Parts | None, model: Version | None, begun: float, where: str
+    batch_id: int, manifest: BatchManifest, parts: Parts | None, model: LoadedModel | None, begun: float, where: str
 ) -> BatchDone:
     now = time.time()
     found = min((f.found for f in manifest.files), default=0) / 1e9

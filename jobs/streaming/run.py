@@ -15,10 +15,10 @@ import structlog
 from py4j.protocol import Py4JError, Py4JJavaError
 
 from jobs.maintenance.maintain import Task
-from jobs.maintenance.schedule import Rounds
+from jobs.maintenance.schedule import MaintenanceScheduler
 from jobs.streaming.checkpoint import Checkpoint, open_checkpoint
-from jobs.streaming.early import Ahead
-from jobs.streaming.micro_batch import MicroBatches
+from jobs.streaming.early import EarlyScoring
+from jobs.streaming.micro_batch import MicroBatchProcessor
 from jobs.streaming.progress import BatchDone, Display, RunMetrics
 from jobs.streaming.trigger import parse_trigger
 from schemas.errors import (
@@ -36,16 +36,16 @@ from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.ledger import Ledger
 from streamscore.landing.listing import landed_files
-from streamscore.landing.manifest import Manifest
+from streamscore.landing.manifest import BatchManifest
 from streamscore.models.load import import_first
-from streamscore.models.watch import Follower
+from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import open_registry
-from streamscore.spark.session import ahead, ship_code, spark_commits_to_store, start_session
+from streamscore.spark.session import in_background, ship_code, spark_commits_to_store, start_session
 from streamscore.storage.journal import open_journal
 from streamscore.storage.places import as_uri, hadoop_uri, make_folders
 from streamscore.tables.commit import Writer
 from streamscore.tables.housekeeping import Housekeeping
-from streamscore.tables.recover import adopt, assert_known_checkpoint, refused_files
+from streamscore.tables.recover import assert_known_checkpoint, processed_files, refused_files
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 NO_JVM = ConnectionError, Py4JError  # what is raised where its JVM is gone
 STARTS = 3  # of a query whose source comes up too late
 LATE = "Python worker failed to connect back"
 STOP_SECONDS = 10  # for Spark to write the commit of the last micro-batch
 
 
-class Run:
+class StreamRun:
     """One run of a feed's stream."""
 
     def __init__(self, feed: Feed, settings: Settings, *, show_progress: bool) -> None:
@@ -106,17 +106,19 @@ class Run:
                 recover=recover,
                 last_commit=last_commit,
             )
-            checkpoint.unplan(self.tables)
+            checkpoint.discard_unscored_plan(self.tables)
             checkpoint.assert_whole(self.tables)
-            self.keeping = Housekeeping(self.tables, checkpoint.app_id, Rounds(Task.of(self.feed, self.settings)))
+            self.keeping = Housekeeping(
+                self.tables, checkpoint.app_id, MaintenanceScheduler(Task.of(self.feed, self.settings))
+            )
             # 2
             replay_until = checkpoint.last_offset  # before Spark writes another
-            scoring_ahead = Ahead()
+            scoring_ahead = EarlyScoring()
             undo.callback(scoring_ahead.close)
-            ready: Future[MicroBatches] = Future()
+            ready: Future[MicroBatchProcessor] = Future()
 
             def start() -> "Future[StreamingQuery]":
-                query = ahead(
+                query = in_background(
                     lambda: self._start(self._source(spark, checkpoint, scoring_ahead.address), checkpoint, ready)
                 )
                 undo.callback(_abandon, query, ready)
@@ -133,14 +135,14 @@ class Run:
             undo.callback(follower.stop)
             # 4
             if recover:
-                seen = adopt(self.tables, checkpoint.app_id)
+                seen = processed_files(self.tables, checkpoint.app_id)
                 landing = as_uri(self.folders.landing.uri)
                 self.archive.note_refused(f"{landing}/{quote(name)}" for name in refused_files(self.tables))
-                Ledger(open_journal(checkpoint.folder, LEDGER)).append(Manifest(0, tuple(seen)))
+                Ledger(open_journal(checkpoint.folder, LEDGER)).append(BatchManifest(0, tuple(seen)))
             self.keeping.start()
             undo.callback(self.keeping.stop)
             query = query or start()
-            while not query.done() and not self.stop.wait(LOOK_SECONDS):  # a JVM that hangs is no reason not to stop
+            while not query.done() and not self.stop.wait(POLL_SECONDS):  # a JVM that hangs is no reason not to stop
                 pass
             # 5
             try:
@@ -166,12 +168,12 @@ class Run:
         self.lost = holder
         self.stop.set()
 
-    def _follow(self, checkpoint: Checkpoint, replay_until: int) -> Follower:
+    def _follow(self, checkpoint: Checkpoint, replay_until: int) -> ModelWatcher:
         if self.feed.kind == "rows":
             import_first()
         uri = self.settings.model_uri or self.feed.model_uri
         registry, scratch = open_registry(self.settings), self.folders.scratch
-        follower = Follower(uri, self.feed, registry, checkpoint.folder, scratch, self._tell)
+        follower = ModelWatcher(uri, self.feed, registry, checkpoint.folder, scratch, self._tell)
         of = self.settings.registry
         model = follower.start(self.tables.prediction_type, replay_until, of.poll_seconds, of.start_without)
         self.tables.create(model.output)
@@ -195,7 +197,9 @@ class Run:
         spark.dataSource.register(LandingSource)
         return spark.readStream.format("landing").options(**self._source_options(checkpoint), ahead=address).load()
 
-    def _start(self, source: "DataFrame", checkpoint: Checkpoint, ready: "Future[MicroBatches]") -> "StreamingQuery":
+    def _start(
+        self, source: "DataFrame", checkpoint: Checkpoint, ready: "Future[MicroBatchProcessor]"
+    ) -> "StreamingQuery":
         """The query, begun while the model loads: its first micro-batch is planned by then, and waits.
 
         Spark gives the source's process 10 s to come up; on a machine too busy for that it is begun again.
@@ -209,7 +213,7 @@ class Run:
             except Exception as error:  # whatever Java throws
                 raise _ended(error) from error
             while query.isActive and query.status["message"].startswith("Initializing"):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
             if LATE not in str(query.exception()) or not left:
                 break
         return query
@@ -218,17 +222,17 @@ class Run:
         self,
         checkpoint: Checkpoint,
         writer: Writer,
-        follower: Follower,
-        scoring_ahead: Ahead,
+        follower: ModelWatcher,
+        scoring_ahead: EarlyScoring,
         first: int | None,
-    ) -> MicroBatches:
+    ) -> MicroBatchProcessor:
         def report(done: BatchDone) -> None:
             self.metrics.batch(done)
             self.display.batch(done)
             self.keeping.committed()
             log.info("batch", feed=self.feed.name, **done.to_log())
 
-        return MicroBatches(
+        return MicroBatchProcessor(
             self.feed,
             self.settings.streaming,
             checkpoint=checkpoint,
@@ -260,7 +264,7 @@ class Run:
             options |= {"failAt": spec, "driverPid": os.getpid()}
         return options
 
-    def _wait(self, query: "StreamingQuery", batches: MicroBatches, checkpoint: Checkpoint) -> None:
+    def _wait(self, query: "StreamingQuery", batches: MicroBatchProcessor, checkpoint: Checkpoint) -> None:
         """Until the query ends, or we are asked to stop: then after the running micro-batch.
 
         Raises:
@@ -273,7 +277,7 @@ class Run:
             batches.finish()
         until = time.monotonic() + STOP_SECONDS
         while query.isActive and batches.last and checkpoint.last_commit < batches.last[0] and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         query.stop()
         self._assert_held(checkpoint)
         if (error := query.exception()) and not batches.turned_away:
@@ -298,7 +302,7 @@ def _session(given: "SparkSession | Future[SparkSession]") -> "SparkSession":
     return given.result() if isinstance(given, Future) else given
 
 
-def _abandon(query: "Future[StreamingQuery]", ready: "Future[MicroBatches]") -> None:
+def _abandon(query: "Future[StreamingQuery]", ready: "Future[MicroBatchProcessor]") -> None:
     """Stop a query, as soon as it is begun, whose micro-batches did not get ready."""
 
     def stop(begun: "Future[StreamingQuery]") -> None:
@@ -329,17 +333,17 @@ def run(
     SIGTERM and Ctrl-C finish the running micro-batch and return; the session is ended with it.
 
     Args:
-        session: that was begun already; null: to be begun once the folders are known to be there.
+        session: that was begun already; None: to be begun once the folders are known to be there.
 
     Raises:
         StreamscoreError: the stream cannot start, or ended of it.
     """
     if pid_file := os.environ.get("STREAMSCORE_PID_FILE"):  # spark-submit.sh sends its signals there
         Path(pid_file).write_text(str(os.getpid()))
-    stream = Run(feed, settings, show_progress=show_progress)
+    stream = StreamRun(feed, settings, show_progress=show_progress)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stream.stop.set())
-    session = session or ahead(lambda: start_session(settings, f"streamscore {feed.name}"))
+    session = session or in_background(lambda: start_session(settings, f"streamscore {feed.name}"))
     stream.stream(session, recover=recover)
 
 

@@ -73,7 +73,7 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     # 1
     taken, windows = _Taken(), dict(history.windows)
     times, values = times_of(rows.table, feed), values_of(rows.table, feed)
-    ahead = _ahead(rows.table, feed, times)
+    ahead = _future_dated(rows.table, feed, times)
     for row in np.flatnonzero(ahead).tolist():
         detail = (
             f"found a time more than {feed.series.ahead_seconds:g} s after the file landed, see series.ahead_seconds"
@@ -97,7 +97,7 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     return Forecast(scored, History(history.window_rows, windows, history.last + len(accepted)))
 
 
-def _ahead(table: pa.Table, feed: Feed, times: Integers) -> np.ndarray:
+def _future_dated(table: pa.Table, feed: Feed, times: Integers) -> np.ndarray:
     """Which rows are of a time too far after their file's: booleans. The file's time is that of any replay too."""
     if feed.series.ahead_seconds is None:
         return np.zeros(table.num_rows, bool)

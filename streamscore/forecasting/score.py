@@ -11,7 +11,7 @@ from streamscore.forecasting.history import History
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.series_model import SeriesModel
 from streamscore.reading.landed import Open, open_local
-from streamscore.reading.read import Refusal, read_chunks
+from streamscore.reading.read import FileReject, read_chunks
 from streamscore.reading.validate import validate
 from streamscore.scoring.score import Scored
 
@@ -24,7 +24,7 @@ def score_series(
     history: History,
     *,
     chunk_rows: int,
-    refused: Mapping[str, Refusal] | None = None,
+    refused: Mapping[str, FileReject] | None = None,
     open_landed: Open = open_local,
 ) -> Iterator[Forecast]:
     """CSV files in, the forecasts after each of their observations and their rejects out, in bounded chunks.

@@ -9,10 +9,10 @@ from streamscore.forecasting.score import score_series
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.series_model import SeriesModel
 from streamscore.reading.landed import Open
-from streamscore.reading.read import Refusal
+from streamscore.reading.read import FileReject
 from streamscore.scoring.score import Scored
 from streamscore.scoring.to_parts import write_parts
-from streamscore.tables.batch import Work
+from streamscore.tables.batch import ScoringTask
 from streamscore.tables.commit import Commit
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
@@ -20,7 +20,7 @@ from streamscore.tables.tables import Tables
 log = structlog.get_logger()
 
 
-class Forecasts:
+class SeriesScorer:
     """Forecasts the micro-batches of one stream, in the driver.
 
     The history is of one version of the forecasts table. It is carried on to the version that a batch was committed as
@@ -34,7 +34,7 @@ class Forecasts:
         self._history, self._version = History(0, {}), -1
         self._after = self._history
 
-    def score_to_parts(self, files: Sequence[LandedFile], work: Work, model: SeriesModel) -> Parts:
+    def score_to_parts(self, files: Sequence[LandedFile], work: ScoringTask, model: SeriesModel) -> Parts:
         """Forecast after the observations of files, and write what comes out; in the tables once it is committed.
 
         Raises:
@@ -56,9 +56,9 @@ class Forecasts:
     def _chunks(
         self,
         files: Sequence[LandedFile],
-        work: Work,
+        work: ScoringTask,
         model: SeriesModel,
-        refused: Mapping[str, Refusal],
+        refused: Mapping[str, FileReject],
         open_landed: Open,
     ) -> Iterator[Scored]:
         self._after, failed = self._history, list[str]()

@@ -10,8 +10,7 @@ from typing import Protocol
 from schemas.errors import ConflictError
 from streamscore.failpoints import fail_at
 from streamscore.landing.manifest import LandedFile
-from streamscore.storage.bucket import MISSING, BucketFolder
-from streamscore.storage.bucket import REFUSED as OTHER_CONTENT
+from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.journal import Journal
 from streamscore.storage.object_store import code_of, reaching, store_error
@@ -31,7 +30,7 @@ class Archive:
 
     def __init__(self, landing: Folder, mode: str, refusals: Journal) -> None:
         self._mode, self._refusals = mode, refusals
-        self._shelf: _Shelf = _BucketShelf(landing) if isinstance(landing, BucketFolder) else _LocalShelf(landing)
+        self._shelf: Cleaner = _BucketShelf(landing) if isinstance(landing, BucketFolder) else _LocalShelf(landing)
 
     def note_refused(self, paths: Iterable[str]) -> None:
         """Make durable which files were refused as a whole; before their batch is committed.
@@ -58,7 +57,9 @@ class Archive:
         return REFUSED if file.changed or file.path in refused else ""
 
 
-class _Shelf(Protocol):
+class Cleaner(Protocol):
+    """Clears processed files out of a landing folder."""
+
     def clean(self, targets: dict[LandedFile, str]) -> None:
         """Move each file that is as it was found to its folder, or delete it where that is empty."""
 
@@ -119,7 +120,7 @@ class _BucketShelf:
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
                     raise
-                if code_of(error) not in OTHER_CONTENT | MISSING:  # else it is gone, or comes again as changed
+                if code_of(error) not in PRECONDITION_FAILED | MISSING:  # else it is gone, or comes again as changed
                     import structlog  # 0.2 s, which each Python worker of Spark would pay
 
                     said = store_error(landing.storage, f"{file.path} stays where it is", error)

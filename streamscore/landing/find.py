@@ -8,14 +8,14 @@ from streamscore.failpoints import fail_at
 from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import LandedFile, Manifest
-from streamscore.landing.objects import BucketLanding
-from streamscore.landing.watch import LocalLanding
+from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.landing.objects import BucketWatcher
+from streamscore.landing.watch import FolderWatcher
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.journal import open_journal
 from streamscore.storage.places import open_folder
-from streamscore.storage.retry import insist
+from streamscore.storage.retry import retry_storage
 
 if TYPE_CHECKING:
     from schemas.settings import Storage
@@ -25,7 +25,7 @@ WAIT_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DiscoveryOptions:
     """What a finder works with.
 
     Attributes:
@@ -49,10 +49,10 @@ class Finding:
     storage: "Storage | None" = None
 
 
-class Finder:
+class FileDiscovery:
     """What the source knows: the landing folder, the ledger of what was seen, and the files that wait their turn."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: DiscoveryOptions) -> None:
         self.max_files, self._max_bytes = finding.max_files, finding.max_bytes
         self._retry_seconds = finding.retry_seconds
         landing = open_folder(finding.landing, finding.storage)
@@ -61,16 +61,16 @@ class Finder:
         self._ledger = Ledger(open_journal(checkpoint, LEDGER))
         self._archive = Archive(landing, finding.clean, open_journal(checkpoint, REFUSALS))
         self._waiting: dict[str, LandedFile] = {}
-        self._given: Manifest | None = None
+        self._given: BatchManifest | None = None
         self._drained: list[LandedFile] | None = None
         self._unswept: tuple[LandedFile, ...] = ()
         self._restored = False
 
     def drain(self) -> None:
         """Take what is there now, and nothing that comes later."""
-        self._drained = insist(self._retry_seconds, self._landing.look)
+        self._drained = retry_storage(self._retry_seconds, self._landing.look)
 
-    def after(self, begun: Manifest, max_files: int) -> Manifest:
+    def after(self, begun: BatchManifest, max_files: int) -> BatchManifest:
         """The manifest after `begun`, or `begun` if no file settles within `WAIT_SECONDS`.
 
         Everything up to `begun` is processed: Spark asks for the next batch only then. Storage that fails is tried
@@ -79,14 +79,14 @@ class Finder:
         """
         if self._given and self._given.seq > begun.seq:
             return self._given  # asked again: Spark did not take it yet
-        insist(self._retry_seconds, lambda: self._go_on(begun))
+        retry_storage(self._retry_seconds, lambda: self._go_on(begun))
         return self._hand_out(begun, max_files)  # 4
 
     def close(self) -> None:
         """Stop watching the folder."""
         self._landing.close()
 
-    def _go_on(self, begun: Manifest) -> None:
+    def _go_on(self, begun: BatchManifest) -> None:
         if not self._restored:
             self._restore(begun)
         if begun.seq > self._ledger.last:
@@ -98,7 +98,7 @@ class Finder:
         if self._drained is None:
             self._expect(self._landing.poll(0 if self._waiting else WAIT_SECONDS))  # 3
 
-    def _assert_ours(self, begun: Manifest) -> None:
+    def _assert_ours(self, begun: BatchManifest) -> None:
         """The offset that Spark wrote down for the last batch must be the one it has in memory.
 
         Of two drivers on one checkpoint, one may believe that its offset was written when it was the other's: the batch
@@ -106,7 +106,7 @@ class Finder:
         """
         for batch_id in (begun.seq - 1, begun.seq):
             text = self._checkpoint.read(f"offsets/{batch_id}")
-            written = Manifest.from_log(text) if text else None
+            written = BatchManifest.from_log(text) if text else None
             if written and written.seq == begun.seq and written.digest == begun.digest:
                 return
         raise ConflictError(
@@ -114,7 +114,7 @@ class Finder:
             f"then start over from the tables: streamscore run FEED --recover"
         )
 
-    def _restore(self, begun: Manifest) -> None:
+    def _restore(self, begun: BatchManifest) -> None:
         """What was found before, from the ledger; what lies in the folder now, from a full look."""
         processed = {f.path: f for manifest in self._ledger.restore(begun.seq) for f in manifest.files}
         processed |= {f.path: f for f in begun.files}
@@ -130,7 +130,7 @@ class Finder:
             if self._ledger.is_new(file):
                 self._waiting[file.path] = replace(file, changed=file.path in self._ledger.seen)
 
-    def _hand_out(self, begun: Manifest, max_files: int) -> Manifest:
+    def _hand_out(self, begun: BatchManifest, max_files: int) -> BatchManifest:
         if not self._waiting:
             return begun
         room_files, room_bytes = min(self.max_files, max_files), self._max_bytes
@@ -142,14 +142,14 @@ class Finder:
             files.append(file)
         for file in files:
             del self._waiting[file.path]
-        self._given = Manifest(begun.seq + 1, tuple(files))
+        self._given = BatchManifest(begun.seq + 1, tuple(files))
         fail_at("offset:before", self._given.seq - 1)
         return self._given
 
 
-def open_landing(folder: Folder, full_look_seconds: float, list_seconds: float) -> LocalLanding | BucketLanding:
+def open_landing(folder: Folder, full_look_seconds: float, list_seconds: float) -> FolderWatcher | BucketWatcher:
     """What finds the files of a landing folder."""
     if isinstance(folder, BucketFolder):
-        return BucketLanding(folder, full_look_seconds, list_seconds)
+        return BucketWatcher(folder, full_look_seconds, list_seconds)
     assert isinstance(folder, LocalFolder)
-    return LocalLanding(folder.path, full_look_seconds)
+    return FolderWatcher(folder.path, full_look_seconds)

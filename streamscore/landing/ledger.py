@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from schemas.errors import RecoveryError
 from streamscore.failpoints import fail_at
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage.journal import Journal
 
 NAME = "ledger"
@@ -25,7 +25,7 @@ class Ledger:
         self.seen: dict[str, tuple[int, int, str]] = {}
         self.last = -1
 
-    def restore(self, seq: int) -> Iterator[Manifest]:
+    def restore(self, seq: int) -> Iterator[BatchManifest]:
         """Read the manifests up to `seq` into `seen` and yield them; later ones are cut off: their batches never were.
 
         Raises:
@@ -44,7 +44,7 @@ class Ledger:
         if self.last < seq - 1:
             raise self._damaged(f"manifest {seq} is the stream's")
 
-    def append(self, manifest: Manifest) -> None:
+    def append(self, manifest: BatchManifest) -> None:
         """Make a manifest durable; one that is in already is left alone."""
         if manifest.seq <= self.last:
             return
@@ -57,14 +57,14 @@ class Ledger:
         """Whether the path was never seen, or never with this content."""
         return self.seen.get(file.path) != file.content
 
-    def _remember(self, manifest: Manifest) -> None:
+    def _remember(self, manifest: BatchManifest) -> None:
         self.last = manifest.seq
         for file in manifest.files:
             self.seen[file.path] = file.content
 
-    def _parse(self, line: bytes) -> Manifest:
+    def _parse(self, line: bytes) -> BatchManifest:
         try:
-            return Manifest.from_offset(json.loads(line))
+            return BatchManifest.from_offset(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(str(error)) from error
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote_from_bytes
 
 from streamscore.landing.manifest import LandedFile
-from streamscore.landing.objects import BucketLanding
+from streamscore.landing.objects import BucketWatcher
 from streamscore.landing.watch import ENDINGS, HIDDEN
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder
@@ -19,7 +19,7 @@ def landed_files(landing: Folder) -> Iterator[LandedFile]:
         FileNotFoundError: there is no such folder on this machine.
     """
     if isinstance(landing, BucketFolder):
-        return iter(BucketLanding(landing, 60.0, 0.0).look())
+        return iter(BucketWatcher(landing, 60.0, 0.0).look())
     return _landed(os.fsencode(landing.uri))
 
 

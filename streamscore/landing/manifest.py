@@ -45,7 +45,7 @@ class LandedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BatchManifest:
     """The files of one micro-batch, oldest first; `seq` grows by one with each manifest."""
 
     seq: int

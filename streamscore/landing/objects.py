@@ -20,7 +20,7 @@ TAIL = 100  # objects in a LIST that may run into an archive
 PAUSE = 10  # a walk begins so many times its LISTs' time after the one before it
 
 
-class BucketLanding:
+class BucketWatcher:
     """A landing folder in an object store, sub-folders included.
 
     Raises:

@@ -14,8 +14,8 @@ from pyspark.sql.types import StructType
 
 from streamscore.failpoints import arm
 from streamscore.landing.announce import Announcer
-from streamscore.landing.find import Finder, Finding
-from streamscore.landing.manifest import LandedFile, Manifest, by_bytes
+from streamscore.landing.find import DiscoveryOptions, FileDiscovery
+from streamscore.landing.manifest import BatchManifest, LandedFile, by_bytes
 from streamscore.storage.object_store import is_object_uri
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._options = options
 
     @cached_property
-    def _finder(self) -> Finder:
+    def _finder(self) -> FileDiscovery:
         options = self._options
         if options.get("failat"):
             arm(options["failat"], int(options["driverpid"]))
         in_store = is_object_uri(options["path"]) or is_object_uri(options["checkpoint"])
-        return Finder(
-            Finding(
+        return FileDiscovery(
+            DiscoveryOptions(
                 landing=options["path"],
                 checkpoint=options["checkpoint"],
                 max_files=int(options["maxfiles"]),
@@ -83,7 +83,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def initialOffset(self) -> dict[str, Any]:
         """No file yet."""
-        return Manifest(0).to_offset()
+        return BatchManifest(0).to_offset()
 
     def getDefaultReadLimit(self) -> ReadLimit:
         """At most `maxFiles` files a batch; `maxBytes` is kept to as well."""
@@ -95,7 +95,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
         """The manifest after `start`, or `start`."""
-        begun = Manifest.from_offset(start)
+        begun = BatchManifest.from_offset(start)
         found = self._finder.after(begun, getattr(limit, "max_files", self._finder.max_files))
         offset = found.to_offset()
         if found.seq > begun.seq:
@@ -104,7 +104,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:
         """The files of the batch, in groups of about `PARTITION_BYTES`."""
-        return [_Files(group) for group in by_bytes(Manifest.from_offset(end).files, PARTITION_BYTES)]
+        return [_Files(group) for group in by_bytes(BatchManifest.from_offset(end).files, PARTITION_BYTES)]
 
     def read(self, partition: InputPartition) -> Iterator[tuple[Any, ...]]:
         """One row a file."""

@@ -26,7 +26,7 @@ AGAIN_SECONDS = 0.1  # between two looks at a file of which nothing tells that i
 _WATCHED = flags.CLOSE_WRITE | flags.MOVED_TO | flags.CREATE | flags.ONLYDIR
 
 
-class LocalLanding:
+class FolderWatcher:
     """A landing folder of the local file system, sub-folders included.
 
     A file is settled when inotify said CLOSE_WRITE or MOVED_TO, when nobody has it open for writing (a read lease is
@@ -160,7 +160,7 @@ def _leases_work(folder: Path) -> bool:
 
 
 def _lease(path: str) -> bool | None:
-    """Whether nobody has the file open for writing; null where the file system or the owner does not let us know."""
+    """Whether nobody has the file open for writing; None where the file system or the owner does not let us know."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except PermissionError:

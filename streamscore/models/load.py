@@ -7,7 +7,7 @@ from streamscore.models.row_model import Model, load_model
 from streamscore.models.series_model import SeriesModel, load_series_model
 from streamscore.registry.mlflow_module import import_mlflow
 
-Version = Model | SeriesModel
+LoadedModel = Model | SeriesModel
 
 
 def import_first() -> None:
@@ -28,7 +28,7 @@ def import_loaders() -> None:
     import mlflow.sklearn  # noqa: F401
 
 
-def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Version:
+def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> LoadedModel:
     """Load a version, hold it against the feed's contract, and try it.
 
     Raises:

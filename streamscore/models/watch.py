@@ -14,8 +14,8 @@ import structlog
 from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.feed import Feed
 from streamscore.failpoints import fail_at
-from streamscore.models.load import Version, load_version
-from streamscore.registry.allow_list import judge_folder
+from streamscore.models.load import LoadedModel, load_version
+from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.manifest import take_manifest
 from streamscore.registry.model_uri import MANIFEST, ModelRef
 from streamscore.registry.registry import Registry
@@ -29,14 +29,14 @@ SILENCE_SECONDS = 30.0  # of the registry, then it is told as down; with a poll 
 RETRY_POLLS = 10  # between two tries to fetch a version whose artifacts cannot be read
 
 
-class Tell(Protocol):
+class EventSink(Protocol):
     """Who wants to know: `swapped`, `refused`, `requirements`, `unverified`, `registry_down` or `registry_up`."""
 
     def __call__(self, kind: str, name: str, version: str, detail: str, batch_id: int | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class AcceptedVersion:
     """From which micro-batch on a version scores.
 
     Attributes:
@@ -64,18 +64,18 @@ class ModelRecords:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._records = [Record(**json.loads(line)) for line in journal.lines()]
+        self._records = [AcceptedVersion(**json.loads(line)) for line in journal.lines()]
 
     @property
-    def last(self) -> Record | None:
+    def last(self) -> AcceptedVersion | None:
         """The version accepted last."""
         return self._records[-1] if self._records else None
 
-    def of_batch(self, batch_id: int) -> Record | None:
+    def of_batch(self, batch_id: int) -> AcceptedVersion | None:
         """What scores, or scored, that micro-batch."""
         return next((r for r in reversed(self._records) if r.from_batch <= batch_id), None)
 
-    def append(self, record: Record) -> None:
+    def append(self, record: AcceptedVersion) -> None:
         """Make durable that a version scores from a micro-batch on."""
         fail_at("model_record:before", record.from_batch)
         self._journal.append(json.dumps(asdict(record)).encode())
@@ -83,33 +83,35 @@ class ModelRecords:
         fail_at("model_record:after", record.from_batch)
 
 
-class Follower:
+class ModelWatcher:
     """The model of each micro-batch.
 
     A version that may not be loaded, breaks the contract, fails to load or changes the output's type is refused, and
     the old one goes on, after a restart too. So it does while the registry is down.
     """
 
-    def __init__(self, uri: str, feed: Feed, registry: Registry, checkpoint: Folder, scratch: Path, tell: Tell) -> None:
+    def __init__(
+        self, uri: str, feed: Feed, registry: Registry, checkpoint: Folder, scratch: Path, tell: EventSink
+    ) -> None:
         self._uri, self._feed, self._registry, self._tell = uri, feed, registry, tell
         self._records = ModelRecords(open_journal(checkpoint, "models"))
         self._folder = scratch / "models"
-        self._loaded: dict[str, Version] = {}
+        self._loaded: dict[str, LoadedModel] = {}
         self._digests: dict[str, str] = {}  # folder → digest of its files before they were loaded
         self._not_before: dict[tuple[str, ...], float] = {}  # refused version → when it is tried again, if ever
         self._unverified: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
-        self._next: Version | None = None
+        self._next: LoadedModel | None = None
         self._stop = threading.Event()
         self._poll_seconds = 0.0
         self._registry_up = True
         self._replay_until = -1
         self._output: pa.DataType | None = None
-        self.current: Version | None = None
+        self.current: LoadedModel | None = None
 
     def start(
         self, output: pa.DataType | None, replay_until: int, poll_seconds: float, start_without: bool = False
-    ) -> Version:
+    ) -> LoadedModel:
         """Make the version of the URI ready, or else the one accepted last, and begin to poll.
 
         Args:
@@ -143,11 +145,11 @@ class Follower:
         return self.current
 
     @property
-    def ready(self) -> Version | None:
+    def ready(self) -> LoadedModel | None:
         """What scores the next micro-batch, unless it is a replay or another version gets ready until then."""
         return self._next or self.current
 
-    def for_batch(self, batch_id: int) -> Version:
+    def for_batch(self, batch_id: int) -> LoadedModel:
         """The model of a micro-batch: the recorded one for a replay, else the newest that is ready; then recorded."""
         record = self._records.of_batch(batch_id)
         if record and batch_id <= self._replay_until:
@@ -163,7 +165,7 @@ class Follower:
             raise RuntimeError("for_batch before start")
         digest = self._digests[model.path]
         if record is None or (record.path, record.version, record.digest) != (model.path, model.version, digest):
-            self._records.append(Record(batch_id, model.name, model.version, model.run_id, model.path, digest))
+            self._records.append(AcceptedVersion(batch_id, model.name, model.version, model.run_id, model.path, digest))
         return model
 
     def stop(self) -> None:
@@ -212,7 +214,7 @@ class Follower:
         with self._lock:
             self._next = None if self.current and _identity(self.current) == _identity(model) else model
 
-    def _ready(self, ref: ModelRef) -> Version:
+    def _ready(self, ref: ModelRef) -> LoadedModel:
         """Download and verify, check, warm up."""
         path = self._registry.download(ref, self._folder)
         model = self._load(path, ref.name, ref.version, ref.run_id)
@@ -224,7 +226,7 @@ class Follower:
             self._tell("requirements", ref.name, ref.version, difference)
         return model
 
-    def _load(self, path: Path, name: str, version: str, run_id: str) -> Version:
+    def _load(self, path: Path, name: str, version: str, run_id: str) -> LoadedModel:
         if str(path) not in self._loaded:
             self._digests[str(path)] = take_manifest(path).digest
             try:
@@ -245,7 +247,7 @@ class Follower:
             )
         return model
 
-    def _recorded(self, record: Record) -> Version:
+    def _recorded(self, record: AcceptedVersion) -> LoadedModel:
         """A version accepted before: its files here if they still are those, else fetched from the registry again.
 
         Raises:
@@ -256,7 +258,7 @@ class Follower:
         loaded = self._digests.get(str(path)) if str(path) in self._loaded else None
         if loaded is None or record.digest not in ("", loaded):
             if record.digest and path.is_dir() and take_manifest(path).digest == record.digest:
-                judge_folder(path, model, self._registry.models)
+                assert_folder_loadable(path, model, self._registry.models)
             else:
                 path = self._registry.download(self._registry.resolve(record.uri, self._feed.name), self._folder)
                 if record.digest and take_manifest(path).digest != record.digest:
@@ -280,5 +282,5 @@ def _key(ref: ModelRef) -> tuple[str, ...]:
     return ref.name, ref.version, ref.run_id, ref.tags.get(MANIFEST, "")
 
 
-def _identity(model: Version) -> tuple[str, str, str]:
+def _identity(model: LoadedModel) -> tuple[str, str, str]:
     return model.name, model.version, model.run_id

@@ -12,9 +12,9 @@ from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.reading.header import BINARY_LOOK, Header, find_header, map_header
 from streamscore.reading.landed import LandedText, Open, is_utf8, open_local
 from streamscore.reading.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
-from streamscore.reading.rejects import FileRefusedError, Refusal, RefusedError, Reject
-from streamscore.reading.rows import Block, Origin, SplitText
-from streamscore.reading.split import Record, physical_lines, split_records
+from streamscore.reading.rejects import FileReject, FileRejectedError, RefusedError, Reject
+from streamscore.reading.rows import Block, SourceFile, SplitText
+from streamscore.reading.split import CsvRecord, physical_lines, split_records
 
 BLOCK_BYTES = 8 << 20  # of a large file at a time: ten times as much is no faster and takes ten times the memory
 _SPLIT_BYTES = 1 << 20  # split by hand: Python's strings take twenty times as much
@@ -26,7 +26,7 @@ def read_parts(
     files: Sequence[LandedFile],
     feed: Feed,
     landing: str,
-    refused: Mapping[str, Refusal],
+    refused: Mapping[str, FileReject],
     open_landed: Open = open_local,
 ) -> Iterator[Part]:
     """Every file, in order, as blocks, as records split by hand, or as one reject.
@@ -40,7 +40,7 @@ def read_parts(
         refusal = refused.get(file.path)
         if file.changed and not refusal:
             detail = "found other content under a path that was read before, wanted a new name for new content"
-            refusal = Refusal(Reason.FILE_CHANGED, detail)
+            refusal = FileReject(Reason.FILE_CHANGED, detail)
         is_begun = False
         if not refusal:
             try:
@@ -50,7 +50,7 @@ def read_parts(
             except RefusedError as error:
                 refusal = error.refusal
                 if is_begun:
-                    raise FileRefusedError(file, refusal) from error
+                    raise FileRejectedError(file, refusal) from error
         if refusal:
             yield Reject(
                 name,
@@ -90,7 +90,7 @@ class _Reader:
             data = text.read(size)
             is_whole = len(data) < size
             header, end, line = self._header(data, is_whole)
-            origin = Origin(name, landed_at, header, self._feed.csv)
+            origin = SourceFile(name, landed_at, header, self._feed.csv)
             parts = self._parts(data[end:], is_whole, line, origin, text)
             try:
                 if not header.refusal:
@@ -115,7 +115,7 @@ class _Reader:
         return header, found.end, found.line + 1
 
     def _parts(
-        self, body: bytes, is_whole: bool, line: int, origin: Origin, text: LandedText
+        self, body: bytes, is_whole: bool, line: int, origin: SourceFile, text: LandedText
     ) -> Iterator[Block | SplitText]:
         """The data of one file; checked for changes before its last part is handed out."""
         while not is_whole:
@@ -141,9 +141,9 @@ class _Reader:
             body = body if body.endswith(b"\n") else body + b"\n"
             yield Block(origin, body, line, body.count(b"\n"))
 
-    def _split(self, body: bytes, line: int, origin: Origin, text: LandedText) -> Iterator[SplitText]:
+    def _split(self, body: bytes, line: int, origin: SourceFile, text: LandedText) -> Iterator[SplitText]:
         """The rest of a file, split by hand: a line in it is longer than a block."""
-        records: dict[int, Record] = {}
+        records: dict[int, CsvRecord] = {}
         size = 0
         for record in split_records(physical_lines(_pieces(body, text)), line, origin.header.width, origin.dialect):
             records[record.line] = record
@@ -172,7 +172,7 @@ class _Head(NamedTuple):
     line: int
 
 
-def _split_head(body: bytes, line: int, origin: Origin) -> _Head | None:
+def _split_head(body: bytes, line: int, origin: SourceFile) -> _Head | None:
     """As many records as can be told apart whatever follows, so that a stray quote costs no more than they do.
 
     None where not even one can: in a line that has no end.
@@ -182,7 +182,7 @@ def _split_head(body: bytes, line: int, origin: Origin) -> _Head | None:
         return None
     line_ends = find_line_ends(body)
     stop = line + int(np.searchsorted(line_ends, limit))
-    records: dict[int, Record] = {}
+    records: dict[int, CsvRecord] = {}
     for record in split_records(physical_lines([body]), line, origin.header.width, origin.dialect):
         if record.line > stop:
             return _Head(SplitText(origin, line, records), int(line_ends[record.line - line - 1]) + 1, record.line)

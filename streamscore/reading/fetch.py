@@ -10,8 +10,8 @@ from schemas.reasons import Reason
 from schemas.settings import Storage
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading.landed import Open, open_local
-from streamscore.reading.rejects import Refusal, RefusedError
-from streamscore.storage.bucket import MISSING, REFUSED
+from streamscore.reading.rejects import FileReject, RefusedError
+from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED
 from streamscore.storage.object_store import bucket_and_key, code_of, is_object_uri, reaching
 
 READERS = 16  # requests at a time: a store that is 20 ms away gives 800 small files a second
@@ -27,7 +27,7 @@ def opener(files: Sequence[LandedFile], storage: Storage) -> Iterator[Open]:
     with reaching(storage, "cannot read"):  # else each reader makes a client, to throw it away: 16 took 2 s
         pass
     with ThreadPoolExecutor(READERS) as readers:
-        ahead = _Ahead(files, storage, readers)
+        ahead = _Prefetch(files, storage, readers)
         try:
             yield ahead.open
         finally:
@@ -47,15 +47,15 @@ class BucketSource:
             try:
                 answer = client.get_object(Bucket=bucket, Key=file.key, IfMatch=f'"{file.etag}"')
             except ClientError as error:
-                if code_of(error) in REFUSED:
+                if code_of(error) in PRECONDITION_FAILED:
                     detail = "found other content, wanted that of the manifest: the object was put again since"
-                    raise RefusedError(Refusal(Reason.FILE_CHANGED, detail)) from error
+                    raise RefusedError(FileReject(Reason.FILE_CHANGED, detail)) from error
                 if code_of(error) in MISSING:
                     detail = "found no such object, wanted one as in the manifest"
-                    raise RefusedError(Refusal(Reason.FILE_MISSING, detail)) from error
+                    raise RefusedError(FileReject(Reason.FILE_MISSING, detail)) from error
                 if code_of(error) == "InvalidObjectState":
                     detail = "found an object that was moved to an archive of the store, wanted one that can be read"
-                    raise RefusedError(Refusal(Reason.UNREADABLE, detail)) from error
+                    raise RefusedError(FileReject(Reason.UNREADABLE, detail)) from error
                 raise
         self._body: Any = answer["Body"]
         self._read = 0
@@ -78,7 +78,7 @@ class BucketSource:
         self._body.close()
 
 
-class _Ahead:
+class _Prefetch:
     """The next files of a batch, requested before they are asked for."""
 
     def __init__(self, files: Sequence[LandedFile], storage: Storage, readers: ThreadPoolExecutor) -> None:

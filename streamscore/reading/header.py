@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD, count_lines
-from streamscore.reading.rejects import Refusal, RefusedError, shorten
+from streamscore.reading.rejects import FileReject, RefusedError, shorten
 from streamscore.reading.split import split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
@@ -48,7 +48,7 @@ class Header:
     width: int
     fields: tuple[int | None, ...]
     absent: frozenset[str]
-    refusal: Refusal | None = None
+    refusal: FileReject | None = None
 
 
 def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
@@ -62,29 +62,29 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
     blank = _BLANK_LINES.match(data, start)
     first = blank.end() if blank else start
     if is_whole and not data[first:].strip(b" \t"):
-        raise RefusedError(Refusal(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
+        raise RefusedError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
     end = _LINE_END.search(data, first, first + MAX_RECORD)
     if not end and (not is_whole or len(data) - first > MAX_RECORD):
         raise RefusedError(
-            Refusal(Reason.UNREADABLE, f"found no line end in {MAX_RECORD:,} bytes, wanted a header line")
+            FileReject(Reason.UNREADABLE, f"found no line end in {MAX_RECORD:,} bytes, wanted a header line")
         )
     line = data[first : end.start() if end else len(data)]
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         detail = f"found a header line that is not {dialect.encoding} ({error.reason} at byte {error.start + 1})"
-        raise RefusedError(Refusal(Reason.BAD_ENCODING, f"{detail}, wanted {dialect.encoding}")) from error
+        raise RefusedError(FileReject(Reason.BAD_ENCODING, f"{detail}, wanted {dialect.encoding}")) from error
     return HeaderLine(text, end.end() if end else len(data), count_lines(data[:first]) + 1)
 
 
 def _assert_text(data: bytes) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         detail = "found a UTF-16 byte order mark, wanted utf-8; save the file as UTF-8 or set the feed's csv.encoding"
-        raise RefusedError(Refusal(Reason.BAD_ENCODING, detail))
+        raise RefusedError(FileReject(Reason.BAD_ENCODING, detail))
     at = data.find(b"\0", 0, BINARY_LOOK)
     if at >= 0:
         detail = f"found a NUL at byte {at + 1}, as in a binary file or UTF-16 text, wanted CSV text"
-        raise RefusedError(Refusal(Reason.UNREADABLE, detail))
+        raise RefusedError(FileReject(Reason.UNREADABLE, detail))
 
 
 def map_header(text: str, feed: Feed) -> Header:
@@ -96,7 +96,7 @@ def map_header(text: str, feed: Feed) -> Header:
     names = split_record(text, feed.csv)
     if names is None:
         detail = f"found a quote that is never closed in the header line {shorten(text)}, wanted column names"
-        raise RefusedError(Refusal(Reason.UNREADABLE, detail, header=text))
+        raise RefusedError(FileReject(Reason.UNREADABLE, detail, header=text))
     names = [name.strip() for name in names]
     keys = [_key(name, feed.csv) for name in names]
     wanted = {_key(column.name, feed.csv): column for column in feed.columns}
@@ -110,22 +110,22 @@ def _key(name: str, dialect: Dialect) -> str:
     return name.strip().casefold() if dialect.header == "ignore_case" else name.strip()
 
 
-def _refusal(names: list[str], keys: list[str], wanted: dict[str, Column], dialect: Dialect) -> Refusal | None:
+def _refusal(names: list[str], keys: list[str], wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:
     """Missing before duplicate before extra columns; every one of them is named, the first is to blame."""
     found = f"found {_quoted(names)}"
     missing = [c.name for key, c in wanted.items() if key not in keys and c.role != "target"]
     if missing:
-        return Refusal(
+        return FileReject(
             Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{_hint(names, missing)}", missing[0]
         )
     times = Counter(keys)
     twice = [column.name for key, column in wanted.items() if times[key] > 1]
     if twice:
-        return Refusal(Reason.DUPLICATE_COLUMN, f"{found}; wanted only once: {_quoted(twice)}", twice[0])
+        return FileReject(Reason.DUPLICATE_COLUMN, f"{found}; wanted only once: {_quoted(twice)}", twice[0])
     extra = [name for name, key in zip(names, keys, strict=True) if key not in wanted]
     if extra and dialect.extra_columns == "refuse":
         detail = f"{found}; not in the feed: {_quoted(extra)} (csv.extra_columns: ignore would let them pass)"
-        return Refusal(Reason.EXTRA_COLUMN, detail, extra[0])
+        return FileReject(Reason.EXTRA_COLUMN, detail, extra[0])
     return None
 
 

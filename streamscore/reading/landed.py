@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from schemas.errors import StorageError
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile
-from streamscore.reading.rejects import Refusal, RefusedError
+from streamscore.reading.rejects import FileReject, RefusedError
 
 _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
@@ -105,7 +105,7 @@ class LandedText:
             return self._read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise RefusedError(
-                Refusal(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
+                FileReject(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
             ) from error
         except OSError as error:
             raise _refused(error, self._file) from error
@@ -118,7 +118,7 @@ class LandedText:
                 f"found {size:,} bytes of time {modified}, wanted {self._file.size:,} bytes of time "
                 f"{self._file.modified}, as in the manifest: the file was written to after it had landed"
             )
-            raise RefusedError(Refusal(Reason.FILE_CHANGED, detail))
+            raise RefusedError(FileReject(Reason.FILE_CHANGED, detail))
 
     def close(self) -> None:
         self._source.close()
@@ -137,9 +137,9 @@ def is_utf8(encoding: str) -> bool:
 
 def _refused(error: OSError, file: LandedFile) -> Exception:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return RefusedError(Refusal(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
+        return RefusedError(FileReject(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
     if isinstance(error, PermissionError | IsADirectoryError):
-        return RefusedError(Refusal(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
+        return RefusedError(FileReject(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
     return StorageError(f"cannot read {file.path}: {error.strerror or error}; the next run tries it again")
 
 

@@ -18,7 +18,7 @@ from streamscore.reading.header import Header
 from streamscore.reading.records import find_records, has_lone_cr, is_plain
 from streamscore.reading.rejects import Reject
 from streamscore.reading.rows import Block, SplitText, Text
-from streamscore.reading.split import Record, physical_lines, split_records, wrong_width
+from streamscore.reading.split import CsvRecord, physical_lines, split_records, wrong_width
 
 Integers = npt.NDArray[np.int64]
 
@@ -158,7 +158,7 @@ class Parser:
 
     def from_records(self, texts: Sequence[SplitText]) -> Parsed:
         """Records that were split by hand, under one header, as columns of text and rejects."""
-        records: list[Record] = []
+        records: list[CsvRecord] = []
         text_of: list[int] = []
         rejects: list[Reject] = []
         for number, text in enumerate(texts):
@@ -175,7 +175,7 @@ class Parser:
         return Parsed(columns, texts, np.array(text_of, np.int64), lines, rejects)
 
 
-def _text_column(records: Iterable[Record], at: int | None, nulls: pa.Array) -> pa.Array | None:
+def _text_column(records: Iterable[CsvRecord], at: int | None, nulls: pa.Array) -> pa.Array | None:
     if at is None:
         return None
     text = pa.array([r.fields[at] for r in records], pa.string())

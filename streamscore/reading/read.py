@@ -18,10 +18,10 @@ from streamscore.reading.blocks import BLOCK_BYTES, Part, read_parts
 from streamscore.reading.convert import convert
 from streamscore.reading.landed import Open, open_local
 from streamscore.reading.parse import Parsed, Parser
-from streamscore.reading.rejects import FileRefusedError, Refusal, Reject, rejects_table, shorten
+from streamscore.reading.rejects import FileReject, FileRejectedError, Reject, rejects_table, shorten
 from streamscore.reading.rows import Block, Rows, SplitText, Text
 
-__all__ = ["FileRefusedError", "Refusal", "Rows", "read_chunks"]
+__all__ = ["FileReject", "FileRejectedError", "Rows", "read_chunks"]
 
 
 def read_chunks(
@@ -31,7 +31,7 @@ def read_chunks(
     *,
     text_columns: frozenset[str] = frozenset(),
     chunk_rows: int = 65_536,
-    refused: Mapping[str, Refusal] = MappingProxyType({}),
+    refused: Mapping[str, FileReject] = MappingProxyType({}),
     open_landed: Open = open_local,
     in_order: bool = False,
 ) -> Iterator[tuple[Rows, pa.Table]]:

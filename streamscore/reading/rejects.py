@@ -14,7 +14,7 @@ NO_REJECTS = REJECTS_SCHEMA.empty_table()
 
 
 @dataclass(frozen=True)
-class Refusal:
+class FileReject:
     """Why a whole file is refused.
 
     Attributes:
@@ -35,20 +35,20 @@ class Refusal:
 class RefusedError(Exception):
     """A file cannot be read, or not as this feed; raised and caught while reading."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: FileReject) -> None:
         super().__init__(refusal.detail)
         self.refusal = refusal
 
 
-class FileRefusedError(Exception):
+class FileRejectedError(Exception):
     """A file turned out bad after rows of it were handed out; start the batch again with this refusal."""
 
-    def __init__(self, file: LandedFile, refusal: Refusal) -> None:
+    def __init__(self, file: LandedFile, refusal: FileReject) -> None:
         super().__init__(f"{file.path}: {refusal.detail}")
         self.file = file
         self.refusal = refusal
 
-    def __reduce__(self) -> tuple[type, tuple[LandedFile, Refusal]]:
+    def __reduce__(self) -> tuple[type, tuple[LandedFile, FileReject]]:
         return type(self), (self.file, self.refusal)  # executors send it to the driver pickled
 
 

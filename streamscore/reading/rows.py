@@ -13,11 +13,11 @@ from streamscore.reading.header import Header
 from streamscore.reading.landed import is_utf8, with_original_bytes
 from streamscore.reading.records import Records, find_records
 from streamscore.reading.rejects import NO_REJECTS, Reject, rejects_table
-from streamscore.reading.split import Record
+from streamscore.reading.split import CsvRecord
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Origin:
+class SourceFile:
     """The file that rows come from.
 
     Attributes:
@@ -44,7 +44,7 @@ class Text(Protocol):
     """A part of a file: whole records, kept for as long as their rows may be refused."""
 
     @property
-    def origin(self) -> Origin: ...
+    def origin(self) -> SourceFile: ...
 
     @property
     def first_line(self) -> int: ...
@@ -57,7 +57,7 @@ class Text(Protocol):
 class Block:
     """Records of one file as text that is not yet split; `body` ends with a line feed."""
 
-    origin: Origin
+    origin: SourceFile
     body: bytes
     first_line: int
     line_feeds: int
@@ -80,9 +80,9 @@ class Block:
 class SplitText:
     """Records of one file that were split by hand, by their first lines."""
 
-    origin: Origin
+    origin: SourceFile
     first_line: int
-    records: Mapping[int, Record]
+    records: Mapping[int, CsvRecord]
 
     def raw(self, line: int) -> bytes:
         return self.records[line].raw

@@ -17,7 +17,7 @@ _KEPT = 10_000  # bytes of a line that is too long to keep
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CsvRecord:
     """One record of a file: fields, or why there are none.
 
     Attributes:
@@ -49,7 +49,7 @@ def physical_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest if rest.endswith(b"\r") else rest + b"\n"
 
 
-def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: Dialect) -> Iterator[Record]:
+def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: Dialect) -> Iterator[CsvRecord]:
     """Every record of the lines; one that has not `width` fields, or is no text, comes with the reason."""
     quote = dialect.quote.encode()
     source = _Lines(lines, first_line)
@@ -60,9 +60,9 @@ def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: 
             continue
         if len(text) > MAX_RECORD:
             detail = f"found a line of more than {MAX_RECORD:,} bytes, wanted no more; only its beginning is kept here"
-            yield Record(number, text[:_KEPT], [], Reason.UNREADABLE, detail)
+            yield CsvRecord(number, text[:_KEPT], [], Reason.UNREADABLE, detail)
         elif quote not in line:
-            yield _checked(Record(number, text, _text(text).split(dialect.delimiter)), width, dialect)
+            yield _checked(CsvRecord(number, text, _text(text).split(dialect.delimiter)), width, dialect)
         else:
             yield _checked(_quoted_record(line, source, dialect), width, dialect)
 
@@ -92,17 +92,17 @@ class _Lines:
         self.number -= len(lines)
 
 
-def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> Record:
+def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> CsvRecord:
     """The record that begins with the line `first`; takes the lines on which its quoted fields go on."""
     if csv.field_size_limit() < MAX_RECORD:
         csv.field_size_limit(MAX_RECORD)  # a record is bounded here; Python's own bound is 128 KiB a field
     fields = next(csv.reader([_text(first)], delimiter=dialect.delimiter, quotechar=dialect.quote))
     if not fields[-1].endswith(("\n", "\r")):  # a line end is part of a value only where quotes are open
-        return Record(source.number, _without_end(first), fields)
+        return CsvRecord(source.number, _without_end(first), fields)
     return _record_of_many_lines(first, source, dialect)
 
 
-def _record_of_many_lines(first: bytes, source: _Lines, dialect: Dialect) -> Record:
+def _record_of_many_lines(first: bytes, source: _Lines, dialect: Dialect) -> CsvRecord:
     number, taken, is_open = source.number, [first], False
 
     def texts() -> Iterator[str]:
@@ -121,22 +121,22 @@ def _record_of_many_lines(first: bytes, source: _Lines, dialect: Dialect) -> Rec
     if is_open:
         source.put_back(taken[1:])
         detail = f"found a quote that is opened and not closed within {MAX_RECORD:,} bytes, wanted its end"
-        return Record(number, _without_end(first), [], Reason.UNREADABLE, detail)
-    return Record(number, _without_end(b"".join(taken)), fields)
+        return CsvRecord(number, _without_end(first), [], Reason.UNREADABLE, detail)
+    return CsvRecord(number, _without_end(b"".join(taken)), fields)
 
 
-def _checked(record: Record, width: int, dialect: Dialect) -> Record:
+def _checked(record: CsvRecord, width: int, dialect: Dialect) -> CsvRecord:
     if record.reason:
         return record
     if b"\0" in record.raw:
-        return Record(record.line, record.raw, [], Reason.UNREADABLE, "found a NUL, wanted text")
+        return CsvRecord(record.line, record.raw, [], Reason.UNREADABLE, "found a NUL, wanted text")
     try:
         record.raw.decode()
     except UnicodeDecodeError as error:
         found = f"found bytes that are not {dialect.encoding} ({error.reason} at byte {error.start + 1} of the record)"
-        return Record(record.line, record.raw, [], Reason.BAD_ENCODING, f"{found}, wanted {dialect.encoding}")
+        return CsvRecord(record.line, record.raw, [], Reason.BAD_ENCODING, f"{found}, wanted {dialect.encoding}")
     if len(record.fields) != width:
-        return Record(record.line, record.raw, [], *wrong_width(len(record.fields), width))
+        return CsvRecord(record.line, record.raw, [], *wrong_width(len(record.fields), width))
     return record
 
 

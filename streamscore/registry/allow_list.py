@@ -15,13 +15,13 @@ CODE_LOADERS = frozenset({"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_mod
 PICKLES = (".pkl", ".pickle", ".pck", ".joblib", ".cloudpickle")
 
 
-def judge_folder(folder: Path, model: str, allowed: Models) -> None:
-    """`judge` for a folder of files.
+def assert_folder_loadable(folder: Path, model: str, allowed: Models) -> None:
+    """`assert_loadable` for a folder of files.
 
     Raises:
-        ContractError: as `judge`.
+        ContractError: as `assert_loadable`.
     """
-    judge(parse_mlmodel((folder / "MLmodel").read_bytes(), model), model, allowed)
+    assert_loadable(parse_mlmodel((folder / "MLmodel").read_bytes(), model), model, allowed)
 
 
 def parse_mlmodel(content: bytes, model: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def parse_mlmodel(content: bytes, model: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def judge(mlmodel: Mapping[str, Any], model: str, allowed: Models) -> None:
+def assert_loadable(mlmodel: Mapping[str, Any], model: str, allowed: Models) -> None:
     """Refuse a model by which more could run than the settings allow.
 
     1. All its flavors, and the module that loads it.  2. The formats in which it is stored.

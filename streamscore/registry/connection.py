@@ -94,7 +94,7 @@ class Connection:
                 raise
 
     def run_file(self, run_id: str, name: str) -> str | None:
-        """The text of an artifact of a run; null if the run has none of that name.
+        """The text of an artifact of a run; None if the run has none of that name.
 
         Raises:
             RegistryError: no such run, or no answer.

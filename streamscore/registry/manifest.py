@@ -1,6 +1,6 @@
 """The manifest of a model version: what each of its files is, kept in the registry and not beside the files.
 
-A folder of files → `Manifest` → tags of the version → `Manifest`, against which a downloaded folder is held.
+A folder of files → `ModelManifest` → tags of the version → `ModelManifest`, against which a downloaded folder is held.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ NOT_THE_MODELS = "registered_model_meta"  # MLflow writes it where it downloads 
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ModelManifest:
     """All files of a model: path below its folder, with `/` → SHA-256 and size in bytes."""
 
     files: Mapping[str, tuple[str, int]]
@@ -37,8 +37,8 @@ class Manifest:
         return {f"{MANIFEST}.{n}": chunk for n, chunk in enumerate(chunks)} | {MANIFEST: f"{self.digest}:{len(chunks)}"}
 
     @classmethod
-    def from_tags(cls, tags: Mapping[str, str], model: str) -> "Manifest | None":
-        """The manifest in a version's tags; null if it has none, or one that was never written to its end.
+    def from_tags(cls, tags: Mapping[str, str], model: str) -> "ModelManifest | None":
+        """The manifest in a version's tags; None if it has none, or one that was never written to its end.
 
         Raises:
             ContractError: the tags were changed afterwards.
@@ -54,7 +54,7 @@ class Manifest:
             )
         return cls({name: (sha256, size) for name, (sha256, size) in json.loads(text).items()})
 
-    def assert_same(self, found: "Manifest", model: str) -> None:
+    def assert_same(self, found: "ModelManifest", model: str) -> None:
         """Hold files against the manifest: all of them, each byte, and no file more.
 
         Raises:
@@ -72,7 +72,7 @@ class Manifest:
         return json.dumps({name: self.files[name] for name in sorted(self.files)}, separators=(",", ":"))
 
 
-def take_manifest(folder: Path) -> Manifest:
+def take_manifest(folder: Path) -> ModelManifest:
     """The manifest of a folder; what Python and MLflow left there after the download is deleted first.
 
     Compiled Python would be run in place of the source beside it, so nothing that is not listed may stay.
@@ -91,16 +91,16 @@ def take_manifest(folder: Path) -> Manifest:
         if path.is_file():
             with path.open("rb") as file:
                 files[name] = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
-    return Manifest(files)
+    return ModelManifest(files)
 
 
-def wanted_manifest(ref: ModelRef, models: Models) -> Manifest | None:
-    """The manifest that a version's files must answer to; null where the settings let it pass without one.
+def wanted_manifest(ref: ModelRef, models: Models) -> ModelManifest | None:
+    """The manifest that a version's files must answer to; None where the settings let it pass without one.
 
     Raises:
         ContractError: it has none and the settings want one, or its tags were changed.
     """
-    manifest = Manifest.from_tags(ref.tags, ref.title)
+    manifest = ModelManifest.from_tags(ref.tags, ref.title)
     if manifest or models.manifest == "warn":
         return manifest
     if ref.registered:

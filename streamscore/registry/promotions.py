@@ -49,7 +49,7 @@ def promotions(name: str, tags: Mapping[str, str]) -> list[Promotion]:
 
 
 def version_before(history: Iterable[Promotion], current: str, there: Collection[str]) -> str | None:
-    """The version that was in Production before the current one; null if there was none.
+    """The version that was in Production before the current one; None if there was none.
 
     A promotion adds to the way back, a rollback takes from it, so that rolling back again leads further back. What
     another tool put into Production is part of the way, as far as promotions met it.

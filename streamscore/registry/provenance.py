@@ -32,7 +32,7 @@ GATE_FILE = "gate.json"  # an artifact of the run
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Provenance:
     """What goes into a training run; digests are SHA-256, hexadecimal.
 
     Attributes:

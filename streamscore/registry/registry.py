@@ -21,9 +21,9 @@ from schemas.errors import ContractError, GateError, RegistryError
 from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
-from streamscore.registry.allow_list import judge_folder, parse_mlmodel
+from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmodel
 from streamscore.registry.connection import Connection
-from streamscore.registry.manifest import Manifest, take_manifest, wanted_manifest
+from streamscore.registry.manifest import ModelManifest, take_manifest, wanted_manifest
 from streamscore.registry.mlflow_module import (
     import_mlflow,
     root_cause,
@@ -109,7 +109,7 @@ class Registry(Connection):
         with contextlib.suppress(OSError):
             os.utime(target)  # maintenance removes what was not used for long
         if wanted and target.is_dir() and take_manifest(target) == wanted:
-            judge_folder(target, ref.title, self.models)
+            assert_folder_loadable(target, ref.title, self.models)
             return target
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
@@ -119,7 +119,7 @@ class Registry(Connection):
             manifest = take_manifest(found)
             if wanted:
                 wanted.assert_same(manifest, ref.title)
-            judge_folder(found, ref.title, self.models)
+            assert_folder_loadable(found, ref.title, self.models)
             # 5
             try:
                 if target.is_dir():
@@ -181,10 +181,10 @@ class Registry(Connection):
         with tempfile.TemporaryDirectory() as temporary:
             # 1
             files = self._fetch(ref, Path(temporary))
-            manifest, recorded = take_manifest(files), Manifest.from_tags(ref.tags, ref.title)
+            manifest, recorded = take_manifest(files), ModelManifest.from_tags(ref.tags, ref.title)
             if recorded:
                 recorded.assert_same(manifest, ref.title)
-            judge_folder(files, ref.title, self.models)
+            assert_folder_loadable(files, ref.title, self.models)
             asked, metadata = signature(files), parse_mlmodel((files / "MLmodel").read_bytes(), name).get("metadata")
         # 2
         assert_contract(feed, asked, ref.title, metadata)
@@ -235,7 +235,7 @@ class Registry(Connection):
             return promotions(name, client.get_registered_model(name).tags)
 
     def in_production(self, name: str) -> str | None:
-        """The version in Production, by its alias, else by its stage; null if there is none."""
+        """The version in Production, by its alias, else by its stage; None if there is none."""
         with self._reaching() as client:
             found = list(all_versions(client, name))
             if found and (version := client.get_registered_model(name).aliases.get(ALIAS)):
@@ -335,7 +335,7 @@ def _settle(client: "MlflowClient", name: str) -> None:
 
 
 def signature_of(mlmodel: dict[str, Any]) -> "ModelSignature | None":
-    """The signature in a `MLmodel` file; null if the model was logged without one."""
+    """The signature in a `MLmodel` file; None if the model was logged without one."""
     import_mlflow()
     from mlflow.models import ModelSignature
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def signature(path: Path) -> "ModelSignature | None":
-    """The signature of a downloaded model; null if it was logged without one.
+    """The signature of a downloaded model; None if it was logged without one.
 
     Raises:
         RegistryError: no MLflow model is there.

@@ -9,7 +9,7 @@ from schemas.feed import Feed
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model
 from streamscore.reading.landed import Open, open_local
-from streamscore.reading.read import Refusal, read_chunks
+from streamscore.reading.read import FileReject, read_chunks
 from streamscore.reading.validate import validate
 from streamscore.scoring.predict import predict
 
@@ -34,7 +34,7 @@ def score(
     landing: str,
     *,
     chunk_rows: int,
-    refused: Mapping[str, Refusal] | None = None,
+    refused: Mapping[str, FileReject] | None = None,
     open_landed: Open = open_local,
 ) -> Iterator[Scored]:
     """CSV files in, their predictions and rejects out, in bounded chunks; writes nothing.

@@ -6,18 +6,18 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model
 from streamscore.reading.fetch import opener
 from streamscore.reading.landed import Open
-from streamscore.reading.read import FileRefusedError, Refusal
+from streamscore.reading.read import FileReject, FileRejectedError
 from streamscore.scoring.score import Scored, score
-from streamscore.tables.batch import Work
+from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts, PartsWriter
 
-Chunks = Callable[[Mapping[str, Refusal], Open], Iterator[Scored]]
+Chunks = Callable[[Mapping[str, FileReject], Open], Iterator[Scored]]
 
 
-def score_to_parts(files: Sequence[LandedFile], work: Work, model: Model) -> Parts:
+def score_to_parts(files: Sequence[LandedFile], work: ScoringTask, model: Model) -> Parts:
     """Score files and write what comes out; in the tables it is only once it is committed."""
 
-    def chunks(refused: Mapping[str, Refusal], open_landed: Open) -> Iterator[Scored]:
+    def chunks(refused: Mapping[str, FileReject], open_landed: Open) -> Iterator[Scored]:
         return score(
             files,
             work.feed,
@@ -31,9 +31,9 @@ def score_to_parts(files: Sequence[LandedFile], work: Work, model: Model) -> Par
     return write_parts(files, work, chunks)
 
 
-def write_parts(files: Sequence[LandedFile], work: Work, chunks: Chunks) -> Parts:
+def write_parts(files: Sequence[LandedFile], work: ScoringTask, chunks: Chunks) -> Parts:
     """Write what files give; `chunks` is asked again, from the start, where one of them is refused in its middle."""
-    refused: dict[str, Refusal] = {}
+    refused: dict[str, FileReject] = {}
     while True:
         writer = PartsWriter(work)
         try:
@@ -41,7 +41,7 @@ def write_parts(files: Sequence[LandedFile], work: Work, chunks: Chunks) -> Part
                 for scored in chunks(refused, open_landed):
                     writer.add(scored.predictions, scored.rejects)
             return writer.finish()
-        except FileRefusedError as error:
+        except FileRejectedError as error:
             writer.discard()
             refused[error.file.path] = error.refusal
         except BaseException:

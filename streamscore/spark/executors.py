@@ -14,7 +14,7 @@ from streamscore.failpoints import arm, armed
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model, load_model
 from streamscore.scoring.to_parts import score_to_parts
-from streamscore.tables.batch import Work
+from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _shipped: dict[tuple[str, str], str] = {}  # in the driver: application, model f
 _loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used again for the next micro-batch
 
 
-def score_on_executors(frame: "DataFrame", work: Work, model: Model) -> Parts:
+def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> Parts:
     """Score the files of `frame` (one row each, the fields of `LandedFile`) on executors.
 
     Raises:

@@ -33,7 +33,7 @@ DELTA = {
 }
 
 
-def ahead(work: Callable[[], Made]) -> "Future[Made]":
+def in_background(work: Callable[[], Made]) -> "Future[Made]":
     """What `work` makes, begun now in a thread that keeps no process from ending."""
     made: Future[Made] = Future()
 
@@ -69,7 +69,7 @@ def start_session(settings: Settings, app_name: str) -> "SparkSession":
 
 
 def spark_home() -> Path | None:
-    """Where `make setup` linked the Spark of this Python without its zip; null if it did not, or another one."""
+    """Where `make setup` linked the Spark of this Python without its zip; None if it did not, or another one."""
     import pyspark
 
     home, installed = project_jars()[0].parent / HOME, Path(pyspark.__file__).parent

@@ -11,7 +11,7 @@ from streamscore.storage.object_store import bucket_and_key, code_of, reaching
 if TYPE_CHECKING:
     from schemas.settings import Storage
 
-REFUSED = frozenset({"PreconditionFailed", "412"})
+PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 RACED = frozenset({"ConditionalRequestConflict", "409"})  # another conditional PUT of the key was under way
 ATTEMPTS = 10
@@ -55,7 +55,7 @@ class BucketFolder:
 
     def create(self, name: str, data: bytes) -> bool:
         for attempt in range(ATTEMPTS):
-            if self._unless(REFUSED | RACED, "put_object", name, Body=data, IfNoneMatch="*") is not None:
+            if self._unless(PRECONDITION_FAILED | RACED, "put_object", name, Body=data, IfNoneMatch="*") is not None:
                 return True
             found = self.read(name)
             if found is not None:

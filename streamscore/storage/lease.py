@@ -30,7 +30,7 @@ log = structlog.get_logger()
 NAME = "lease"
 FREE = b"{}"  # the body of one that was released
 LOCK = "lock"
-RENEW_SECONDS, EXPIRE_SECONDS, LOOK_SECONDS = 4.0, 20.0, 1.0
+RENEW_SECONDS, EXPIRE_SECONDS, POLL_SECONDS = 4.0, 20.0, 1.0
 HELD_SECONDS = 12.0  # after the last renewal was asked for; what is left of EXPIRE_SECONDS is for the commit
 REQUEST_SECONDS = 4
 
@@ -168,7 +168,7 @@ class BucketLease:
                 if watched != (newest, found[1]):
                     raise _in_use(self._checkpoint, holder["holder"], feed)
                 if time.monotonic() < until:
-                    time.sleep(LOOK_SECONDS)
+                    time.sleep(POLL_SECONDS)
                     continue
             begun = time.monotonic()
             if not self._folder.create(_name(newest + 1), self._body()):

@@ -12,7 +12,7 @@ FIRST_SECONDS, MOST_SECONDS = 0.2, 5.0  # pauses, each twice the one before
 T = TypeVar("T")
 
 
-def insist(seconds: float, do: Callable[[], T], *, stop: threading.Event | None = None) -> T:
+def retry_storage(seconds: float, do: Callable[[], T], *, stop: threading.Event | None = None) -> T:
     """What `do` gives; called again after a `StorageError` that can pass, for so many seconds.
 
     Args:

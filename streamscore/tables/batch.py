@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from schemas.feed import Feed
 from schemas.settings import Storage
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 
 KEY = "streamscore"
 
@@ -40,14 +40,14 @@ class Batch:
 
     app_id: str
     batch_id: int
-    manifest: Manifest
+    manifest: BatchManifest
     model_name: str
     model_version: str
     model_run_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ScoringTask:
     """What scoring the files of a micro-batch needs beside them and the model; picklable.
 
     Attributes:
@@ -65,7 +65,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Record:
+class BatchRecord:
     """What a predictions commit says of its batch.
 
     Attributes:

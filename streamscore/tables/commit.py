@@ -15,7 +15,7 @@ from schemas.errors import ConflictError, StorageError
 from schemas.tables import BATCHES, QUARANTINE_SCHEMA
 from streamscore.failpoints import fail_at
 from streamscore.storage.places import open_folder
-from streamscore.tables.batch import KEY, Batch, Record, parse_files
+from streamscore.tables.batch import KEY, Batch, BatchRecord, parse_files
 from streamscore.tables.delta_log import ATTEMPTS, NO_HOOKS, DeltaLog
 from streamscore.tables.parts import Part, Parts
 from streamscore.tables.tables import Tables
@@ -83,7 +83,7 @@ def commit(parts: Parts, batch: Batch, tables: Tables, writer: Writer) -> Commit
     found = _in_tables(batch.batch_id, batch.app_id, batch.manifest.digest, tables)
     if found:
         return Commit(found.table_version, True, found.rows, found.rejects)
-    record = Record.of(batch, parts.counts)
+    record = BatchRecord.of(batch, parts.counts)
     _assert_complete(parts, record, batch)
     _assert_there(parts, tables)
     # 2
@@ -105,10 +105,10 @@ def committed(batch_id: int, app_id: str, digest: str, tables: Tables) -> bool:
     return _in_tables(batch_id, app_id, digest, tables) is not None
 
 
-def record_of_row(row: dict[str, Any]) -> Record:
+def record_of_row(row: dict[str, Any]) -> BatchRecord:
     """The record in a row of `batches`."""
     files, counts = parse_files(row["files"])
-    return Record(
+    return BatchRecord(
         app_id=row["app_id"],
         batch_id=row["batch_id"],
         digest=row["digest"],
@@ -176,7 +176,7 @@ def _quoted(value: str | int) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
 
 
-def _in_tables(batch_id: int, app_id: str, digest: str, tables: Tables) -> Record | None:
+def _in_tables(batch_id: int, app_id: str, digest: str, tables: Tables) -> BatchRecord | None:
     tables.predictions.refresh()
     newest = tables.predictions.transaction(app_id)
     if newest is None or newest < batch_id:
@@ -196,7 +196,7 @@ def _in_tables(batch_id: int, app_id: str, digest: str, tables: Tables) -> Recor
     return found
 
 
-def _find(batch_id: int, app_id: str, tables: Tables) -> Record | None:
+def _find(batch_id: int, app_id: str, tables: Tables) -> BatchRecord | None:
     """The record of a batch: in the log not folded yet, then in `batches`, then in what else the log has."""
     folded = -1
     if tables.exists(BATCHES):
@@ -213,15 +213,15 @@ def _find(batch_id: int, app_id: str, tables: Tables) -> Record | None:
     return None
 
 
-def _in_log(batch_id: int, app_id: str, tables: Tables, after: int) -> Record | None:
+def _in_log(batch_id: int, app_id: str, tables: Tables, after: int) -> BatchRecord | None:
     for entry in tables.predictions.entries(after, newest_first=True):
-        record = Record.from_json(entry.metadata, entry.version, entry.at)
+        record = BatchRecord.from_json(entry.metadata, entry.version, entry.at)
         if record and (record.app_id, record.batch_id) == (app_id, batch_id):
             return record
     return None
 
 
-def _assert_complete(parts: Parts, record: Record, batch: Batch) -> None:
+def _assert_complete(parts: Parts, record: BatchRecord, batch: Batch) -> None:
     """Parts and counts say the same number of rows of files, and are of the batch's own files."""
     rows = sum(part.rows for part in parts.predictions)
     foreign = set(parts.counts) - {file.path for file in batch.manifest.files}
@@ -242,7 +242,7 @@ def _assert_there(parts: Parts, tables: Tables) -> None:
                 raise StorageError(f"{folder}/{gone[0]} is gone, this commit came too late; try again")
 
 
-def _put_rejects(parts: Parts, record: Record, tables: Tables, writer: Writer) -> None:
+def _put_rejects(parts: Parts, record: BatchRecord, tables: Tables, writer: Writer) -> None:
     log = tables.quarantine
     log.refresh()
     newest = log.transaction(record.app_id)
@@ -268,7 +268,7 @@ def _has_rows(log: DeltaLog, own: dict[str, str | int]) -> bool:
     return log.dataset().count_rows(filter=wanted) > 0
 
 
-def _put_predictions(parts: Parts, record: Record, tables: Tables, writer: Writer) -> int:
+def _put_predictions(parts: Parts, record: BatchRecord, tables: Tables, writer: Writer) -> int:
     log = tables.predictions
     try:
         return writer.append(log, parts.predictions, record.app_id, record.batch_id, record.to_json())

@@ -75,7 +75,7 @@ class DeltaLog:
         self.version = -1
         self._load()
 
-    def again(self) -> "DeltaLog":
+    def reopen(self) -> "DeltaLog":
         """The same table, opened anew."""
         return DeltaLog(self.uri, self.storage, own_puts=self._own_puts)
 

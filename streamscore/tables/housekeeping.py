@@ -11,7 +11,7 @@ import structlog
 from schemas.errors import ConflictError
 from schemas.tables import BATCHES, BATCHES_SCHEMA, EVENTS, EVENTS_SCHEMA, QUARANTINE
 from streamscore.landing.manifest import LandedFile
-from streamscore.tables.batch import Counts, Record
+from streamscore.tables.batch import BatchRecord, Counts
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.parts import write_part
@@ -23,7 +23,7 @@ SECONDS = 5.0  # between two rounds
 PENDING = 50  # commits that start a round early
 
 
-def fold_batches(tables: Tables) -> int:
+def append_batch_rows(tables: Tables) -> int:
     """Append to `batches` one row for each predictions commit that is not there; gives their number.
 
     One commit of `batches`, which also says how far it got: run twice, or by two at once, nothing is doubled. Nothing
@@ -36,7 +36,7 @@ def fold_batches(tables: Tables) -> int:
     if predictions.version == folded:
         return 0
     entries = predictions.entries(-1 if folded is None else folded)
-    records = [r for e in entries if (r := Record.from_json(e.metadata, e.version, e.at))]
+    records = [r for e in entries if (r := BatchRecord.from_json(e.metadata, e.version, e.at))]
     if not records:
         return 0
     rows = pa.Table.from_pylist([_row(record) for record in records], schema=BATCHES_SCHEMA)
@@ -65,7 +65,7 @@ def checkpoint_logs(tables: Tables) -> None:
                 of_table.handle().create_checkpoint()
 
 
-class Rounds(Protocol):
+class MaintenanceScheduler(Protocol):
     """Maintenance of the tables, elsewhere; nothing here waits for it."""
 
     def committed(self) -> None:
@@ -84,8 +84,10 @@ class Housekeeping:
     Nothing that goes wrong in it reaches the stream; it is logged, and tried again in the next round.
     """
 
-    def __init__(self, tables: Tables, app_id: str, rounds: Rounds | None = None, *, seconds: float = SECONDS) -> None:
-        self._tables, self._app_id, self._seconds = tables.again(), app_id, seconds
+    def __init__(
+        self, tables: Tables, app_id: str, rounds: MaintenanceScheduler | None = None, *, seconds: float = SECONDS
+    ) -> None:
+        self._tables, self._app_id, self._seconds = tables.reopen(), app_id, seconds
         self._rounds = rounds
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -95,7 +97,7 @@ class Housekeeping:
 
     def start(self) -> None:
         """Make the app id known to the tables, and start; call it once the ledger holds what the tables say."""
-        self._tables.know(self._app_id)
+        self._tables.register_checkpoint(self._app_id)
         self._thread.start()
 
     def stop(self) -> None:
@@ -140,7 +142,7 @@ class Housekeeping:
 
     def _round(self) -> None:
         self._pending = 0
-        for do in (self._write_events, fold_batches, checkpoint_logs):
+        for do in (self._write_events, append_batch_rows, checkpoint_logs):
             try:
                 do(self._tables)
             except Exception as error:  # the stream goes on whatever happens here
@@ -158,7 +160,7 @@ def _append(table: DeltaLog, rows: pa.Table, app_id: str = "", number: int = 0) 
     table.append([write_part(rows, table.folder)], app_id, number, "")
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: BatchRecord) -> dict[str, Any]:
     return {
         "app_id": record.app_id,
         "batch_id": record.batch_id,

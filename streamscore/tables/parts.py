@@ -23,7 +23,7 @@ from streamscore.tables.batch import Counts
 from streamscore.tables.delta_statistics import delta_statistics, with_bounds
 
 if TYPE_CHECKING:
-    from streamscore.tables.batch import Work
+    from streamscore.tables.batch import ScoringTask
 
 PART_BYTES = 64 * 2**20  # of Arrow memory in one part: bounds what a writer holds; about 15-40 MB of Parquet
 
@@ -132,7 +132,7 @@ def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part
     return Part(name, len(data), modified, table.num_rows if rows is None else rows, stats)
 
 
-def discard(parts: Parts, work: "Work") -> None:
+def discard(parts: Parts, work: "ScoringTask") -> None:
     """Delete parts that are not to be committed."""
     for uri, written in zip(work.folders, (parts.predictions, parts.rejects), strict=True):
         folder = open_folder(uri, work.storage)
@@ -146,7 +146,7 @@ class PartsWriter:
     Every row that is added is in exactly one part of what `finish` returns. Nothing is in the tables yet.
     """
 
-    def __init__(self, work: "Work", part_bytes: int = PART_BYTES) -> None:
+    def __init__(self, work: "ScoringTask", part_bytes: int = PART_BYTES) -> None:
         batch = work.batch
         self._batch = batch
         self._names = {source_file(file, work.landing): file.path for file in batch.manifest.files}

@@ -9,7 +9,7 @@ from deltalake.exceptions import CommitFailedError
 from schemas.errors import RecoveryError
 from schemas.tables import BATCHES, QUARANTINE, QUARANTINE_SCHEMA
 from streamscore.landing.manifest import LandedFile
-from streamscore.tables.batch import Record
+from streamscore.tables.batch import BatchRecord
 from streamscore.tables.commit import predicate, record_of_row
 from streamscore.tables.delta_log import ATTEMPTS, NO_HOOKS
 from streamscore.tables.housekeeping import append_events
@@ -26,7 +26,7 @@ def assert_known_checkpoint(
 
     Args:
         is_new: made by this start; for the message.
-        recover: the tables' word is taken by `adopt`; nothing is refused.
+        recover: the tables' word is taken by `processed_files`; nothing is refused.
         last_commit: the newest micro-batch that Spark holds for done, -1 if none.
 
     Raises:
@@ -45,7 +45,7 @@ def assert_known_checkpoint(
         )
 
 
-def adopt(tables: Tables, app_id: str) -> list[LandedFile]:
+def processed_files(tables: Tables, app_id: str) -> list[LandedFile]:
     """What is done, by the tables alone: the files of all predictions commits, for the ledger of a new checkpoint.
 
     Rejects of batches whose predictions are not in (a crash came between the two commits) are deleted, since their
@@ -85,7 +85,7 @@ def _has_rows(tables: Tables) -> bool:
     )
 
 
-def _records(tables: Tables) -> Iterator[Record]:
+def _records(tables: Tables) -> Iterator[BatchRecord]:
     """Of every predictions commit, once: from `batches`, then from what the log still has."""
     seen: set[tuple[str, int]] = set()
     if tables.exists(BATCHES):
@@ -95,7 +95,7 @@ def _records(tables: Tables) -> Iterator[Record]:
                 yield record_of_row(row)
     tables.predictions.refresh()
     for entry in tables.predictions.entries():
-        record = Record.from_json(entry.metadata, entry.version, entry.at)
+        record = BatchRecord.from_json(entry.metadata, entry.version, entry.at)
         if record and (record.app_id, record.batch_id) not in seen:
             yield record
 

@@ -54,7 +54,7 @@ class Tables:
         self._options = delta_options(self.storage) if is_object_uri(self.path) else None
         self._logs: dict[str, DeltaLog] = {}
 
-    def again(self) -> "Tables":
+    def reopen(self) -> "Tables":
         """The same tables, to be opened anew."""
         return type(self)(self.path, self.feed, self.settings, self.storage)
 
@@ -141,7 +141,7 @@ class Tables:
         """The checkpoints that the tables know."""
         return [app for app in self.predictions.properties.get(APP_IDS, "").split(",") if app]
 
-    def know(self, app_id: str) -> None:
+    def register_checkpoint(self, app_id: str) -> None:
         """Note in the properties of predictions that this checkpoint writes it.
 
         Raises:

@@ -29,7 +29,7 @@ LONGER_FUNCTIONS: dict[str, str] = {
     "training/rows.py:_report": "to be cut",
     "training/series/candidate.py:series_candidate": "to be cut",
 }
-MORE_PARAMETERS: dict[str, str] = {"jobs/streaming/micro_batch.py:MicroBatches": "to be cut"}
+MORE_PARAMETERS: dict[str, str] = {"jobs/streaming/micro_batch.py:MicroBatchProcessor": "to be cut"}
 
 # Joined from parts, so that this file does not hold what it looks for.
 REGISTRY_HOSTS = [

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jobs.operations.lineage import trace
-from jobs.streaming.run import Run
+from jobs.streaming.run import StreamRun
 from schemas.feed import Feed, read_feed
 from schemas.settings import Settings, load_settings
 from streamscore.registry.registry import Registry, open_registry
@@ -91,7 +91,7 @@ def streamed(
     for number in range(5):
         text = unknown.iloc[100 * number : 100 * (number + 1)].to_csv(index=False, quoting=csv.QUOTE_MINIMAL)
         stream.put(f"{number}.csv", text.encode())
-    Run(feed, settings, show_progress=False).stream(spark)
+    StreamRun(feed, settings, show_progress=False).stream(spark)
     return stream
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.streaming.run import Run
+from jobs.streaming.run import StreamRun
 from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, load_settings
@@ -63,7 +63,7 @@ def run(settings_of: Callable[..., Settings], spark: "SparkSession") -> Callable
     """Catch up, in the shared session."""
 
     def catch_up(feed: Feed = FEED, *, recover: bool = False, **flags: Any) -> None:
-        Run(feed, settings_of(**flags), show_progress=False).stream(spark, recover=recover)
+        StreamRun(feed, settings_of(**flags), show_progress=False).stream(spark, recover=recover)
 
     return catch_up
 

@@ -18,7 +18,7 @@ import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 from deltalake import DeltaTable
 
-from jobs.streaming.run import Run
+from jobs.streaming.run import StreamRun
 from schemas.errors import ContractError, RegistryError
 from schemas.settings import load_settings
 from tests.support.oracle import Oracle, Stream
@@ -39,10 +39,10 @@ BOTH_MODES = pytest.mark.parametrize("mode", ["driver", "executors"])
 
 
 @pytest.fixture
-def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]) -> Callable[..., Run]:
+def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]) -> Callable[..., StreamRun]:
     """A run of the stream inside the shared session."""
 
-    def make(**flags: Any) -> Run:
+    def make(**flags: Any) -> StreamRun:
         folders = {
             "landing": str(stream.landing),
             "tables.path": str(stream.root / "tables"),
@@ -52,13 +52,13 @@ def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]
             "streaming.trigger": "available-now",
         }
         given = {key.replace("__", "."): value for key, value in flags.items()}
-        return Run(stream.feed, load_settings(flags=folders | given), show_progress=False)
+        return StreamRun(stream.feed, load_settings(flags=folders | given), show_progress=False)
 
     return make
 
 
 @contextmanager
-def running(run: Run, spark: "SparkSession") -> Iterator[None]:
+def running(run: StreamRun, spark: "SparkSession") -> Iterator[None]:
     """The stream in a thread of its own."""
     thread = threading.Thread(target=run.stream, args=(spark,))
     thread.start()
@@ -79,7 +79,7 @@ def until(done: Callable[[], bool], seconds: float = 30) -> None:
 @BOTH_MODES
 @pytest.mark.parametrize("writer", ["delta-rs", "delta-spark"])
 def test_dirty_files_end_as_predictions_or_in_quarantine(
-    stream: Stream, oracle: Oracle, run_of: Callable[..., Run], spark: "SparkSession", mode: str, writer: str
+    stream: Stream, oracle: Oracle, run_of: Callable[..., StreamRun], spark: "SparkSession", mode: str, writer: str
 ) -> None:
     stream.land(files=4, rows=50, seed=3)
     run_of(streaming__mode=mode, tables__writer=writer, streaming__max_files=2).stream(spark)
@@ -89,7 +89,7 @@ def test_dirty_files_end_as_predictions_or_in_quarantine(
 
 
 def test_driver_and_executors_and_both_writers_write_the_same_rows(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     stream.land(files=3, rows=30, seed=4)
     ways = [("driver", "delta-rs"), ("executors", "delta-rs"), ("executors", "delta-spark")]
@@ -106,7 +106,7 @@ def test_driver_and_executors_and_both_writers_write_the_same_rows(
 
 
 def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
 ) -> None:
     import mlflow
     from pyspark.sql.functions import col, struct
@@ -138,7 +138,7 @@ def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
 def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     stream: Stream,
     oracle: Oracle,
-    run_of: Callable[..., Run],
+    run_of: Callable[..., StreamRun],
     spark: "SparkSession",
     trained: "Trained",
     promote: Callable[[str], None],
@@ -235,7 +235,7 @@ def test_a_source_that_comes_up_too_late_for_spark_is_started_again(stream: Stre
 
 
 def test_a_version_with_another_output_type_is_refused(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained", feed: Any
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained", feed: Any
 ) -> None:
     stream.land(files=1, rows=10, seed=1)
     run_of().stream(spark)
@@ -248,7 +248,7 @@ def test_a_version_with_another_output_type_is_refused(
 
 
 def test_a_model_that_does_not_fit_stops_the_first_start(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
 ) -> None:
     _point(trained, _register(trained, pd.DataFrame({"pH": [3]}), np.array([1.0])))
     with pytest.raises(ContractError, match="'pH' is double in the feed and long in the model") as error:
@@ -259,7 +259,7 @@ def test_a_model_that_does_not_fit_stops_the_first_start(
 
 def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
     stream: Stream,
-    run_of: Callable[..., Run],
+    run_of: Callable[..., StreamRun],
     spark: "SparkSession",
     promote: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -268,14 +268,14 @@ def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
     run_of().stream(spark)
     (stream.landing / "b.csv").write_text(HEADER + ROW)
     (stream.landing / "c.csv").write_text(HEADER + ROW)
-    follow = Run._follow
+    follow = StreamRun._follow
 
-    def late(run: Run, *how: Any) -> Any:
+    def late(run: StreamRun, *how: Any) -> Any:
         until(lambda: stream.newest_batch == 1)
         return follow(run, *how)
 
     with monkeypatch.context() as patched, pytest.raises(RegistryError, match="wine_quality/99"):
-        patched.setattr(Run, "_follow", late)
+        patched.setattr(StreamRun, "_follow", late)
         run_of(model_uri="models:/wine_quality/99").stream(spark)
     until(lambda: not spark.streams.active)
     (stream.landing / "b.csv").write_text(HEADER + ROW + ROW)
@@ -290,7 +290,7 @@ def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
 
 
 def test_the_offset_log_holds_the_manifest_in_its_third_line(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     stream.land(files=1, rows=5, seed=1)
     run_of().stream(spark)
@@ -301,7 +301,7 @@ def test_the_offset_log_holds_the_manifest_in_its_third_line(
 
 
 def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     path = stream.landing / "a b%c é.csv"
     path.write_text(HEADER + ROW)
@@ -313,7 +313,7 @@ def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
 
 
 def test_the_textbook_feed_of_strings_works(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
 ) -> None:
     from schemas.feed import load_feed
     from tests.support.register_kit import a_version
@@ -329,7 +329,7 @@ def test_the_textbook_feed_of_strings_works(
 
 
 def test_tables_keep_the_original_names_and_statistics(
-    stream: Stream, run_of: Callable[..., Run], spark: "SparkSession"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     stream.land(files=1, rows=50, seed=1)
     run_of().stream(spark)

@@ -10,7 +10,7 @@ from jobs.maintenance.compact import Budget, compact
 from schemas.errors import ConflictError
 from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit, committed
-from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
 
@@ -57,7 +57,7 @@ def test_batches_with_rejects_an_empty_one_and_a_replay(reopen):
     assert all(again.is_in(batch) for batch in (a_batch(0, "a.csv", "b.csv"), a_batch(1), a_batch(2)))
     assert again.put(a_batch(2), rows=2).skipped and not again.is_in(a_batch(3))
     assert len(keys(again.tables, "predictions")) == 8 and len(keys(again.tables, "quarantine")) == 2
-    assert fold_batches(again.tables) == 3
+    assert append_batch_rows(again.tables) == 3
     counts = {
         row["batch_id"]: (row["predictions"], row["rejects"]) for row in rows_of(again.tables, "batches").to_pylist()
     }

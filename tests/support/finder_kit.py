@@ -2,28 +2,28 @@
 
 import json
 
-from streamscore.landing.find import Finder, Finding
-from streamscore.landing.manifest import Manifest
+from streamscore.landing.find import DiscoveryOptions, FileDiscovery
+from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.places import open_folder
 
 
-class AskedBySpark(Finder):
+class AskedBySpark(FileDiscovery):
     """Spark writes an offset to its log before it asks for the next one."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: DiscoveryOptions) -> None:
         super().__init__(finding)
         self._offsets = open_folder(finding.checkpoint, finding.storage)
         self._written = 0
 
-    def after(self, begun: Manifest, max_files: int) -> Manifest:
+    def after(self, begun: BatchManifest, max_files: int) -> BatchManifest:
         if begun.seq and begun.seq != self._written:
             write_offset(self._offsets, begun)
             self._written = begun.seq
         return super().after(begun, max_files)
 
 
-def write_offset(checkpoint: Folder, manifest: Manifest) -> None:
+def write_offset(checkpoint: Folder, manifest: BatchManifest) -> None:
     """As Spark 4.2 does, for the micro-batch of a manifest."""
     if isinstance(checkpoint, LocalFolder):
         (checkpoint.path / "offsets").mkdir(exist_ok=True)

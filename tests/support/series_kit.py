@@ -13,11 +13,11 @@ import pandas as pd
 from schemas.feed import Feed
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
-from streamscore.forecasting.to_parts import Forecasts
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.forecasting.to_parts import SeriesScorer
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.models.series_model import SeriesModel, load_series_model
 from streamscore.registry.registry import Registry
-from streamscore.tables.batch import Batch, Work
+from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.commit import Commit, DeltaRsWriter, commit
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
@@ -120,7 +120,7 @@ class Driver:
         self.tables = Tables(self.root / "tables", self.feed, TablesSettings())
         self.landing = self.root / "landing"
         self.landing.mkdir(exist_ok=True, parents=True)
-        self.forecasts = Forecasts(self.tables)
+        self.forecasts = SeriesScorer(self.tables)
 
     def land(self, *texts: str, header: str = HEADER) -> list[LandedFile]:
         """Files of these rows."""
@@ -136,8 +136,8 @@ class Driver:
         """The parts of the next micro-batch, not committed."""
         self.tables.create(model.output)
         self.tables.predictions.refresh()
-        batch = Batch(self.app_id, self.done, Manifest(self.done + 1, tuple(files)), "m", model.version, "r")
-        work = Work(self.feed, batch, self.tables.folders, self.landing.as_uri(), chunk_rows, Storage())
+        batch = Batch(self.app_id, self.done, BatchManifest(self.done + 1, tuple(files)), "m", model.version, "r")
+        work = ScoringTask(self.feed, batch, self.tables.folders, self.landing.as_uri(), chunk_rows, Storage())
         return self.forecasts.score_to_parts(files, work, model), batch
 
     def put(self, parts: Parts, batch: Batch) -> Commit:

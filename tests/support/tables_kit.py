@@ -13,7 +13,7 @@ from schemas.feed import Feed
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import REJECTS_SCHEMA, TIME
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.tables.batch import Batch
 from streamscore.tables.parts import Parts, PartsWriter
 from streamscore.tables.tables import Tables
@@ -48,7 +48,7 @@ def a_file(name: str, content: int = 0) -> LandedFile:
 
 def a_batch(batch_id: int, *names: str, app_id: str = "app", content: int = 0) -> Batch:
     files = tuple(a_file(name, content) for name in names or (f"{batch_id}.csv",))
-    return Batch(app_id, batch_id, Manifest(batch_id + 1, files), "wine", "3", "run-3")
+    return Batch(app_id, batch_id, BatchManifest(batch_id + 1, files), "wine", "3", "run-3")
 
 
 def scored(

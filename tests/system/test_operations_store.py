@@ -24,12 +24,12 @@ from schemas.settings import Settings, Storage
 from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
 from services.object_store import ObjectStore
 from streamscore.landing.listing import landed_files
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import FOLD, open_journal
 from streamscore.storage.object_store import delta_options
-from streamscore.tables.batch import Batch, Counts, Record
+from streamscore.tables.batch import Batch, BatchRecord, Counts
 from training.data.sample import sample
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Stream:
         return next(file for file in landed_files(self.places.landing) if file.key == f"in/{name}")
 
     def ledger(self, *files: LandedFile) -> None:
-        open_journal(self.checkpoint, "ledger").append(json.dumps(Manifest(1, files).to_offset()).encode())
+        open_journal(self.checkpoint, "ledger").append(json.dumps(BatchManifest(1, files).to_offset()).encode())
 
     def predict(self, batch_id: int, *files: LandedFile, rejects: int = 0) -> None:
-        batch = Batch("app", batch_id, Manifest(batch_id + 1, files), "wine_quality", "1", "run")
-        record = Record.of(batch, {file.path: Counts(3, rejects) for file in files})
+        batch = Batch("app", batch_id, BatchManifest(batch_id + 1, files), "wine_quality", "1", "run")
+        record = BatchRecord.of(batch, {file.path: Counts(3, rejects) for file in files})
         row = dict.fromkeys(PREDICTIONS_SCHEMA.names) | {"batch_id": batch_id}
         properties = CommitProperties(
             {"userMetadata": record.to_json()}, app_transactions=[Transaction("app", batch_id)]
@@ -149,7 +149,7 @@ def test_status_counts_what_is_in_the_bucket(stream: Stream) -> None:
 def test_looking_at_a_ledger_leaves_it_to_its_stream_to_fold_it(stream: Stream) -> None:
     file = stream.land("a.csv")
     for number in range(FOLD):
-        stream.checkpoint.write(f"ledger/{number:020}", json.dumps(Manifest(number, (file,)).to_offset()).encode())
+        stream.checkpoint.write(f"ledger/{number:020}", json.dumps(BatchManifest(number, (file,)).to_offset()).encode())
     assert stream.status().files_waiting == 0
     assert len(stream.checkpoint.names("ledger")) == FOLD
 
@@ -213,7 +213,7 @@ def test_a_crash_before_the_marks_lands_nothing_twice(
         if processed == "in the ledger":
             stream.ledger(file)
         else:
-            offset = json.dumps(Manifest(2, (file,)).to_offset())
+            offset = json.dumps(BatchManifest(2, (file,)).to_offset())
             stream.checkpoint.write("offsets/3", f"v1\n{{}}\n{offset}".encode())
     stream.quarantine({"source_line": 4})  # the stream goes on
     done = stream.replay()
@@ -234,7 +234,7 @@ def test_a_crash_before_the_first_object_lands_everything_later(
 
 def test_two_replays_at_once_are_refused(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.3)
-    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.2)
     stream.predict(0)
     stream.quarantine({})
     other = lease.take(stream.places.landing.at(replay.LOCK), FEED.name, lambda _: None)
@@ -327,7 +327,7 @@ def test_a_checkpoint_that_does_not_belong_is_a_failure(stream: Stream, tmp_path
 def test_a_checkpoint_that_lost_objects_is_a_failure(stream: Stream, tmp_path: "Path") -> None:
     stream.predict(0)
     identify(stream)
-    stream.checkpoint.write("offsets/0", b"v1\n{}\n" + json.dumps(Manifest(1).to_offset()).encode())
+    stream.checkpoint.write("offsets/0", b"v1\n{}\n" + json.dumps(BatchManifest(1).to_offset()).encode())
     assert "metadata is missing" in stream.doctor(tmp_path)["checkpoint"].found
     stream.checkpoint.write("metadata", b"{}")
     stream.checkpoint.write("commits/1", b"v1\n{}")

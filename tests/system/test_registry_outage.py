@@ -14,7 +14,7 @@ import pytest
 
 from schemas.feed import load_feed
 from schemas.settings import load_settings
-from streamscore.models.watch import Follower
+from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 from tests.support.register_kit import a_version
@@ -77,7 +77,7 @@ def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_bac
     server: Server, registry: Registry, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    follower = Follower(
+    follower = ModelWatcher(
         "models:/wine_quality@production",
         FEED,
         registry,

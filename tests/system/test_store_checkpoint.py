@@ -14,7 +14,7 @@ from jobs.streaming.checkpoint import open_checkpoint
 from schemas.errors import RecoveryError
 from schemas.settings import Storage
 from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import Manifest
+from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import DeltaRsWriter, commit
@@ -100,7 +100,7 @@ def test_a_stale_listing_of_offsets_is_refused_before_anything_runs(
     checkpoint = open_checkpoint(folder, FEED, "file:///in", recover=False, leased=False)
     folder.write("metadata", b"{}")
     ledger = Ledger(open_journal(folder, "ledger"))
-    ledger.append(Manifest(0))
+    ledger.append(BatchManifest(0))
     for number in range(2):
         batch = a_batch(number, app_id=checkpoint.app_id)
         commit(parts_of(tables, batch), batch, tables, DeltaRsWriter())

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from schemas.errors import ConflictError, RecoveryError, StorageError
 from schemas.settings import Storage
 from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import journal as journal_module
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import Journal, open_journal
-from streamscore.storage.retry import insist
+from streamscore.storage.retry import retry_storage
 from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ def test_slow_and_failing_answers_are_ridden_out(opened: Open, behind_proxy: Ope
     proxy.errors, proxy.delay = 0.1, 0.02
     journal = behind_proxy()
     for line in numbers(40):
-        insist(30, lambda line=line: journal.append(line))
+        retry_storage(30, lambda line=line: journal.append(line))
     assert list(opened().lines()) == numbers(40)
 
 
-def manifest(seq: int, name: str = "") -> Manifest:
-    return Manifest(seq, (LandedFile(f"s3://b/in/{name or seq}.csv", 1, 1, "etag"),))
+def manifest(seq: int, name: str = "") -> BatchManifest:
+    return BatchManifest(seq, (LandedFile(f"s3://b/in/{name or seq}.csv", 1, 1, "etag"),))
 
 
 @pytest.mark.both_stores

@@ -13,8 +13,8 @@ from schemas.errors import StorageError
 from schemas.reasons import Reason
 from schemas.settings import Storage
 from streamscore.landing.archive import REFUSALS, Archive
-from streamscore.landing.find import Finder, Finding
-from streamscore.landing.manifest import LandedFile, Manifest, source_file
+from streamscore.landing.find import DiscoveryOptions, FileDiscovery
+from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
 from streamscore.reading.fetch import opener
 from streamscore.reading.rejects import RefusedError
 from streamscore.storage.bucket import BucketFolder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-START = Manifest(0)
+START = BatchManifest(0)
 MANY = 2_500
 
 
@@ -51,15 +51,15 @@ class Landing:
         page = self.client.list_objects_v2(Bucket=self.bucket.name, Prefix=under)
         return [entry["Key"][len(under) :] for entry in page.get("Contents", ())]
 
-    def finder(self, max_files: int = 10_000, clean: str = "off", storage: Storage | None = None) -> Finder:
+    def finder(self, max_files: int = 10_000, clean: str = "off", storage: Storage | None = None) -> FileDiscovery:
         where = self.uri, self.checkpoint.uri
-        return AskedBySpark(Finding(*where, max_files, 2**30, clean, storage=storage or self.storage))
+        return AskedBySpark(DiscoveryOptions(*where, max_files, 2**30, clean, storage=storage or self.storage))
 
     def refuse(self, file: LandedFile) -> None:
         landing = BucketFolder(self.uri, self.storage)
         Archive(landing, "delete", open_journal(self.checkpoint, REFUSALS)).note_refused([file.path])
 
-    def files_of(self, manifest: Manifest) -> list[str]:
+    def files_of(self, manifest: BatchManifest) -> list[str]:
         return [source_file(f, self.uri) + ("!" if f.changed else "") for f in manifest.files]
 
 
@@ -79,7 +79,7 @@ def behind_proxy(storage: Storage, proxy: Proxy) -> Storage:
     return storage.model_copy(update={"endpoint": proxy.endpoint})
 
 
-def next_after(found: Finder, begun: Manifest, seconds: float = 10) -> Manifest:
+def next_after(found: FileDiscovery, begun: BatchManifest, seconds: float = 10) -> BatchManifest:
     """The next manifest; asks as long as there is none."""
     until = time.monotonic() + seconds
     while (manifest := found.after(begun, 10_000)) == begun and time.monotonic() < until:
@@ -264,7 +264,7 @@ def test_an_idle_finder_lists_at_most_twenty_times_a_second(
     assert 0 < lists_while_idle(found, found.after(START, 100), proxy) <= 20
 
 
-def lists_while_idle(found: Finder, begun: Manifest, proxy: Proxy) -> int:
+def lists_while_idle(found: FileDiscovery, begun: BatchManifest, proxy: Proxy) -> int:
     """The most LISTs in one of three seconds."""
     proxy.requests.clear()
     until = time.monotonic() + 3

@@ -77,7 +77,7 @@ else:
     drive(sys.stdin.read)
 """
 
-SHORT = {"RENEW_SECONDS": 0.3, "HELD_SECONDS": 1.8, "EXPIRE_SECONDS": 3.0, "LOOK_SECONDS": 0.3}
+SHORT = {"RENEW_SECONDS": 0.3, "HELD_SECONDS": 1.8, "EXPIRE_SECONDS": 3.0, "POLL_SECONDS": 0.3}
 
 
 class Driver:
@@ -274,7 +274,7 @@ def test_a_holder_that_writes_while_it_is_followed_keeps_its_follower_out(
     bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had stood still for so long that the other created the next object at the same moment."""
-    for name in ("EXPIRE_SECONDS", "LOOK_SECONDS"):
+    for name in ("EXPIRE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(lease, name, 0.1)
     folder = BucketFolder(f"{bucket.uri}/checkpoint", storage)
     folder.write("lease/000000001", b'{"holder": "one that stood still"}')

@@ -103,7 +103,7 @@ def test_one_at_a_time(reopen: Callable[[], Tables], storage: Storage, monkeypat
     tables = reopen()
     put(tables, a_batch(0))
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
-    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.5)
     with alone(tables.path, "kit", storage), pytest.raises(TryAgainError, match=r"another maintenance"):
         maintain(task_of(tables))
     assert by_table(tables)["predictions"].after.files == 1

@@ -17,13 +17,13 @@ from schemas.settings import Tables as TablesSettings
 from services.object_store import ObjectStore
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import delta_options
-from streamscore.storage.retry import insist
+from streamscore.storage.retry import retry_storage
 from streamscore.tables import commit as commit_module
 from streamscore.tables import delta_log
 from streamscore.tables.batch import Batch
 from streamscore.tables.commit import Commit, commit, committed
 from streamscore.tables.delta_log import DeltaLog
-from streamscore.tables.housekeeping import checkpoint_logs, fold_batches
+from streamscore.tables.housekeeping import append_batch_rows, checkpoint_logs
 from streamscore.tables.parts import Part, Parts, PartsWriter
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
@@ -154,7 +154,7 @@ def test_of_drivers_that_race_for_each_batch_one_wins(bucket: "Bucket", storage:
             won = list(pool.map(race, logs, [number] * drivers, parts[number]))
             assert won.count(True) == 1, (number, won)
     assert rows_of(tables, "predictions").num_rows == batches == entries(tables, "predictions")
-    won_by = [entry.metadata or "" for entry in tables.predictions.again().entries(0)]
+    won_by = [entry.metadata or "" for entry in tables.predictions.reopen().entries(0)]
     assert [int(text.rpartition(" ")[2]) for text in won_by] == list(range(batches))
 
 
@@ -201,7 +201,7 @@ def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: "Bu
     tables = open_tables(bucket, storage, every=5)
     for number in range(7):
         put(tables, a_batch(number), rejects=1)
-    assert (fold_batches(tables), fold_batches(tables)) == (7, 0)
+    assert (append_batch_rows(tables), append_batch_rows(tables)) == (7, 0)
     checkpoint_logs(tables)
     assert tables.predictions.last_checkpoint() == 7
     log = tables.predictions.folder.at("_delta_log")
@@ -219,7 +219,7 @@ def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(
 ) -> None:
     monkeypatch.setattr(delta_log, "FRESH", 0.0)
     tables = open_tables(bucket, storage)
-    sleeper, early = open_tables(bucket, storage), tables.predictions.again()
+    sleeper, early = open_tables(bucket, storage), tables.predictions.reopen()
     for number in range(3):
         put(tables, a_batch(number))
     tables.predictions.handle().create_checkpoint()
@@ -307,7 +307,7 @@ def test_a_slow_and_failing_store_is_ridden_out(bucket: "Bucket", behind_proxy: 
     tables = open_tables(bucket, behind_proxy)
     proxy.errors, proxy.delay = 0.1, 0.01
     for number in range(10):
-        insist(60, lambda number=number: put(tables, a_batch(number)))
+        retry_storage(60, lambda number=number: put(tables, a_batch(number)))
     proxy.errors = proxy.delay = 0
     assert len(keys(tables, "predictions")) == 30 == len(set(keys(tables, "predictions")))
 

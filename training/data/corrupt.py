@@ -45,7 +45,7 @@ def kinds(feed: Feed) -> list[Kind]:
     return [kind for kind in found if kind.columns]
 
 
-def spoil(line: bytes, delimiter: bytes, ways: Sequence[Kind], count: int) -> bytes:
+def corrupt(line: bytes, delimiter: bytes, ways: Sequence[Kind], count: int) -> bytes:
     """The line (no end of line) made wrong; `count` picks the kind, then the column, in turn."""
     kind = ways[count % len(ways)]
     fields = line.split(delimiter)

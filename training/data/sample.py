@@ -17,7 +17,7 @@ from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Storage
 from streamscore.storage.object_store import assert_reachable, bucket_and_key, code_of, is_object_uri, reaching
-from training.data.corrupt import kinds, spoil
+from training.data.corrupt import corrupt, kinds
 from training.data.generate import generated_chunks
 
 IN_MEMORY = 8 * 2**20  # of a file on its way to the object store; above it, it waits on the disk
@@ -180,7 +180,7 @@ def _spoiled_lines(feed: Feed, rows: int, seed: int, chosen: np.ndarray) -> Iter
     for table in generated_chunks(feed, rows, seed):
         lines = _text(table, feed).split(b"\n")[:-1]
         for position in chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(lines))]:
-            lines[position - start] = spoil(lines[position - start], delimiter, ways, done)
+            lines[position - start] = corrupt(lines[position - start], delimiter, ways, done)
             done += 1
         yield lines
         start += len(lines)

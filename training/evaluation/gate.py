@@ -21,7 +21,7 @@ class GateCheck:
     Attributes:
         name: `absolute rmse`, `baseline rmse`, `relative rmse`, or `slice COLUMN=VALUE`.
         found: the candidate's metric.
-        wanted: its limit; null where there is nothing to compare with, which passes.
+        wanted: its limit; None where there is nothing to compare with, which passes.
         detail: both in one line, and where the limit comes from.
     """
 
@@ -50,7 +50,7 @@ class Verdict:
         return json.dumps({"passed": self.passed, "checks": checks}, indent=2, allow_nan=False)
 
 
-def judge(candidate: Evaluation, production: Evaluation | None, gate: Gate) -> Verdict:
+def judge_candidate(candidate: Evaluation, production: Evaluation | None, gate: Gate) -> Verdict:
     """Hold a candidate against the gate's thresholds; both evaluations are of the same held-out rows.
 
     1. Absolute limits.  2. The baseline that predicts the mean.  3. The Production model.  4. Each slice.
@@ -58,7 +58,7 @@ def judge(candidate: Evaluation, production: Evaluation | None, gate: Gate) -> V
     and Production against itself passes 3 and 4.
 
     Args:
-        production: of the version that is in Production; null if there is none, or none that can predict these rows.
+        production: of the version that is in Production; None if there is none, or none that can predict these rows.
 
     Raises:
         SettingsError: the gate names a metric or a slice column that the evaluation lacks.
@@ -140,7 +140,7 @@ def _allowed(who: str, than: float, worse: float) -> str:
 
 
 def _limit(metric: str, than: float, worse: float) -> float | None:
-    """The value that is worse by a ratio; null where the other has none to compare with."""
+    """The value that is worse by a ratio; None where the other has none to compare with."""
     if not math.isfinite(than):
         return None
     return than - worse * abs(than) if metric in LARGER_IS_BETTER else than + worse * abs(than)

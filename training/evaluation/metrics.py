@@ -112,7 +112,7 @@ class _Ranked:
         self._starts = np.flatnonzero(np.diff(share[self._order], prepend=-1.0))
 
     def area(self, weights: np.ndarray) -> float | None:
-        """Area under the ROC curve; null where all rows are of one kind. Mann and Whitney (1947)."""
+        """Area under the ROC curve; None where all rows are of one kind. Mann and Whitney (1947)."""
         ordered = weights[self._order]
         hits = np.add.reduceat(ordered * self._hits, self._starts)
         misses = np.add.reduceat(ordered * self._misses, self._starts)

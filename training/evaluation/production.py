@@ -27,7 +27,7 @@ class Production:
 
     Attributes:
         pyfunc: as MLflow loads it.
-        profile: of the rows that it was fitted on; null if its run has none, being another tool's.
+        profile: of the rows that it was fitted on; None if its run has none, being another tool's.
     """
 
     ref: ModelRef
@@ -36,7 +36,7 @@ class Production:
 
 
 def load_production(feed: Feed, registry: Registry) -> Production | None:
-    """The version that `promote` put into Production, verified; null if there is none, or none that may be loaded
+    """The version that `promote` put into Production, verified; None if there is none, or none that may be loaded
     and fits the feed.
 
     Raises:

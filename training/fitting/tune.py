@@ -76,7 +76,7 @@ def tune(
     is drawn with seed + n, so that an interrupted study finds what an uninterrupted one would have found.
 
     Args:
-        study_path: of the study's SQLite file, see `study_file`; null: kept in memory.
+        study_path: of the study's SQLite file, see `study_file`; None: kept in memory.
         progress: called at the start and after each trial.
 
     Raises:

@@ -21,7 +21,7 @@ OUTAGES = {kind.exit_code: kind for kind in (SettingsError, RegistryError, Stora
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What the check found; a figure is null where it did not come so far.
+    """What the check found; a figure is None where it did not come so far.
 
     Attributes:
         reasons: why not, a line each; empty: passed.
@@ -87,7 +87,7 @@ class Checker:
             raise error(_said(code, err))
         if code:
             return CheckReport((_said(code, err),))
-        return judge(json.loads(out.splitlines()[-1]), limits)
+        return judge_limits(json.loads(out.splitlines()[-1]), limits)
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +98,7 @@ class Checker:
         self._process.communicate()
 
 
-def judge(found: Mapping[str, Any], limits: Check) -> CheckReport:
+def judge_limits(found: Mapping[str, Any], limits: Check) -> CheckReport:
     """What the command found, against the limits.
 
     Args:

@@ -21,7 +21,7 @@ from streamscore.registry.provenance import (
     KEY,
     MADE_UP,
     SPLIT,
-    Origin,
+    Provenance,
     code_digest,
     code_version,
     digest_of,
@@ -63,7 +63,7 @@ class Candidate:
         artifacts: file name → text: `profile.json`, `findings.json`, `evaluation.json`, `report.html`, …
     """
 
-    origin: Origin
+    origin: Provenance
     settings: TrainingSettings
     log: Callable[[Any], Any]
     inputs: Mapping[str, Rows]
@@ -93,9 +93,9 @@ def model_name(feed: Feed) -> str:
     raise FeedError(f"feed {feed.name}: its model is {feed.model_uri}; to train, write model: models:/NAME@production")
 
 
-def origin_of(feed: Feed, source: str, digest: str, rows: int, settings: TrainingSettings) -> Origin:
+def origin_of(feed: Feed, source: str, digest: str, rows: int, settings: TrainingSettings) -> Provenance:
     """What a training run on these data would be made of; known before anything is fitted."""
-    return Origin(
+    return Provenance(
         feed.name,
         source,
         digest,

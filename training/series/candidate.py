@@ -5,11 +5,11 @@ import json
 
 from schemas.errors import SettingsError
 from schemas.feed import Feed
-from streamscore.registry.provenance import Origin
+from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
 from training.data.split import FITTED, HELD_OUT
 from training.evaluation.evaluate import Evaluation
-from training.evaluation.gate import assert_known, judge
+from training.evaluation.gate import assert_known, judge_candidate
 from training.evaluation.production import load_production
 from training.evaluation.report import Cell, Section, html_report
 from training.registration.register import Candidate, Rows
@@ -23,7 +23,7 @@ BASELINE = "baseline_"
 
 
 def series_candidate(
-    feed: Feed, data: SeriesData, origin: Origin, registry: Registry, settings: TrainingSettings
+    feed: Feed, data: SeriesData, origin: Provenance, registry: Registry, settings: TrainingSettings
 ) -> Candidate:
     """From a series to a judged forecaster; nothing is registered.
 
@@ -51,7 +51,7 @@ def series_candidate(
             )
         production = _evaluation(evaluate_forecaster(forecaster, data, settings))
     # 3
-    verdict = judge(_evaluation(found.metrics), production, settings.gate)
+    verdict = judge_candidate(_evaluation(found.metrics), production, settings.gate)
     parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
     digests = (hashlib.sha256(f"{data.digest} {part}".encode()).hexdigest() for part in (FITTED, HELD_OUT))
     fitted, held_out = (Rows(part.reset_index(), digest) for part, digest in zip(parts, digests, strict=True))

@@ -31,7 +31,7 @@ def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
 
 
 def _months(times: pd.DatetimeIndex) -> np.ndarray | None:
-    """Months since year 0; null if the times are not one in each at the most, on the same day."""
+    """Months since year 0; None if the times are not one in each at the most, on the same day."""
     same_day = times.day.nunique() == 1 or bool(times.is_month_end.all())
     same_hour = (times - times.normalize()).nunique() == 1
     months = np.asarray(times.year * 12 + times.month)

@@ -16,7 +16,7 @@ from streamscore.storage.places import as_uri
 from streamscore.tables.recover import assert_known_checkpoint
 from streamscore.tables.tables import Tables
 
-LOOKS, LOOK_SECONDS = 5, 0.2  # a stream that is running writes its logs while they are compared
+LOOKS, POLL_SECONDS = 5, 0.2  # a stream that is running writes its logs while they are compared
 BAD = StorageError.exit_code
 
 
@@ -63,7 +63,7 @@ def _assert_whole(checkpoint: Checkpoint, tables: Tables) -> None:
         except StreamscoreError:
             if not left:
                 raise
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def _holder(folder: Folder) -> str:

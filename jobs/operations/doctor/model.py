@@ -12,7 +12,7 @@ from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
-from streamscore.registry.allow_list import judge
+from streamscore.registry.allow_list import assert_loadable
 from streamscore.registry.manifest import wanted_manifest
 from streamscore.registry.mlflow_module import without_password
 from streamscore.registry.model_uri import ModelRef
@@ -84,7 +84,7 @@ def _safety(ref: ModelRef, mlmodel: dict[str, Any], registry: Registry) -> Check
     """By the tags and the `MLmodel` file alone; the files are held against the manifest when they are downloaded."""
     try:
         manifest = wanted_manifest(ref, registry.models)
-        judge(mlmodel, ref.title, registry.models)
+        assert_loadable(mlmodel, ref.title, registry.models)
     except ContractError as error:
         return _failed("safety", error, f"streamscore models {ref.name}")
     listed = f"a manifest of its {len(manifest.files)} files" if manifest else "no manifest of its files"

@@ -9,14 +9,14 @@ from typing import Protocol
 from schemas.errors import TryAgainError
 from streamscore.landing.manifest import LandedFile
 from streamscore.landing.objects import landed_object
-from streamscore.storage.bucket import MISSING, REFUSED, BucketFolder
+from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.object_store import code_of, reaching
 
 PIECE = 2**20  # bytes of a file that are in memory while it is copied
 
 
-class Shelf(Protocol):
+class LandingFiles(Protocol):
     """A landing folder; names are relative to it.
 
     Raises:
@@ -41,7 +41,7 @@ class Shelf(Protocol):
         """Make durable what was landed."""
 
 
-def open_shelf(landing: Folder) -> Shelf:
+def open_landing_files(landing: Folder) -> LandingFiles:
     """The shelf of a landing folder."""
     if isinstance(landing, BucketFolder):
         return BucketShelf(landing)
@@ -121,7 +121,7 @@ class BucketShelf:
                     ExtraArgs={"CopySourceIfMatch": f'"{file.etag}"'},
                 )
             except ClientError as error:
-                if code_of(error) in REFUSED | MISSING:
+                if code_of(error) in PRECONDITION_FAILED | MISSING:
                     raise _changed(file) from error
                 raise
 

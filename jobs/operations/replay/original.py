@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterable, Iterator
 
-from jobs.operations.replay.landing_files import Shelf
+from jobs.operations.replay.landing_files import LandingFiles
 from jobs.operations.stream_state import Places, files_in_ledger, files_planned
 from schemas.reasons import Reason
 from streamscore.landing.archive import ARCHIVE, REFUSED
@@ -14,7 +14,7 @@ from streamscore.storage.places import as_uri
 class Originals:
     """Looks for refused files in the landing folder, its `_archive/` and its `_refused/`."""
 
-    def __init__(self, places: Places, shelf: Shelf) -> None:
+    def __init__(self, places: Places, shelf: LandingFiles) -> None:
         self._places, self._shelf = places, shelf
 
     def find(self, name: str, reason: str) -> LandedFile | str:
@@ -74,7 +74,7 @@ def _is_other(file: LandedFile, first: LandedFile) -> bool:
     return file.content != first.content
 
 
-def landed_before(names: Iterable[str], places: Places, shelf: Shelf) -> set[str]:
+def landed_before(names: Iterable[str], places: Places, shelf: LandingFiles) -> set[str]:
     """Those of the names that the landing folder, its archive, the ledger or the offset log knows.
 
     The folders come first: a file that leaves them meanwhile is in the logs by then.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.operations.replay.landing_files import Shelf, open_shelf
+from jobs.operations.replay.landing_files import LandingFiles, open_landing_files
 from jobs.operations.replay.mark import Key, Marks, mark
 from jobs.operations.replay.original import Originals, landed_before
 from jobs.operations.stream_state import Places, open_table, quoted, select
@@ -82,7 +82,7 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
     try:
         if open_table(places, QUARANTINE) is None:
             return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
-        shelf = open_shelf(places.landing)
+        shelf = open_landing_files(places.landing)
         with lease.alone(places.landing.at(LOCK), feed.name, _another(places.landing)) as lost:
             _finish(places, shelf)  # 1
             rows, waiting = _choose(places, selection)  # 2
@@ -118,7 +118,7 @@ def _another(landing: Folder) -> TryAgainError:
     return TryAgainError(f"another replay is at work in {landing.uri}; run the same again when it is done")
 
 
-def _finish(places: Places, shelf: Shelf) -> None:
+def _finish(places: Places, shelf: LandingFiles) -> None:
     """Mark what an interrupted replay landed; what it did not land is free to be chosen again."""
     note = places.landing.read(PENDING)
     if note is not None:
@@ -151,7 +151,7 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     return ready, len(rows) - len(ready)
 
 
-def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, shelf: Shelf) -> _Plan:
+def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, shelf: LandingFiles) -> _Plan:
     plan, originals = _Plan(), Originals(places, shelf)
     by_header: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -176,7 +176,7 @@ def _land_lines(landing: Folder, name: str, lines: Sequence[str], encoding: str)
     landing.write(name, "".join(f"{line}\n" for line in lines).encode(encoding), durable=True)
 
 
-def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, shelf: Shelf) -> None:
+def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, shelf: LandingFiles) -> None:
     """Plan to land a refused file again; the same content of the same path once, however often it was refused."""
     file = row["source_file"]
     original = originals.find(file, row["reason"])
@@ -194,7 +194,7 @@ def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, shelf: Sh
     plan.rows[name] = row["rows"] or plan.rows.get(name, 0)
 
 
-def _land(plan: _Plan, places: Places, shelf: Shelf, lost: threading.Event) -> list[str]:
+def _land(plan: _Plan, places: Places, shelf: LandingFiles, lost: threading.Event) -> list[str]:
     """Note, land, mark; the names of the files that were not landed before."""
     places.landing.write(PENDING, json.dumps(plan.marks).encode(), durable=True)  # 3
     before = landed_before(plan.land, places, shelf)

@@ -23,14 +23,14 @@ from jobs.maintenance.compact import Budget, compact
 from jobs.maintenance.lock import alone
 from jobs.maintenance.maintain import Task, maintain
 from jobs.maintenance.plan_compaction import FEWEST, SMALL, DataFile, plan
-from jobs.maintenance.schedule import Rounds
+from jobs.maintenance.schedule import MaintenanceScheduler
 from schemas.errors import StorageError, TryAgainError
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage.folder import Listed, LocalFolder
 from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import commit, committed
-from streamscore.tables.housekeeping import append_events, fold_batches
+from streamscore.tables.housekeeping import append_batch_rows, append_events
 from streamscore.tables.parts import write_part
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import (
@@ -204,22 +204,22 @@ def test_readers_are_told_that_no_row_changed(tables):
 
 
 def test_a_running_stream_commits_on_and_knows_its_batches(tables):
-    stream = tables.again()
+    stream = tables.reopen()
     put(stream, *range(4), rejects=1)
     compact(tables.predictions, 64 * MB, Budget())
     put(stream, 4, rejects=1)
     compact(tables.quarantine, 64 * MB, Budget())
     put(stream, 5, rejects=1)
-    for one in (stream, tables.again()):
+    for one in (stream, tables.reopen()):
         assert all(committed(n, "app", a_batch(n).manifest.digest, one) for n in range(6))
-    assert fold_batches(tables.again()) == 6
+    assert append_batch_rows(tables.reopen()) == 6
     assert sorted(rows_of(tables, "batches")["batch_id"].to_pylist()) == list(range(6))
     assert len(set(keys(tables, "predictions"))) == 18 == len(keys(tables, "predictions"))
 
 
 def test_what_is_appended_between_plan_and_commit_stays(tables, monkeypatch):
     put(tables, *range(4))
-    stream = tables.again()
+    stream = tables.reopen()
     real = write_part
 
     def slow(table, folder):
@@ -234,7 +234,7 @@ def test_what_is_appended_between_plan_and_commit_stays(tables, monkeypatch):
 
 def test_it_does_not_run_after_a_stream_that_goes_on(tables, monkeypatch):
     put(tables, *range(4))
-    stream, numbers, real = tables.again(), iter(range(4, 100)), write_part
+    stream, numbers, real = tables.reopen(), iter(range(4, 100)), write_part
 
     def slow(table, folder):
         put(stream, *(next(numbers) for _ in range(8)))
@@ -252,7 +252,7 @@ def test_what_many_groups_became_is_grouped_again(tables, monkeypatch):
 
 def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind(tables, monkeypatch):
     put(tables, *range(4))
-    real, other = write_part, tables.again()
+    real, other = write_part, tables.reopen()
 
     def overtaken(table, folder):
         monkeypatch.setattr(compact_module, "write_part", real)
@@ -269,7 +269,7 @@ def test_rejects_are_replaced_while_their_files_are_compacted(tables, monkeypatc
     from streamscore.tables import commit as commit_module
 
     put(tables, *range(4), rejects=2)
-    batch, stream, other = a_batch(3), tables.again(), tables.again()
+    batch, stream, other = a_batch(3), tables.reopen(), tables.reopen()
     real, raced = commit_module.write_deltalake, []
 
     def overtaken(*arguments, **options):
@@ -288,7 +288,7 @@ def test_a_stream_that_commits_all_the_time_neither_waits_nor_fails(tables):
     stop, failed = threading.Event(), []
 
     def maintain_on_and_on():
-        mine = tables.again()
+        mine = tables.reopen()
         while not stop.is_set():
             for name in ("predictions", "quarantine"):
                 try:
@@ -302,7 +302,7 @@ def test_a_stream_that_commits_all_the_time_neither_waits_nor_fails(tables):
     for other in others:
         other.start()
     try:
-        put(tables.again(), *range(8, 60), rejects=1)
+        put(tables.reopen(), *range(8, 60), rejects=1)
     finally:
         stop.set()
         for other in others:
@@ -360,7 +360,7 @@ def test_without_a_checkpoint_no_entry_goes():
 
 
 def test_a_cleaned_log_reads_as_before_and_the_stream_goes_on(tables, tmp_path):
-    stream = tables.again()
+    stream = tables.reopen()
     put(stream, *range(20), rejects=1)
     age(log_of(tables), 200)
     report = maintain(task_of(tables, tmp_path, checkpoint_every=5))
@@ -369,7 +369,7 @@ def test_a_cleaned_log_reads_as_before_and_the_stream_goes_on(tables, tmp_path):
     assert done["predictions"].before.files == 20 and done["predictions"].after.files == 1
     assert sorted(rows_of(tables, "batches")["batch_id"].to_pylist()) == list(range(20))
     put(stream, 20, rejects=1)
-    again = tables.again()
+    again = tables.reopen()
     assert all(committed(n, "app", a_batch(n).manifest.digest, again) for n in range(21))
     assert len(keys(again, "predictions")) == 63 and len(keys(again, "quarantine")) == 21
 
@@ -441,7 +441,7 @@ def test_models_that_scored_lately_or_were_used_stay(tmp_path):
 def test_all_tables_are_maintained_and_again_is_nothing(tables, tmp_path):
     for number in range(5):
         put(tables, number, rejects=1)
-        fold_batches(tables)
+        append_batch_rows(tables)
         append_events(tables, [{"kind": "swapped"}])
     task = task_of(tables, tmp_path)
     planned = maintain(task, dry_run=True)
@@ -503,7 +503,7 @@ maintain.maintain(task)
 @pytest.mark.parametrize("point", ["part", "commit", "checkpoint", "log"])
 def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(tables, tmp_path, point):
     put(tables, *range(6), rejects=1)
-    fold_batches(tables)
+    append_batch_rows(tables)
     age(log_of(tables), 200)
     task = task_of(tables, tmp_path, checkpoint_every=2)
     killed = subprocess.run(
@@ -514,12 +514,12 @@ def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(tables,
         cwd=Path(__file__).parents[4],
     )
     assert killed.returncode == -signal.SIGKILL
-    for one in (tables.again(), tables):
+    for one in (tables.reopen(), tables):
         assert len(keys(one, "predictions")) == 18 == len(set(keys(one, "predictions")))
-    put(tables.again(), 6, rejects=1)
+    put(tables.reopen(), 6, rejects=1)
     report = maintain(task)
     assert report.tables[0].after.files <= 2
-    again = tables.again()
+    again = tables.reopen()
     assert all(committed(n, "app", a_batch(n).manifest.digest, again) for n in range(7))
     assert len(keys(again, "predictions")) == 21 == len(set(keys(again, "predictions")))
     assert len(keys(again, "quarantine")) == 7
@@ -530,7 +530,7 @@ def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(tables,
 
 def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables, tmp_path):
     put(tables, *range(6), rejects=1)
-    rounds = Rounds(task_of(tables, tmp_path, maintain_commits=2))
+    rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_commits=2))
     rounds.look()
     assert rounds._child is None
     rounds.committed()
@@ -546,7 +546,7 @@ def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables, t
 
 def test_a_round_is_ended_with_the_run(tables, tmp_path):
     put(tables, *range(6))
-    rounds = Rounds(task_of(tables, tmp_path, maintain_commits=1))
+    rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_commits=1))
     rounds.committed()
     rounds.look()
     rounds.stop()
@@ -555,7 +555,7 @@ def test_a_round_is_ended_with_the_run(tables, tmp_path):
 
 
 def test_maintenance_inside_a_run_can_be_switched_off(tables, tmp_path):
-    rounds = Rounds(task_of(tables, tmp_path, maintain_every=0, maintain_commits=1))
+    rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_every=0, maintain_commits=1))
     rounds.committed()
     rounds.look()
     assert rounds._child is None

@@ -14,8 +14,8 @@ from schemas.errors import StorageError
 from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA, QUARANTINE_SCHEMA, predictions_schema
-from streamscore.landing.manifest import LandedFile, Manifest
-from streamscore.tables.batch import Batch, Counts, Record
+from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.tables.batch import Batch, BatchRecord, Counts
 
 FEED = load_feed("wine_quality")
 PREDICTIONS_SCHEMA = predictions_schema(FEED, pa.float64())
@@ -54,17 +54,18 @@ class Stream:
     def ledger(self, *files, seq=1):
         self.checkpoint.mkdir(exist_ok=True)
         with (self.checkpoint / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps(Manifest(seq, files).to_offset()) + "\n")
+            ledger.write(json.dumps(BatchManifest(seq, files).to_offset()) + "\n")
 
     def predict(self, batch_id, files=(), rows=3, rejects=0, version="1"):
-        batch = Batch("app", batch_id, Manifest(batch_id + 1, tuple(files)), "wine_quality", version, "run")
+        batch = Batch("app", batch_id, BatchManifest(batch_id + 1, tuple(files)), "wine_quality", version, "run")
         counts = {file.path: Counts(rows, rejects) for file in files}
         write_deltalake(
             self.tables / "predictions",
             rows_of(PREDICTIONS_SCHEMA, [{"batch_id": batch_id}] * rows),
             mode="append",
             commit_properties=CommitProperties(
-                {"userMetadata": Record.of(batch, counts).to_json()}, app_transactions=[Transaction("app", batch_id)]
+                {"userMetadata": BatchRecord.of(batch, counts).to_json()},
+                app_transactions=[Transaction("app", batch_id)],
             ),
         )
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.streaming.early import Ahead
+from jobs.streaming.early import EarlyScoring
 from schemas.settings import Storage
 from streamscore.landing.announce import Announcer
-from streamscore.landing.manifest import Manifest
-from streamscore.tables.batch import Batch, Work
+from streamscore.landing.manifest import BatchManifest
+from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
@@ -23,21 +23,21 @@ def tables(tmp_path: Path) -> Tables:
 
 
 @pytest.fixture
-def ahead() -> Iterator[Ahead]:
-    made = Ahead()
+def ahead() -> Iterator[EarlyScoring]:
+    made = EarlyScoring()
     yield made
     made.close()
 
 
-def a_work(tables: Tables, batch: Batch) -> Work:
-    return Work(FEED, batch, tables.folders, "file:///in", 100, Storage())
+def a_work(tables: Tables, batch: Batch) -> ScoringTask:
+    return ScoringTask(FEED, batch, tables.folders, "file:///in", 100, Storage())
 
 
-def listen(ahead: Ahead, tables: Tables, batch: Batch) -> list[Manifest]:
+def listen(ahead: EarlyScoring, tables: Tables, batch: Batch) -> list[BatchManifest]:
     """Score each announced manifest as `batch`; what was announced."""
-    heard: list[Manifest] = []
+    heard: list[BatchManifest] = []
 
-    def score(manifest: Manifest) -> tuple[Work, Parts]:
+    def score(manifest: BatchManifest) -> tuple[ScoringTask, Parts]:
         heard.append(manifest)
         return a_work(tables, batch), parts_of(tables, batch, rows=3, rejects=1)
 
@@ -56,7 +56,7 @@ def files(tables: Tables) -> list[str]:
     return [path.name for folder in tables.folders for path in Path(folder).glob("part-*")]
 
 
-def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: Ahead, tables: Tables) -> None:
+def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: EarlyScoring, tables: Tables) -> None:
     batch = a_batch(4, "a.csv")
     heard = listen(ahead, tables, batch)
     Announcer(ahead.address).announce(batch.manifest.to_offset())
@@ -68,7 +68,9 @@ def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: Ahead, ta
 
 
 @pytest.mark.parametrize("change", [{"batch_id": 5}, {"model_version": "9"}, {"app_id": "another"}])
-def test_another_micro_batch_drops_it_with_its_files(ahead: Ahead, tables: Tables, change: dict[str, object]) -> None:
+def test_another_micro_batch_drops_it_with_its_files(
+    ahead: EarlyScoring, tables: Tables, change: dict[str, object]
+) -> None:
     batch = a_batch(4, "a.csv")
     heard = listen(ahead, tables, batch)
     Announcer(ahead.address).announce(batch.manifest.to_offset())
@@ -77,11 +79,11 @@ def test_another_micro_batch_drops_it_with_its_files(ahead: Ahead, tables: Table
     assert files(tables) == []
 
 
-def test_a_manifest_that_was_scored_in_its_time_is_not_scored_again(ahead: Ahead, tables: Tables) -> None:
+def test_a_manifest_that_was_scored_in_its_time_is_not_scored_again(ahead: EarlyScoring, tables: Tables) -> None:
     batch = a_batch(4, "a.csv")
     assert ahead.take(a_work(tables, batch)) is None
     heard = listen(ahead, tables, batch)
-    later = Manifest(batch.manifest.seq + 1, batch.manifest.files)
+    later = BatchManifest(batch.manifest.seq + 1, batch.manifest.files)
     for manifest in (batch.manifest, later, later):
         Announcer(ahead.address).announce(manifest.to_offset())
     until(lambda: bool(heard))
@@ -89,23 +91,23 @@ def test_a_manifest_that_was_scored_in_its_time_is_not_scored_again(ahead: Ahead
     assert heard == [later]
 
 
-def test_what_cannot_be_scored_ahead_is_left_to_the_micro_batch(ahead: Ahead, tables: Tables) -> None:
+def test_what_cannot_be_scored_ahead_is_left_to_the_micro_batch(ahead: EarlyScoring, tables: Tables) -> None:
     asked: list[int] = []
 
-    def score(manifest: Manifest) -> None:
+    def score(manifest: BatchManifest) -> None:
         asked.append(manifest.seq)
         if manifest.seq == 1:
             raise OSError("no space left on device")
 
     ahead.listen(score, lambda _: None)
     for seq in (1, 2):
-        Announcer(ahead.address).announce(Manifest(seq).to_offset())
+        Announcer(ahead.address).announce(BatchManifest(seq).to_offset())
     until(lambda: asked == [1, 2])
     assert ahead.take(a_work(tables, a_batch(2, "a.csv"))) is None
 
 
 def test_an_end_deletes_what_was_not_taken_up(tables: Tables) -> None:
-    ahead, batch = Ahead(), a_batch(4, "a.csv")
+    ahead, batch = EarlyScoring(), a_batch(4, "a.csv")
     heard = listen(ahead, tables, batch)
     Announcer(ahead.address).announce(batch.manifest.to_offset())
     until(lambda: bool(heard))
@@ -114,11 +116,11 @@ def test_an_end_deletes_what_was_not_taken_up(tables: Tables) -> None:
     Announcer(ahead.address).announce(batch.manifest.to_offset())  # nobody is there
 
 
-def test_a_manifest_too_long_for_a_message_is_not_announced(ahead: Ahead, tables: Tables) -> None:
+def test_a_manifest_too_long_for_a_message_is_not_announced(ahead: EarlyScoring, tables: Tables) -> None:
     batch = a_batch(4, "a.csv")
     heard = listen(ahead, tables, batch)
     announcer = Announcer(ahead.address)
-    announcer.announce(Manifest(7, batch.manifest.files * 10_000).to_offset())
+    announcer.announce(BatchManifest(7, batch.manifest.files * 10_000).to_offset())
     announcer.announce(batch.manifest.to_offset())
     until(lambda: bool(heard))
     assert heard == [batch.manifest]

@@ -11,15 +11,15 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs.streaming.checkpoint import open_checkpoint
-from jobs.streaming.early import Ahead
-from jobs.streaming.micro_batch import OFFSET_SECONDS, MicroBatches
+from jobs.streaming.early import EarlyScoring
+from jobs.streaming.micro_batch import OFFSET_SECONDS, MicroBatchProcessor
 from jobs.streaming.progress import BatchDone
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.landing.announce import Announcer
 from streamscore.landing.archive import REFUSALS, Archive
-from streamscore.landing.manifest import LandedFile, Manifest
-from streamscore.models.watch import Follower
+from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import open_journal
@@ -44,14 +44,14 @@ class Started:
         self._checkpoint = open_checkpoint(folder, FEED, self.landing.as_uri(), recover=False)
         self.offsets = root / "checkpoint" / "offsets"
         self.offsets.mkdir()
-        self._follower = Follower(
+        self._follower = ModelWatcher(
             "models:/wine_quality@production", FEED, registry, folder, root / "scratch", lambda *_: None
         )
         tables = Tables(root / "tables", FEED, settings.tables, settings.storage)
         tables.create(self._follower.start(None, -1, 60.0).output)
         self._table = str(root / "tables" / "predictions")
-        self.ahead = Ahead()
-        self.batches = MicroBatches(
+        self.ahead = EarlyScoring()
+        self.batches = MicroBatchProcessor(
             FEED,
             settings.streaming,
             checkpoint=self._checkpoint,
@@ -75,17 +75,19 @@ class Started:
         self.ahead.close()
         self._checkpoint.release()
 
-    def manifest(self, seq: int, rows: int = 3) -> Manifest:
+    def manifest(self, seq: int, rows: int = 3) -> BatchManifest:
         """One landed file."""
         path = self.landing / f"{seq}.csv"
         path.write_text("\n".join([HEADER, *[ROW] * rows]) + "\n")
         status = path.stat()
-        return Manifest(seq, (LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns, found=time.time_ns()),))
+        return BatchManifest(
+            seq, (LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns, found=time.time_ns()),)
+        )
 
-    def announce(self, manifest: Manifest) -> None:
+    def announce(self, manifest: BatchManifest) -> None:
         Announcer(self.ahead.address).announce(manifest.to_offset())
 
-    def write_offset(self, batch_id: int, manifest: Manifest) -> None:
+    def write_offset(self, batch_id: int, manifest: BatchManifest) -> None:
         """As Spark does: whole, or not there."""
         new = self.offsets / f".{batch_id}.tmp"
         new.write_text(f"v1\n{{}}\n{json.dumps(manifest.to_offset())}")

@@ -19,7 +19,7 @@ from jobs.operations.doctor.storage import check_tables
 from jobs.operations.replay.replay import Selection, replay_rows
 from jobs.operations.status import read_status
 from jobs.operations.stream_state import Places
-from jobs.streaming.run import Run
+from jobs.streaming.run import StreamRun
 from schemas.errors import ContractError, FeedError, SettingsError
 from schemas.feed import Feed, load_feed
 from schemas.settings import load_settings
@@ -143,7 +143,7 @@ def test_a_model_with_its_columns_in_another_order_gives_the_same(tmp_path: Path
 def test_series_are_not_scored_on_executors(tmp_path: Path) -> None:
     flags = {"streaming.mode": "executors", "landing": str(tmp_path / "landing")}
     with pytest.raises(SettingsError, match=r"streaming\.mode is executors and feed sensors is of kind 'series'"):
-        Run(FEED, load_settings(flags=flags), show_progress=False)
+        StreamRun(FEED, load_settings(flags=flags), show_progress=False)
 
 
 def test_there_is_no_udf_of_a_series_feed() -> None:
@@ -285,7 +285,7 @@ def test_compaction_in_between_reads_no_history_again(
 
     monkeypatch.setattr(to_parts, "read_history", counted)
     for minute in range(5, 20):
-        beside = driver.tables.again().predictions
+        beside = driver.tables.reopen().predictions
         if minute % 5 == 0:  # before the batch
             compacted.append(compact(beside, 2**26, Budget()))
         files = driver.land(line("a", minute, minute), line("b", minute - 5 * (minute % 2), -minute))

@@ -10,13 +10,13 @@ import pytest
 
 from schemas.errors import ConflictError, RecoveryError
 from streamscore.landing.archive import REFUSALS, Archive
-from streamscore.landing.find import Finder, Finding
-from streamscore.landing.manifest import Manifest
+from streamscore.landing.find import DiscoveryOptions, FileDiscovery
+from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import open_journal
 from tests.support.finder_kit import AskedBySpark, write_offset
 
-START = Manifest(0)
+START = BatchManifest(0)
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def landing(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def finder(tmp_path: Path, landing: Path) -> Callable[..., Finder]:
+def finder(tmp_path: Path, landing: Path) -> Callable[..., FileDiscovery]:
     """A finder as a new process makes it."""
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
 
-    def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> Finder:
-        return AskedBySpark(Finding(str(landing), str(checkpoint), max_files, max_bytes, clean))
+    def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> FileDiscovery:
+        return AskedBySpark(DiscoveryOptions(str(landing), str(checkpoint), max_files, max_bytes, clean))
 
     return make
 
@@ -51,11 +51,11 @@ def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
     return path
 
 
-def names(manifest: Manifest) -> list[str]:
+def names(manifest: BatchManifest) -> list[str]:
     return [Path(f.local_path).name + ("!" if f.changed else "") for f in manifest.files]
 
 
-def test_files_come_oldest_first_each_once(finder: Callable[..., Finder], landing: Path) -> None:
+def test_files_come_oldest_first_each_once(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     for age, name in enumerate(["c.csv", "b.csv", "a.csv", "sub/d.csv"]):
         land(landing, name, age=age + 1)
     found = finder(max_files=3)
@@ -65,7 +65,9 @@ def test_files_come_oldest_first_each_once(finder: Callable[..., Finder], landin
     assert found.after(second, 100) == second
 
 
-def test_what_lands_while_newer_files_wait_goes_before_them(finder: Callable[..., Finder], landing: Path) -> None:
+def test_what_lands_while_newer_files_wait_goes_before_them(
+    finder: Callable[..., FileDiscovery], landing: Path
+) -> None:
     for age, name in ((5, "a.csv"), (3, "c.csv"), (1, "e.csv")):
         land(landing, name, age=age)
     found = finder(max_files=1)
@@ -78,7 +80,9 @@ def test_what_lands_while_newer_files_wait_goes_before_them(finder: Callable[...
     assert [names(manifest) for manifest in given] == [["a.csv"], ["b.csv"], ["c.csv"], ["d.csv"], ["e.csv"]]
 
 
-def test_bytes_bound_a_manifest_which_has_at_least_one_file(finder: Callable[..., Finder], landing: Path) -> None:
+def test_bytes_bound_a_manifest_which_has_at_least_one_file(
+    finder: Callable[..., FileDiscovery], landing: Path
+) -> None:
     for age, name in ((3, "a.csv"), (2, "b.csv"), (1, "c.csv")):
         land(landing, name, "x" * 600, age)
     found = finder(max_bytes=1300)
@@ -86,14 +90,16 @@ def test_bytes_bound_a_manifest_which_has_at_least_one_file(finder: Callable[...
     assert names(finder(max_bytes=10).after(START, 100)) == ["a.csv"]
 
 
-def test_hidden_and_other_files_are_never_landed(finder: Callable[..., Finder], landing: Path) -> None:
+def test_hidden_and_other_files_are_never_landed(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     for name in (".a.csv", "_b.csv", "c.txt", "d.csv.tmp", "_archive/e.csv", ".f/g.csv"):
         land(landing, name)
     (landing / "H.CSV.GZ").write_bytes(gzip.compress(b"x"))
     assert names(finder().after(START, 100)) == ["H.CSV.GZ"]
 
 
-def test_a_file_that_is_being_written_waits_until_it_is_closed(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_file_that_is_being_written_waits_until_it_is_closed(
+    finder: Callable[..., FileDiscovery], landing: Path
+) -> None:
     with (landing / "slow.csv").open("w") as slow:
         slow.write("half")
         slow.flush()
@@ -104,7 +110,7 @@ def test_a_file_that_is_being_written_waits_until_it_is_closed(finder: Callable[
     assert file.size == len("half whole")
 
 
-def test_a_file_moved_in_later_is_found_by_its_event(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_file_moved_in_later_is_found_by_its_event(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     found = finder()
     assert found.after(START, 100) == START
     land(landing, ".new.csv").rename(landing / "new.csv")
@@ -116,7 +122,7 @@ def test_a_file_moved_in_later_is_found_by_its_event(finder: Callable[..., Finde
     assert sorted(seen) == ["new.csv", "new2.csv"]
 
 
-def test_a_manifest_that_spark_did_not_take_is_given_again(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_manifest_that_spark_did_not_take_is_given_again(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     land(landing, "a.csv")
     found = finder()
     first = found.after(START, 100)
@@ -124,7 +130,7 @@ def test_a_manifest_that_spark_did_not_take_is_given_again(finder: Callable[...,
     assert found.after(START, 100) == first
 
 
-def test_a_new_process_knows_what_the_old_one_found(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_new_process_knows_what_the_old_one_found(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     land(landing, "a.csv")
     first = finder().after(START, 100)
     land(landing, "b.csv")
@@ -135,14 +141,16 @@ def test_a_new_process_knows_what_the_old_one_found(finder: Callable[..., Finder
     assert finder().after(second, 100) == second
 
 
-def test_a_manifest_whose_batch_never_was_is_found_again(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_manifest_whose_batch_never_was_is_found_again(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     """The source handed it out, and the crash came before Spark wrote it down."""
     land(landing, "a.csv")
     finder().after(START, 100)
     assert names(finder().after(START, 100)) == ["a.csv"]
 
 
-def test_a_torn_line_of_the_ledger_is_cut_off(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
+def test_a_torn_line_of_the_ledger_is_cut_off(
+    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
+) -> None:
     land(landing, "a.csv")
     first = finder().after(START, 100)
     finder().after(first, 100)
@@ -156,14 +164,16 @@ def test_a_torn_line_of_the_ledger_is_cut_off(finder: Callable[..., Finder], lan
 
 
 def test_a_damaged_ledger_is_refused_with_the_way_out(
-    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "checkpoint" / "ledger.jsonl").write_text('{"seq":0,"files":[]}\nrubbish\n{"seq":2,"files":[]}\n')
     with pytest.raises(RecoveryError, match="--recover"):
-        finder().after(Manifest(2), 100)
+        finder().after(BatchManifest(2), 100)
 
 
-def test_known_path_with_other_content_is_handed_on_as_changed(finder: Callable[..., Finder], landing: Path) -> None:
+def test_known_path_with_other_content_is_handed_on_as_changed(
+    finder: Callable[..., FileDiscovery], landing: Path
+) -> None:
     land(landing, "a.csv", "one")
     found = finder()
     first = found.after(START, 100)
@@ -174,7 +184,7 @@ def test_known_path_with_other_content_is_handed_on_as_changed(finder: Callable[
     assert found.after(second, 100) == second
 
 
-def test_one_future_dated_file_hides_no_other(finder: Callable[..., Finder], landing: Path) -> None:
+def test_one_future_dated_file_hides_no_other(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     future = land(landing, "future.csv")
     os.utime(future, (4_000_000_000, 4_000_000_000))
     found = finder()
@@ -185,7 +195,7 @@ def test_one_future_dated_file_hides_no_other(finder: Callable[..., Finder], lan
 
 @pytest.mark.parametrize(("clean", "left"), [("off", ["a.csv"]), ("archive", []), ("delete", [])])
 def test_clean_modes_act_once_the_batch_is_done(
-    finder: Callable[..., Finder], landing: Path, clean: str, left: list[str]
+    finder: Callable[..., FileDiscovery], landing: Path, clean: str, left: list[str]
 ) -> None:
     land(landing, "a.csv")
     found = finder(clean=clean)
@@ -196,7 +206,9 @@ def test_clean_modes_act_once_the_batch_is_done(
     assert (landing / "_archive" / "a.csv").exists() == (clean == "archive")
 
 
-def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder], landing: Path, tmp_path: Path) -> None:
+def test_delete_keeps_what_was_refused_or_changed(
+    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
+) -> None:
     refused = land(landing, "refused.csv")
     found = finder(clean="delete")
     first = found.after(START, 100)
@@ -207,7 +219,7 @@ def test_delete_keeps_what_was_refused_or_changed(finder: Callable[..., Finder],
 
 
 def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
-    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
 ) -> None:
     refused = land(landing, "refused.csv")
     first = finder(clean="off").after(START, 100)
@@ -216,7 +228,7 @@ def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
     assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
 
 
-def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     land(landing, "a.csv", "one")
     found = finder(clean="archive")
     first = found.after(START, 100)
@@ -226,7 +238,7 @@ def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., Finder]
     assert (landing / "a.csv").exists()
 
 
-def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., Finder], landing: Path) -> None:
+def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., FileDiscovery], landing: Path) -> None:
     land(landing, "a.csv")
     found = finder()
     found.drain()
@@ -237,7 +249,7 @@ def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., Fin
 
 
 def test_where_leases_are_refused_two_looks_settle_a_file(
-    finder: Callable[..., Finder], landing: Path, monkeypatch: pytest.MonkeyPatch
+    finder: Callable[..., FileDiscovery], landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on file systems that grant no lease to anybody."""
     from streamscore.landing import watch
@@ -246,7 +258,7 @@ def test_where_leases_are_refused_two_looks_settle_a_file(
     land(landing, "a.csv")
     assert names(finder().after(START, 100)) == ["a.csv"]
     with (landing / "slow.csv").open("w") as slow:
-        watcher = watch.LocalLanding(landing, 60)
+        watcher = watch.FolderWatcher(landing, 60)
         found = list(watcher._look())
         slow.write("more")
         slow.flush()
@@ -254,7 +266,7 @@ def test_where_leases_are_refused_two_looks_settle_a_file(
 
 
 def test_an_offset_that_another_driver_wrote_is_a_conflict(
-    finder: Callable[..., Finder], landing: Path, tmp_path: Path
+    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
 ) -> None:
     """Files of a batch that Spark believes to have written, and did not, must not be held for seen."""
     land(landing, "a.csv")
@@ -264,4 +276,4 @@ def test_an_offset_that_another_driver_wrote_is_a_conflict(
     others = finder().after(START, 100)
     write_offset(LocalFolder(tmp_path / "checkpoint"), others)
     with pytest.raises(ConflictError, match="--recover"):
-        Finder.after(found, first, 100)
+        FileDiscovery.after(found, first, 100)

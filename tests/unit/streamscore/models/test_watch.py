@@ -14,7 +14,7 @@ from jobs.streaming.progress import RunMetrics
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
-from streamscore.models.watch import Follower, ModelRecords, Record
+from streamscore.models.watch import AcceptedVersion, ModelRecords, ModelWatcher
 from streamscore.registry.model_uri import MANIFEST
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
@@ -69,13 +69,13 @@ def registry_nowhere() -> Registry:
 
 
 @pytest.fixture
-def follow(tmp_path: Path) -> Iterator[Callable[..., Follower]]:
+def follow(tmp_path: Path) -> Iterator[Callable[..., ModelWatcher]]:
     """Followers of Production over one checkpoint."""
-    made: list[Follower] = []
+    made: list[ModelWatcher] = []
 
-    def make(registry: Registry, events: Events) -> Follower:
+    def make(registry: Registry, events: Events) -> ModelWatcher:
         made.append(
-            Follower("models:/wine_quality@production", FEED, registry, LocalFolder(tmp_path), tmp_path, events)
+            ModelWatcher("models:/wine_quality@production", FEED, registry, LocalFolder(tmp_path), tmp_path, events)
         )
         return made[-1]
 
@@ -85,7 +85,7 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., Follower]]:
 
 
 @pytest.fixture
-def accepted(follow: Callable[..., Follower], folder: Path) -> Record:
+def accepted(follow: Callable[..., ModelWatcher], folder: Path) -> AcceptedVersion:
     """Version 1, scored micro-batch 0 and stopped."""
     follower = follow(registry_in(folder), Events())
     follower.start(None, -1, 60.0)
@@ -119,12 +119,12 @@ def until(done: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def test_the_digest_of_what_scores_is_recorded_and_lines_without_one_still_load(
-    accepted: Record, tmp_path: Path, folder: Path
+    accepted: AcceptedVersion, tmp_path: Path, folder: Path
 ) -> None:
     assert accepted.digest == registry_in(folder).resolve("models:/wine_quality/1").tags[MANIFEST].partition(":")[0]
     line = {"from_batch": 0, "name": "n", "version": "1", "run_id": "r", "path": "/p"}
     (tmp_path / "old.jsonl").write_text(json.dumps(line) + "\n")
-    assert ModelRecords(LocalJournal(tmp_path / "old.jsonl")).last == Record(**line, digest="")
+    assert ModelRecords(LocalJournal(tmp_path / "old.jsonl")).last == AcceptedVersion(**line, digest="")
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_the_digest_of_what_scores_is_recorded_and_lines_without_one_still_load(
     ],
 )
 def test_a_record_says_where_the_registry_has_its_version(name: str, version: str, run_id: str, uri: str) -> None:
-    assert Record(0, name, version, run_id, "/p").uri == uri
+    assert AcceptedVersion(0, name, version, run_id, "/p").uri == uri
 
 
 def test_without_a_registry_the_version_accepted_last_goes_on_if_the_settings_allow_it(
-    accepted: Record, follow: Callable[..., Follower]
+    accepted: AcceptedVersion, follow: Callable[..., ModelWatcher]
 ) -> None:
     begun = time.monotonic()
     with pytest.raises(RegistryError, match="does not answer") as down:
@@ -155,19 +155,21 @@ def test_without_a_registry_the_version_accepted_last_goes_on_if_the_settings_al
     assert NOWHERE in events.told[0][2]
 
 
-def test_without_a_registry_files_that_rotted_are_not_loaded(accepted: Record, follow: Callable[..., Follower]) -> None:
+def test_without_a_registry_files_that_rotted_are_not_loaded(
+    accepted: AcceptedVersion, follow: Callable[..., ModelWatcher]
+) -> None:
     Path(accepted.path, "model.skops").write_bytes(b"rotten")
     with pytest.raises(RegistryError, match="does not answer"):
         follow(registry_nowhere(), Events()).start(None, -1, POLL, start_without=True)
 
 
-def test_without_a_registry_nothing_starts_that_was_never_accepted(follow: Callable[..., Follower]) -> None:
+def test_without_a_registry_nothing_starts_that_was_never_accepted(follow: Callable[..., ModelWatcher]) -> None:
     with pytest.raises(RegistryError):
         follow(registry_nowhere(), Events()).start(None, -1, POLL, start_without=True)
 
 
 def test_a_replay_gets_its_version_again_whatever_became_of_its_files(
-    accepted: Record, follow: Callable[..., Follower], folder: Path
+    accepted: AcceptedVersion, follow: Callable[..., ModelWatcher], folder: Path
 ) -> None:
     shutil.rmtree(accepted.path)
     point(folder, "2")
@@ -178,7 +180,7 @@ def test_a_replay_gets_its_version_again_whatever_became_of_its_files(
 
 
 def test_a_replay_with_other_files_than_it_had_is_refused(
-    accepted: Record, follow: Callable[..., Follower], folder: Path, tmp_path: Path
+    accepted: AcceptedVersion, follow: Callable[..., ModelWatcher], folder: Path, tmp_path: Path
 ) -> None:
     line = json.loads((tmp_path / "models.jsonl").read_text())
     (tmp_path / "models.jsonl").write_text(json.dumps(line | {"digest": "0" * 64}) + "\n")
@@ -189,7 +191,7 @@ def test_a_replay_with_other_files_than_it_had_is_refused(
 
 
 def test_a_version_without_manifest_is_told_once_where_the_settings_accept_it(
-    follow: Callable[..., Follower], folder: Path
+    follow: Callable[..., ModelWatcher], folder: Path
 ) -> None:
     drop_manifest(folder, "1")
     events = Events()
@@ -204,7 +206,7 @@ def test_a_version_without_manifest_is_told_once_where_the_settings_accept_it(
 
 
 def test_a_version_refused_for_having_no_manifest_takes_over_once_it_has_one(
-    follow: Callable[..., Follower], folder: Path
+    follow: Callable[..., ModelWatcher], folder: Path
 ) -> None:
     events, registry = Events(), registry_in(folder)
     follower = follow(registry, events)
@@ -219,7 +221,7 @@ def test_a_version_refused_for_having_no_manifest_takes_over_once_it_has_one(
 
 
 def test_a_version_with_damaged_files_is_refused_once_and_the_old_one_goes_on(
-    follow: Callable[..., Follower], folder: Path
+    follow: Callable[..., ModelWatcher], folder: Path
 ) -> None:
     events = Events()
     follower = follow(registry_in(folder), events)
@@ -235,7 +237,7 @@ def test_a_version_with_damaged_files_is_refused_once_and_the_old_one_goes_on(
 
 
 def test_a_version_whose_files_cannot_be_read_is_told_once_and_tried_again(
-    follow: Callable[..., Follower], folder: Path
+    follow: Callable[..., ModelWatcher], folder: Path
 ) -> None:
     events = Events()
     follower = follow(registry_in(folder), events)
@@ -262,7 +264,7 @@ def test_the_metric_follows_what_is_told_of_the_registry() -> None:
 
 
 def test_a_registry_that_hangs_is_told_before_its_own_timeout(
-    follow: Callable[..., Follower], folder: Path, monkeypatch: pytest.MonkeyPatch
+    follow: Callable[..., ModelWatcher], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamscore.models.watch.SILENCE_SECONDS", 0.2)
     events, registry, released = Events(), registry_in(folder), threading.Event()

@@ -18,7 +18,7 @@ from schemas.reasons import Reason
 from schemas.tables import REJECTS_SCHEMA
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, landed, parse, read, records, split
-from streamscore.reading.read import FileRefusedError, Refusal, read_chunks
+from streamscore.reading.read import FileReject, FileRejectedError, read_chunks
 
 AB = [{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]
 WORDS = [{"name": "n", "type": "long"}, {"name": "word", "type": "string"}]
@@ -427,7 +427,7 @@ def test_storage_that_fails_is_an_error_and_no_reject(see, land, monkeypatch):
 def test_a_known_refusal_is_its_reject_and_the_file_is_not_opened(see, land, tmp_path):
     file, other = land("a,b\n1,2\n"), land("a,b\n3,4\n", "other.csv")
     os.unlink(tmp_path / "in.csv")
-    refusal = Refusal(Reason.UNREADABLE, "told before", column="a", rows=4, header="a,b")
+    refusal = FileReject(Reason.UNREADABLE, "told before", column="a", rows=4, header="a,b")
     seen = see(file, other, refused={file.path: refusal})
     assert (seen["a"], seen.reasons) == ([3.0], ["unreadable"])
     assert (seen.rejects[0]["rows"], seen.rejects[0]["column"], seen.rejects[0]["header"]) == (4, "a", "a,b")
@@ -479,7 +479,7 @@ def test_a_refused_large_file_is_counted_to_its_end(see_text, small_blocks):
 def test_a_file_that_turns_out_bad_after_rows_starts_the_batch_again(see, land, small_blocks):
     whole = gzip.compress(numbered(50).encode())
     file, other = land(whole[:-6], "in.csv.gz"), land("a,b\n1,2\n", "other.csv")
-    with pytest.raises(FileRefusedError) as caught:
+    with pytest.raises(FileRejectedError) as caught:
         see(other, file)
     assert (caught.value.file, caught.value.refusal.reason) == (file, "unreadable")
     seen = see(other, file, refused={file.path: caught.value.refusal})
@@ -487,7 +487,7 @@ def test_a_file_that_turns_out_bad_after_rows_starts_the_batch_again(see, land, 
 
 
 def test_a_file_refused_error_survives_pickling(land):
-    error = FileRefusedError(land(""), Refusal(Reason.UNREADABLE, "x"))
+    error = FileRejectedError(land(""), FileReject(Reason.UNREADABLE, "x"))
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.file, copy.refusal, str(copy)) == (error.file, error.refusal, str(error))
 

@@ -23,8 +23,8 @@ from schemas.errors import ContractError
 from schemas.feed import Feed
 from schemas.settings import Models, load_settings
 from streamscore.models.row_model import load_model
-from streamscore.models.watch import Follower
-from streamscore.registry.allow_list import judge, judge_folder, parse_mlmodel
+from streamscore.models.watch import ModelWatcher
+from streamscore.registry.allow_list import assert_folder_loadable, assert_loadable, parse_mlmodel
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 
@@ -94,7 +94,7 @@ def test_common_estimators_stored_by_skops_may_be_loaded(
 ) -> None:
     target = TARGET if not hasattr(model, "steps") else (TARGET > 1.5).astype(float)
     path = saved(mlflow.sklearn, sk_model=model.fit(INPUTS, target), skops_trusted_types=trusted or None)
-    judge_folder(path, "m v1", Models())
+    assert_folder_loadable(path, "m v1", Models())
     assert load_model(path, small_feed, "m", "1", "").output == "double"
 
 
@@ -102,15 +102,15 @@ def test_a_model_from_code_may_be_loaded_and_be_forbidden(saved: Callable[..., P
     path = saved(
         mlflow.pyfunc, python_model=code, artifacts={"data": code}, model_config={"home": "/somewhere/../else"}
     )
-    judge_folder(path, "m v1", Models())
+    assert_folder_loadable(path, "m v1", Models())
     with pytest.raises(ContractError, match=r"stored as 'code', the setting models\.formats allows skops; "):
-        judge_folder(path, "m v1", Models(formats=("skops",)))
+        assert_folder_loadable(path, "m v1", Models(formats=("skops",)))
 
 
 def test_code_paths_beside_a_skops_model_count_as_code(saved: Callable[..., Path], code: str) -> None:
     path = saved(mlflow.sklearn, sk_model=ElasticNet().fit(INPUTS, TARGET), code_paths=[code])
     with pytest.raises(ContractError, match="stored as 'code'"):
-        judge_folder(path, "m v1", Models(formats=("skops",)))
+        assert_folder_loadable(path, "m v1", Models(formats=("skops",)))
 
 
 @pytest.mark.parametrize("how", ["cloudpickle", "pickle"])
@@ -119,13 +119,13 @@ def test_pickled_estimators_are_refused(saved: Callable[..., Path], how: str) ->
     with pytest.raises(
         ContractError, match=rf"model m v1 is not loaded: it is stored as '{how}'.* skops, code; log it"
     ):
-        judge_folder(path, "m v1", Models())
-    judge_folder(path, "m v1", Models(formats=("cloudpickle", "pickle")))
+        assert_folder_loadable(path, "m v1", Models())
+    assert_folder_loadable(path, "m v1", Models(formats=("cloudpickle", "pickle")))
 
 
 def test_a_pickled_pyfunc_is_refused(saved: Callable[..., Path]) -> None:
     with pytest.raises(ContractError, match="stored as 'cloudpickle'"):
-        judge_folder(saved(mlflow.pyfunc, python_model=Named()), "m v1", Models())
+        assert_folder_loadable(saved(mlflow.pyfunc, python_model=Named()), "m v1", Models())
 
 
 def test_another_flavor_is_refused_and_what_is_unknown_counts_as_a_pickle(saved: Callable[..., Path]) -> None:
@@ -134,11 +134,11 @@ def test_another_flavor_is_refused_and_what_is_unknown_counts_as_a_pickle(saved:
 
     path = saved(mlflow.statsmodels, statsmodels_model=sm.OLS(TARGET, INPUTS).fit())
     with pytest.raises(ContractError, match=r"its flavor 'statsmodels', the setting models\.flavors allows"):
-        judge_folder(path, "m v1", Models())
+        assert_folder_loadable(path, "m v1", Models())
     allowed = {"flavors": ("python_function", "statsmodels"), "loader_modules": ("mlflow.statsmodels",)}
     with pytest.raises(ContractError, match="stored as 'pickle'"):
-        judge_folder(path, "m v1", Models(**allowed))
-    judge_folder(path, "m v1", Models(**allowed, formats=("pickle",)))
+        assert_folder_loadable(path, "m v1", Models(**allowed))
+    assert_folder_loadable(path, "m v1", Models(**allowed, formats=("pickle",)))
 
 
 SKOPS: dict[str, Any] = {
@@ -187,10 +187,10 @@ SKOPS: dict[str, Any] = {
 )
 def test_a_crafted_mlmodel_is_refused(flavor: str, changes: dict[str, Any], said: str) -> None:
     mlmodel = copy.deepcopy(SKOPS)
-    judge(mlmodel, "m v1", Models(formats=("skops",)))
+    assert_loadable(mlmodel, "m v1", Models(formats=("skops",)))
     mlmodel["flavors"].setdefault(flavor, {}).update(changes)
     with pytest.raises(ContractError, match=said) as refused:
-        judge(mlmodel, "m v1", Models(formats=("skops",)))
+        assert_loadable(mlmodel, "m v1", Models(formats=("skops",)))
     assert refused.value.exit_code == 3
     assert "\n" not in str(refused.value)
 
@@ -198,7 +198,7 @@ def test_a_crafted_mlmodel_is_refused(flavor: str, changes: dict[str, Any], said
 def test_without_the_flavor_that_names_its_format_a_model_counts_as_a_pickle() -> None:
     mlmodel = {"flavors": {"python_function": SKOPS["flavors"]["python_function"]}}
     with pytest.raises(ContractError, match="stored as 'pickle'"):
-        judge(mlmodel, "m v1", Models())
+        assert_loadable(mlmodel, "m v1", Models())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_mlmodel_file_that_refers_to_itself_a_billion_times_is_judged_at_once(
     lines = ["flavors: {python_function: {loader_module: mlflow.sklearn, x: &a0 [y]}, sklearn: {"]
     lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]," for n in range(1, 30)]
     mlmodel = parse_mlmodel("\n".join([*lines, "serialization_format: skops}}"]).encode(), "m v1")
-    judge(mlmodel, "m v1", Models())
+    assert_loadable(mlmodel, "m v1", Models())
 
 
 # --- a pickle that writes a file when it is loaded
@@ -322,7 +322,7 @@ def test_a_stream_never_loads_a_planted_pickle(
     marker = planted(plant, how)
     with pytest.raises(ContractError, match="model small v1 is not loaded"):
         registry.download(registry.resolve("models:/small@production"), tmp_path / "models")
-    follower = Follower(
+    follower = ModelWatcher(
         "models:/small@production", small_feed, registry, LocalFolder(tmp_path), tmp_path, lambda *_: None
     )
     with pytest.raises(ContractError, match="model small v1 is not loaded"):

@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import ContractError, RegistryError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
-from streamscore.registry.manifest import CHUNK, Manifest, take_manifest
+from streamscore.registry.manifest import CHUNK, ModelManifest, take_manifest
 from streamscore.registry.model_uri import MANIFEST, ModelRef
 from streamscore.registry.registry import Registry, open_registry
 from tests.support.register_kit import a_version
@@ -84,22 +84,22 @@ DAMAGES = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_tags_hold_the_whole_manifest_and_are_short_enough(count: int) -> None:
-    manifest = Manifest({f"folder/ö {n}.bin": (f"{n:064x}", n) for n in range(count)})
+    manifest = ModelManifest({f"folder/ö {n}.bin": (f"{n:064x}", n) for n in range(count)})
     tags = manifest.to_tags()
     assert list(tags)[-1] == MANIFEST
     assert max(map(len, tags.values())) <= CHUNK
-    assert Manifest.from_tags(tags | {f"{MANIFEST}.99": "of an older, longer one"}, "m v1") == manifest
+    assert ModelManifest.from_tags(tags | {f"{MANIFEST}.99": "of an older, longer one"}, "m v1") == manifest
 
 
 def test_a_manifest_that_a_crash_left_half_written_does_not_count() -> None:
-    tags = Manifest({"a": ("0" * 64, 1)}).to_tags()
-    assert Manifest.from_tags({f"{MANIFEST}.0": tags[f"{MANIFEST}.0"]}, "m v1") is None
+    tags = ModelManifest({"a": ("0" * 64, 1)}).to_tags()
+    assert ModelManifest.from_tags({f"{MANIFEST}.0": tags[f"{MANIFEST}.0"]}, "m v1") is None
 
 
 @pytest.mark.parametrize("changed", [{f"{MANIFEST}.0": "{}"}, {MANIFEST: "0:1"}, {MANIFEST: "nonsense"}])
 def test_tags_that_somebody_changed_are_refused(changed: dict[str, str]) -> None:
     with pytest.raises(ContractError, match="somebody changed them"):
-        Manifest.from_tags(Manifest({"a": ("0" * 64, 1)}).to_tags() | changed, "m v1")
+        ModelManifest.from_tags(ModelManifest({"a": ("0" * 64, 1)}).to_tags() | changed, "m v1")
 
 
 def test_links_are_no_files_of_a_model(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_links_are_no_files_of_a_model(tmp_path: Path) -> None:
 def test_training_records_the_manifest_with_the_version(
     registry: Registry, version: ModelRef, stored: Path, tmp_path: Path
 ) -> None:
-    manifest = Manifest.from_tags(version.tags, version.title)
+    manifest = ModelManifest.from_tags(version.tags, version.title)
     assert manifest == take_manifest(stored)
     assert {"MLmodel", "model.skops", "requirements.txt"} <= set(manifest.files)
     path = registry.download(version, tmp_path / "models")
@@ -149,7 +149,7 @@ def test_a_downloaded_folder_that_rotted_is_fetched_anew(
     path = registry.download(version, tmp_path / "models")
     damage(path)
     assert registry.download(version, tmp_path / "models") == path
-    assert take_manifest(path) == Manifest.from_tags(version.tags, "")
+    assert take_manifest(path) == ModelManifest.from_tags(version.tags, "")
     assert list((tmp_path / "models").iterdir()) == [path]
 
 
@@ -184,7 +184,7 @@ def test_a_version_without_manifest_is_refused_where_one_is_required_until_promo
         registry.download(bare, tmp_path)
     registry.promote("wine_quality", "1", FEED)
     promoted = registry.resolve("models:/wine_quality@production")
-    assert Manifest.from_tags(promoted.tags, "") == Manifest.from_tags(version.tags, "")
+    assert ModelManifest.from_tags(promoted.tags, "") == ModelManifest.from_tags(version.tags, "")
     assert registry.download(promoted, tmp_path / "models").is_dir()
 
 
@@ -206,7 +206,7 @@ def test_with_the_setting_warn_a_version_without_manifest_is_fetched_at_each_sta
     path = lax.download(bare, tmp_path / "models")
     (path / "model.skops").write_bytes(b"rotten")
     assert lax.download(registry.resolve("models:/wine_quality/1"), tmp_path / "models") == path
-    assert take_manifest(path) == Manifest.from_tags(version.tags, "")
+    assert take_manifest(path) == ModelManifest.from_tags(version.tags, "")
 
 
 def test_the_object_stores_variables_are_there_for_mlflow_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConflictError, RecoveryError, StorageError
 from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import journal as journal_module
 from streamscore.storage.journal import BucketJournal, Journal, LocalJournal
 
@@ -278,8 +278,8 @@ def compare(open_it: Open, steps: list[Any]) -> None:
 # --- the ledger, which is a journal of manifests
 
 
-def manifest(seq: int, content: str = "") -> Manifest:
-    return Manifest(seq, (LandedFile(f"file:///in/{seq}{content}.csv", 1, 1),))
+def manifest(seq: int, content: str = "") -> BatchManifest:
+    return BatchManifest(seq, (LandedFile(f"file:///in/{seq}{content}.csv", 1, 1),))
 
 
 def test_a_ledger_knows_the_files_up_to_its_stream(opened: Open) -> None:

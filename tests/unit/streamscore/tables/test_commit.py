@@ -14,7 +14,7 @@ from schemas.settings import Tables as TablesSettings
 from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.delta_log import DeltaLog
-from streamscore.tables.housekeeping import fold_batches
+from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import FEED, a_batch, entries, keys, open_tables, parts_of, rows_of
@@ -333,7 +333,7 @@ def test_a_column_changed_under_the_stream_ends_it(tables):
 def test_the_batch_is_still_known_when_the_log_was_cleaned(tables, reopen):
     for number in range(4):
         put(tables, a_batch(number), rejects=1)
-    fold_batches(tables)
+    append_batch_rows(tables)
     clean_log(tables, "predictions")
     again = reopen()
     assert all(is_in(a_batch(number), again) for number in range(4))
@@ -346,7 +346,7 @@ def test_the_batch_is_still_known_when_the_log_was_cleaned(tables, reopen):
 def test_a_batch_is_looked_for_in_the_log_where_batches_lost_it(tables, reopen):
     put(tables, a_batch(0))
     put(tables, a_batch(1))
-    fold_batches(tables)
+    append_batch_rows(tables)
     tables.batches.handle().delete("batch_id = 0")
     assert is_in(a_batch(0), reopen())
 
@@ -364,7 +364,7 @@ def test_a_driver_that_slept_while_the_log_moved_on_and_was_cleaned_commits_at_i
 
 def test_an_entry_put_where_the_log_was_cleaned_is_an_error_and_not_a_lost_batch(tmp_path):
     tables = open_tables(tmp_path)
-    sleeper = tables.predictions.again()
+    sleeper = tables.predictions.reopen()
     for number in range(3):
         put(tables, a_batch(number))
     clean_log(tables, "predictions")

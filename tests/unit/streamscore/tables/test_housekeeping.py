@@ -11,7 +11,7 @@ import structlog
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
 from streamscore.tables import housekeeping
 from streamscore.tables.commit import commit, committed
-from streamscore.tables.housekeeping import Housekeeping, append_events, checkpoint_logs, fold_batches
+from streamscore.tables.housekeeping import Housekeeping, append_batch_rows, append_events, checkpoint_logs
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
 
@@ -33,7 +33,7 @@ def folded(tables):
 def test_a_commit_becomes_one_row_of_batches(tables):
     batch = a_batch(0, "a.csv", "b.csv")
     put(tables, batch, rejects=1)
-    assert fold_batches(tables) == 1
+    assert append_batch_rows(tables) == 1
     table = rows_of(tables, "batches")
     assert table.schema.equals(BATCHES_SCHEMA)
     row = table.to_pylist()[0]
@@ -57,9 +57,9 @@ def test_a_commit_becomes_one_row_of_batches(tables):
 
 def test_folding_again_adds_only_what_is_new(tables):
     put(tables, a_batch(0), a_batch(1))
-    assert (fold_batches(tables), fold_batches(tables)) == (2, 0)
+    assert (append_batch_rows(tables), append_batch_rows(tables)) == (2, 0)
     put(tables, a_batch(2))
-    assert (fold_batches(tables.again()), fold_batches(tables)) == (1, 0)
+    assert (append_batch_rows(tables.reopen()), append_batch_rows(tables)) == (1, 0)
     assert folded(tables) == [0, 1, 2] and entries(tables, "batches") == 2
 
 
@@ -69,9 +69,9 @@ def test_two_who_fold_at_once_double_nothing(tables):
     barrier = threading.Barrier(4)
 
     def run():
-        mine = tables.again()
+        mine = tables.reopen()
         barrier.wait()
-        fold_batches(mine)
+        append_batch_rows(mine)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
@@ -85,18 +85,18 @@ def test_commits_of_others_are_not_folded(tables):
     put(tables, a_batch(0), a_batch(1))
     tables.predictions.handle().optimize.compact()
     put(tables, a_batch(2))
-    assert fold_batches(tables) == 3
+    assert append_batch_rows(tables) == 3
     assert [row["table_version"] for row in rows_of(tables, "batches").to_pylist()] == [1, 2, 4]
 
 
 def test_a_log_cleaned_after_folding_loses_nothing(tables):
     put(tables, a_batch(0), a_batch(1))
-    fold_batches(tables)
+    append_batch_rows(tables)
     put(tables, a_batch(2))
     tables.predictions.handle().create_checkpoint()
     for version in range(3):
         Path(tables.uri("predictions"), f"_delta_log/{version:020}.json").unlink()
-    assert fold_batches(tables.again()) == 1
+    assert append_batch_rows(tables.reopen()) == 1
     assert folded(tables) == [0, 1, 2]
 
 
@@ -124,7 +124,7 @@ def test_logs_are_checkpointed_every_so_many_commits(tables):
 def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_stops(tables):
     keeping = Housekeeping(tables, "app", seconds=0.05)
     keeping.start()
-    assert tables.again().app_ids == ["app"]
+    assert tables.reopen().app_ids == ["app"]
     put(tables, a_batch(0))
     keeping.committed()
     wait_until(lambda: tables.exists("batches") and folded(tables) == [0])

@@ -15,8 +15,8 @@ from streamscore.storage.folder import LocalFolder
 from streamscore.storage.lease import NoLease
 from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit
-from streamscore.tables.housekeeping import fold_batches
-from streamscore.tables.recover import adopt, assert_known_checkpoint
+from streamscore.tables.housekeeping import append_batch_rows
+from streamscore.tables.recover import assert_known_checkpoint, processed_files
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
@@ -65,11 +65,11 @@ def test_a_new_checkpoint_is_refused_by_tables_with_rows(tables, rows, rejects):
 
 def test_a_checkpoint_is_known_by_its_commits_or_by_the_tables_property(tables):
     put(tables, a_batch(0))
-    assert_known_checkpoint(tables.again(), "app", is_new=False)
-    tables.know("another")
-    tables.know("another")
-    assert_known_checkpoint(tables.again(), "another", is_new=False)
-    assert tables.again().app_ids == ["another"]
+    assert_known_checkpoint(tables.reopen(), "app", is_new=False)
+    tables.register_checkpoint("another")
+    tables.register_checkpoint("another")
+    assert_known_checkpoint(tables.reopen(), "another", is_new=False)
+    assert tables.reopen().app_ids == ["another"]
 
 
 def test_a_checkpoint_with_micro_batches_is_refused_by_tables_that_have_none_of_them(tables):
@@ -81,27 +81,27 @@ def test_a_checkpoint_with_micro_batches_is_refused_by_tables_that_have_none_of_
 def test_all_files_of_predictions_commits_are_known_after_recovery(tables, fold):
     put(tables, a_batch(0, "a.csv", "b.csv"), a_batch(1, "c.csv"), rejects=1)
     if fold:
-        fold_batches(tables)
+        append_batch_rows(tables)
     put(tables, a_batch(2, "d.csv", app_id="app"))
-    files = adopt(tables.again(), "new-app")
+    files = processed_files(tables.reopen(), "new-app")
     assert sorted(file.path[-5:] for file in files) == ["a.csv", "b.csv", "c.csv", "d.csv"]
     assert {file.content for file in files} == {(100, 1000, "")}
 
 
 def test_files_are_known_after_recovery_when_the_log_was_cleaned(tables):
     put(tables, a_batch(0, "a.csv"), a_batch(1, "b.csv"))
-    fold_batches(tables)
+    append_batch_rows(tables)
     tables.predictions.handle().create_checkpoint()
     for entry in Path(tables.uri("predictions"), "_delta_log").glob("*.json"):
         entry.unlink()
-    assert len(adopt(tables.again(), "new-app")) == 2
+    assert len(processed_files(tables.reopen(), "new-app")) == 2
 
 
 def test_recovery_after_a_crash_between_the_commits_leaves_no_reject_twice(tables, monkeypatch):
     put(tables, a_batch(0), rejects=1)
     crash_between_the_commits(tables, a_batch(1), monkeypatch)
     assert len(keys(tables, "quarantine")) == 3
-    files = adopt(tables.again(), "new-app")
+    files = processed_files(tables.reopen(), "new-app")
     assert [file.path for file in files] == ["file:///in/0.csv"]
     assert keys(tables, "quarantine") == [("0.csv", 5)]
     put(tables, a_batch(0, "1.csv", app_id="new-app"), rejects=2)
@@ -112,22 +112,22 @@ def test_recovery_keeps_rejects_of_a_batch_whose_record_is_lost(tables):
     put(tables, a_batch(0), a_batch(1), rejects=1)
     tables.predictions.handle().create_checkpoint()
     Path(tables.uri("predictions"), f"_delta_log/{1:020}.json").unlink()
-    adopt(tables.again(), "new-app")
+    processed_files(tables.reopen(), "new-app")
     assert len(keys(tables, "quarantine")) == 2
 
 
 def test_recovery_is_an_event_and_can_be_run_again(tables):
     put(tables, a_batch(0))
-    assert adopt(tables, "new-app") == adopt(tables, "new-app")
+    assert processed_files(tables, "new-app") == processed_files(tables, "new-app")
     event = rows_of(tables, "events").to_pylist()[0]
     assert (event["kind"], event["app_id"]) == ("recovered", "new-app") and "1 files in 1 batches" in event["detail"]
 
 
 def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables):
     put(tables, a_batch(0))
-    adopt(tables, "new-app")  # a crash comes before its ledger is written
+    processed_files(tables, "new-app")  # a crash comes before its ledger is written
     with pytest.raises(RecoveryError):
-        assert_known_checkpoint(tables.again(), "new-app", is_new=False)
+        assert_known_checkpoint(tables.reopen(), "new-app", is_new=False)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_a_start_planned_that_was_never_ready_is_forgotten(
     put(tables, *map(a_batch, in_tables))
     if noted is not None:
         folder.write("starting", noted.encode())
-    checkpoint.unplan(open_tables(tmp_path))
+    checkpoint.discard_unscored_plan(open_tables(tmp_path))
     assert sorted(map(int, folder.names("offsets"))) == left
     assert len(list((folder.path / "offsets").glob(".*.crc"))) == len(left)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed, load_feed
-from training.data.corrupt import kinds, spoil
+from training.data.corrupt import corrupt, kinds
 from training.data.generate import generated_chunks
 from training.data.sample import sample
 from training.data.training_data import read_data
@@ -82,7 +82,7 @@ def test_spoiled_rows_take_each_kind_in_turn(name, expected, tmp_path):
     assert [way.name for way in ways] == expected.split()
     good = lines(sample(feed, len(ways), 1, tmp_path / "good").paths)
     bad = lines(sample(feed, len(ways), 1, tmp_path / "bad", bad=1.0).paths)
-    assert bad == [spoil(line, b",", ways, number) for number, line in enumerate(good)]
+    assert bad == [corrupt(line, b",", ways, number) for number, line in enumerate(good)]
     assert all(b != g for b, g in zip(bad, good, strict=True))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import SettingsError
 from training.evaluation.evaluate import Evaluation, Slice
-from training.evaluation.gate import LARGER_IS_BETTER, assert_known, judge
+from training.evaluation.gate import LARGER_IS_BETTER, assert_known, judge_candidate
 from training.settings import Gate
 
 METRICS = ("rmse", "mae", "r2", "accuracy", "f1", "roc_auc", "log_loss")
@@ -23,7 +23,7 @@ def a_slice(value, rows, rmse, column="kind", baseline=1.0):
 
 
 def passes(candidate, production=None, **gate):
-    return judge(candidate, production, Gate(**gate)).passed
+    return judge_candidate(candidate, production, Gate(**gate)).passed
 
 
 def worse_by(metric, value, step):
@@ -66,7 +66,9 @@ def improved(evaluation, by):
 def test_a_better_candidate_never_fails_where_a_worse_one_passes(worse, production, gate, by):
     gate = gate.model_copy(update={"slices": tuple(sorted({part.column for part in worse.slices}))})
     better = improved(worse, by)
-    for old, new in zip(judge(worse, production, gate).checks, judge(better, production, gate).checks, strict=True):
+    for old, new in zip(
+        judge_candidate(worse, production, gate).checks, judge_candidate(better, production, gate).checks, strict=True
+    ):
         assert new.name == old.name
         assert new.passed or not old.passed
 
@@ -75,14 +77,14 @@ def test_a_better_candidate_never_fails_where_a_worse_one_passes(worse, producti
 def test_production_against_itself_is_never_worse_than_production(production, gate):
     columns = tuple(sorted({part.column for part in production.slices}))
     gate = gate.model_copy(update={"slices": columns, "relative": 0.0, "slice_relative": 0.0})
-    checks = judge(production, production, gate).checks
+    checks = judge_candidate(production, production, gate).checks
     compared = [check for check in checks if check.name.startswith(("relative", "slice"))]
     assert compared and all(check.passed for check in compared)
 
 
 @given(evaluations, st.none() | evaluations, gates())
 def test_a_verdict_is_its_checks_and_its_json(candidate, production, gate):
-    verdict = judge(candidate, production, gate)
+    verdict = judge_candidate(candidate, production, gate)
     assert verdict.passed == all(check.passed for check in verdict.checks) == (not verdict.reasons)
     said = json.loads(verdict.to_json())
     assert [check["name"] for check in said["checks"]] == [check.name for check in verdict.checks]
@@ -94,7 +96,7 @@ def test_a_verdict_is_its_checks_and_its_json(candidate, production, gate):
 @given(st.floats(0.1, 0.9), st.floats(0.001, 0.05))
 def test_an_absolute_limit_is_itself_allowed_and_nothing_worse(metric, limit, step):
     def found(value):
-        return judge(
+        return judge_candidate(
             Evaluation({metric: value}, {metric: value}, {}, ()), None, Gate(metric=metric, absolute={metric: limit})
         ).checks[0]
 
@@ -104,7 +106,7 @@ def test_an_absolute_limit_is_itself_allowed_and_nothing_worse(metric, limit, st
 
 
 def test_worse_than_production_by_more_than_the_ratio_is_refused_with_both_numbers():
-    verdict = judge(an_evaluation({"rmse": 0.72}), an_evaluation({"rmse": 0.7}), Gate(relative=0.02))
+    verdict = judge_candidate(an_evaluation({"rmse": 0.72}), an_evaluation({"rmse": 0.7}), Gate(relative=0.02))
     assert not verdict.passed
     assert verdict.reasons == ("rmse is 0.72, wanted at most 0.714 (Production has 0.7, at most 2 % worse is allowed)",)
     assert passes(an_evaluation({"rmse": 0.714}), an_evaluation({"rmse": 0.7}), relative=0.02)
@@ -130,7 +132,7 @@ def test_one_slice_that_got_worse_is_enough():
     production = an_evaluation({"rmse": 0.5}, slices=[a_slice("flat", 50, 0.5), a_slice("house", 50, 0.5)])
     candidate = an_evaluation({"rmse": 0.4}, slices=[a_slice("flat", 50, 0.2), a_slice("house", 50, 0.61)])
     assert passes(candidate, production)
-    verdict = judge(candidate, production, Gate(slices=("kind",)))
+    verdict = judge_candidate(candidate, production, Gate(slices=("kind",)))
     (reason,) = verdict.reasons
     assert reason.startswith("rmse in kind=house is 0.61, wanted at most 0.6 (Production has 0.5, at most 20 % worse")
     small = an_evaluation({"rmse": 0.4}, slices=[a_slice("house", 29, 0.61)])
@@ -140,7 +142,7 @@ def test_one_slice_that_got_worse_is_enough():
 def test_a_slice_that_production_lacks_is_held_against_the_baseline():
     candidate = an_evaluation({"rmse": 0.4}, slices=[a_slice("tent", 50, 1.3)])
     for production in (None, an_evaluation({"rmse": 0.5}, slices=[a_slice("flat", 50, 0.1)])):
-        (reason,) = judge(candidate, production, Gate(slices=("kind",))).reasons
+        (reason,) = judge_candidate(candidate, production, Gate(slices=("kind",))).reasons
         assert "the baseline has 1," in reason
 
 
@@ -151,7 +153,9 @@ def test_a_slice_that_cannot_have_the_metric_is_passed_over():
 
 @pytest.mark.parametrize("value", [NAN, float("inf")])
 def test_a_metric_that_is_no_number_fails_every_check(value):
-    verdict = judge(an_evaluation({"rmse": value}), an_evaluation({"rmse": value}), Gate(absolute={"rmse": 9.0}))
+    verdict = judge_candidate(
+        an_evaluation({"rmse": value}), an_evaluation({"rmse": value}), Gate(absolute={"rmse": 9.0})
+    )
     assert [check.passed for check in verdict.checks] == [False, False, False]
     assert json.loads(verdict.to_json())["checks"][0]["found"] is None
 
@@ -171,7 +175,7 @@ def test_a_production_model_without_a_finite_metric_stops_nobody():
 def test_what_the_evaluation_lacks_is_named_with_what_it_has(gate, message):
     evaluation = an_evaluation({"rmse": 0.1, "mae": 0.1}, slices=[a_slice("flat", 50, 0.1)])
     with pytest.raises(SettingsError, match=message) as caught:
-        judge(evaluation, None, Gate(**gate))
+        judge_candidate(evaluation, None, Gate(**gate))
     assert "\n" not in str(caught.value)
 
 
@@ -190,5 +194,5 @@ def test_a_metric_that_no_evaluation_will_have_is_told_before_the_fit(gate, mess
 
 
 def test_without_a_metric_in_the_settings_a_classifier_is_judged_by_its_log_loss():
-    checks = judge(an_evaluation({"log_loss": 0.3}, {"log_loss": 0.7}), None, Gate()).checks
+    checks = judge_candidate(an_evaluation({"log_loss": 0.3}, {"log_loss": 0.7}), None, Gate()).checks
     assert [check.name for check in checks] == ["baseline log_loss", "relative log_loss"]

@@ -16,7 +16,7 @@ from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import Models, load_settings
 from streamscore.models.row_model import Model, load_model
-from streamscore.registry.allow_list import judge_folder
+from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.registry import Registry, open_registry
 from training.fitting.classifier_model import TRUSTED
 from training.fitting.fit import fit
@@ -119,7 +119,7 @@ def test_the_stream_gets_the_pipelines_own_numbers(registered, features):
 
 
 def test_what_is_registered_may_be_loaded_by_default_and_holds_no_pickle(registered):
-    judge_folder(registered.path, "homes", Models())
+    assert_folder_loadable(registered.path, "homes", Models())
     assert not [path for path in registered.path.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
 
 

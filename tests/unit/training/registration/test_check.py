@@ -9,7 +9,7 @@ from schemas.errors import ContractError, RegistryError
 from schemas.feed import Feed
 from streamscore.registry.registry import Registry
 from tests.support.register_kit import HOMES, a_candidate, registry_in, rows
-from training.registration.check import Checker, CheckReport, judge
+from training.registration.check import Checker, CheckReport, judge_limits
 from training.registration.register import register
 from training.settings import Check
 
@@ -209,8 +209,8 @@ def test_an_example_of_a_series_that_the_stream_rejects_is_told(homes_registry, 
 
 def test_figures_over_the_limits_are_the_reasons():
     found = {"predict_ms": 120.0, "memory_mb": 900.0, "rows": 5, "differences": ["row 1"]}
-    assert judge(found | {"differences": []}, Check(predict_ms=120, memory_mb=900)).passed
-    report = judge(found, Check(predict_ms=100, memory_mb=800))
+    assert judge_limits(found | {"differences": []}, Check(predict_ms=120, memory_mb=900)).passed
+    report = judge_limits(found, Check(predict_ms=100, memory_mb=800))
     assert report.reasons == (
         "row 1",
         "its example takes 120.0 ms (p99), wanted at most 100 ms",

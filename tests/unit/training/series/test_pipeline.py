@@ -11,7 +11,7 @@ import pytest
 from schemas.errors import FeedError, RegistryError, SettingsError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Models, load_settings
-from streamscore.registry.allow_list import judge_folder
+from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.registry import Registry, open_registry
 from training.data.fetch import fetch
 from training.pipeline import TrainResult, train
@@ -325,7 +325,7 @@ def in_production(trained, registry, macro, tmp_path_factory) -> Path:
 
 
 def test_nothing_in_the_registered_model_is_a_pickle(in_production):
-    judge_folder(in_production, "macrodata v1", Models())
+    assert_folder_loadable(in_production, "macrodata v1", Models())
     with np.load(next(in_production.rglob("*.npz")), allow_pickle=False) as arrays:
         assert {name: arrays[name].dtype.kind for name in arrays.files} == {
             **dict.fromkeys(("intercept", "ar", "ma", "covariance"), "f"),

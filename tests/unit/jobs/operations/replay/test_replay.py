@@ -14,7 +14,7 @@ from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE_SCHEMA
-from streamscore.landing.manifest import LandedFile, Manifest
+from streamscore.landing.manifest import BatchManifest, LandedFile
 
 FEED = load_feed("wine_quality")
 BAD_TYPE = Selection(("bad_type",))
@@ -77,7 +77,7 @@ class Stream:
     def ledger(self, path):
         file = LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)
         with (self.checkpoint / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps(Manifest(1, (file,)).to_offset()) + "\n")
+            ledger.write(json.dumps(BatchManifest(1, (file,)).to_offset()) + "\n")
 
     def marks(self):
         rows = DeltaTable(self.tables / "quarantine").to_pyarrow_table().to_pylist()
@@ -238,7 +238,7 @@ def process(stream, name, how):
     elif how == "in the offset log":
         file = LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)
         (stream.checkpoint / "offsets").mkdir()
-        offset = json.dumps(Manifest(2, (file,)).to_offset())
+        offset = json.dumps(BatchManifest(2, (file,)).to_offset())
         (stream.checkpoint / "offsets" / "3").write_text(f"v1\n{{}}\n{offset}")
         path.unlink()
 
