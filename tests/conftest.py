@@ -4,7 +4,6 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from schemas.settings import Storage, load_settings
 from services.mlflow_server import MlflowServer
 from services.object_store import REGION, ObjectStore
 from services.start import KINDS, Services, missing
-from streamscore.registry.registry import Registry, open_registry
+from streamscore.registry.registry import open_registry
+from tests.support.fixture_types import Bucket, Trained
 from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
@@ -66,14 +66,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
 @pytest.fixture(scope="session")
 def feed() -> Feed:
     return load_feed("wine_quality")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A registry with three versions of wine_quality that predict differently; version 1 is in Production."""
-
-    uri: str
-    registry: Registry
 
 
 @pytest.fixture(scope="session")
@@ -141,18 +133,6 @@ def object_store(request: pytest.FixtureRequest, services: Services, need: Calla
     kind = getattr(request, "param", "minio")
     need(missing(kind))
     return services.object_store(kind)
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """A bucket that no other test knows."""
-
-    name: str
-    store: ObjectStore
-
-    @property
-    def uri(self) -> str:
-        return f"s3://{self.name}"
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.feed import Feed
 from schemas.settings import Storage
-from tests.conftest import Bucket
 from tests.support.fault_report import Report
+from tests.support.fixture_types import Bucket
 from tests.support.oracle import Oracle, Stream
 
 REPORT = pytest.StashKey[Report]()

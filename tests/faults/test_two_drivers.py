@@ -1,7 +1,5 @@
 """Two drivers of one feed at once, which the lease prevents: without it a conflict ends one, each row is in once."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.oracle import Oracle, Stream
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.system]
 
@@ -36,11 +35,12 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
         # one after the other: of two that put their rejects at the same moment, a conflict ends one before the gate
         for number, driver in enumerate((stream, other), start=1):
             driver.start(fail_at=f"predictions:before::{gate}", max_files=2)
-            _until(lambda wanted=number: len(list(tmp_path.glob("gate.*"))) == wanted, (stream, other)[:number])
+            driver.until(lambda wanted=number: len(list(tmp_path.glob("gate.*"))) == wanted)
+            assert stream.process is not None and stream.process.poll() is None, stream.log()[-3000:]
         # both have scored the same micro-batch, and neither has committed it
         stream.land(files=3, rows=20, seed=1)
         gate.touch()
-        _until(lambda: any(d.process and d.process.poll() is not None for d in (stream, other)), ())
+        until(lambda: any(d.process and d.process.poll() is not None for d in (stream, other)))
         (winner,) = [d for d in (stream, other) if d.process and d.process.poll() is None]
         (loser,) = [d for d in (stream, other) if d is not winner]
         assert loser.wait() in (5, 75), loser.log()[-2000:]
@@ -60,12 +60,3 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
 
 
 PLACES = ("landing", "tables", "checkpoint")
-
-
-def _until(done: Callable[[], bool], drivers: tuple[Stream, ...], seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while not done():
-        for driver in drivers:
-            assert driver.process is not None and driver.process.poll() is None, driver.log()[-3000:]
-        assert time.monotonic() < until
-        time.sleep(0.05)

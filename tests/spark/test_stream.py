@@ -21,20 +21,17 @@ from deltalake import DeltaTable
 from jobs.streaming.run import StreamRun
 from schemas.errors import ContractError, RegistryError
 from schemas.settings import load_settings
+from tests.support.fixture_types import Trained
 from tests.support.oracle import Oracle, Stream
+from tests.support.wait import until
+from tests.support.wine import HEADER, ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from tests.conftest import Trained
 
 pytestmark = pytest.mark.spark
 
-HEADER = (
-    "fixed acidity,volatile acidity,citric acid,residual sugar,chlorides,free sulfur dioxide,"
-    "total sulfur dioxide,density,pH,sulphates,alcohol,quality\n"
-)
-ROW = "7,0.27,0.36,20.7,0.045,45,170,1.001,3,0.45,8.8,6\n"
 BOTH_MODES = pytest.mark.parametrize("mode", ["driver", "executors"])
 
 
@@ -69,13 +66,6 @@ def running(run: StreamRun, spark: "SparkSession") -> Iterator[None]:
         thread.join(30)
 
 
-def until(done: Callable[[], bool], seconds: float = 30) -> None:
-    begun = time.monotonic()
-    while not done():
-        assert time.monotonic() - begun < seconds
-        time.sleep(0.05)
-
-
 @BOTH_MODES
 @pytest.mark.parametrize("writer", ["delta-rs", "delta-spark"])
 def test_dirty_files_end_as_predictions_or_in_quarantine(
@@ -106,7 +96,7 @@ def test_driver_and_executors_and_both_writers_write_the_same_rows(
 
 
 def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
-    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained
 ) -> None:
     import mlflow
     from pyspark.sql.functions import col, struct
@@ -140,14 +130,14 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     oracle: Oracle,
     run_of: Callable[..., StreamRun],
     spark: "SparkSession",
-    trained: "Trained",
+    trained: Trained,
     promote: Callable[[str], None],
     mode: str,
 ) -> None:
     run = run_of(streaming__mode=mode, streaming__trigger="0s")
     with running(run, spark):
         stream.land(files=1, rows=10, seed=1)
-        until(lambda: set(stream.table("predictions").get("model_version", [])) == {"1"}, 60)
+        until(lambda: set(stream.table("predictions").get("model_version", [])) == {"1"})
         promote("2")
         begun, seed = time.monotonic(), 10
         while "2" not in set(stream.table("predictions").model_version):
@@ -159,7 +149,7 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
         refusals = "streamscore_model_refusals_total", {"feed": "wine_quality"}
         until(lambda: run.metrics.registry.get_sample_value(*refusals) == 1)
         stream.land(files=1, rows=10, seed=90)
-        until(lambda: any(stream.table("predictions").source_file.str.startswith("sample-90")), 60)
+        until(lambda: any(stream.table("predictions").source_file.str.startswith("sample-90")))
     assert set(stream.table("predictions").model_version) == {"1", "2"}
     oracle.assert_exactly_once(stream)
     events = stream.table("events")
@@ -235,7 +225,7 @@ def test_a_source_that_comes_up_too_late_for_spark_is_started_again(stream: Stre
 
 
 def test_a_version_with_another_output_type_is_refused(
-    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained", feed: Any
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained, feed: Any
 ) -> None:
     stream.land(files=1, rows=10, seed=1)
     run_of().stream(spark)
@@ -248,7 +238,7 @@ def test_a_version_with_another_output_type_is_refused(
 
 
 def test_a_model_that_does_not_fit_stops_the_first_start(
-    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained
 ) -> None:
     _point(trained, _register(trained, pd.DataFrame({"pH": [3]}), np.array([1.0])))
     with pytest.raises(ContractError, match="'pH' is double in the feed and long in the model") as error:
@@ -313,7 +303,7 @@ def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
 
 
 def test_the_textbook_feed_of_strings_works(
-    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: "Trained"
+    stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained
 ) -> None:
     from schemas.feed import load_feed
     from tests.support.register_kit import a_version
@@ -341,7 +331,7 @@ def test_tables_keep_the_original_names_and_statistics(
     assert actions.column("num_records").to_pylist()[0] == len(stream.table("predictions"))
 
 
-def _register(trained: "Trained", inputs: pd.DataFrame, output: np.ndarray) -> str:
+def _register(trained: Trained, inputs: pd.DataFrame, output: np.ndarray) -> str:
     """A version of wine_quality that another tool registered."""
     import mlflow
     from mlflow.models import infer_signature
@@ -358,7 +348,7 @@ def _register(trained: "Trained", inputs: pd.DataFrame, output: np.ndarray) -> s
         return str(made.registered_model_version)
 
 
-def _point(trained: "Trained", version: str) -> None:
+def _point(trained: Trained, version: str) -> None:
     """Promote without asking anybody."""
     with trained.registry.active() as mlflow:
         mlflow.MlflowClient().set_registered_model_alias("wine_quality", "production", version)

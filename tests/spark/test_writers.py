@@ -8,10 +8,10 @@ from chispa import assert_df_equality
 
 from jobs.maintenance.compact import Budget, compact
 from schemas.errors import ConflictError
-from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.writers import writer_of
+from tests.support.crash import Crash, crash_at
 from tests.support.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
 
 pytestmark = pytest.mark.spark
@@ -34,18 +34,6 @@ class Driver:
 
     def is_in(self, batch):
         return committed(batch.batch_id, batch.app_id, batch.manifest.digest, self.tables)
-
-
-class Crash(BaseException):
-    """Ends a driver as kill -9 does: nothing handles it."""
-
-
-def crash_at(monkeypatch, point):
-    def fail_at(here, batch_id=None):
-        if here == point:
-            raise Crash(point)
-
-    monkeypatch.setattr(commit_module, "fail_at", fail_at)
 
 
 def test_batches_with_rejects_an_empty_one_and_a_replay(reopen):

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -26,9 +26,8 @@ from services.server import free_port
 from services.start import Services, missing
 from streamscore.spark.session import session_conf
 from streamscore.storage.object_store import client_of
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
+from tests.support.fixture_types import Bucket
+from tests.support.wait import until
 
 pytestmark = pytest.mark.system
 
@@ -119,7 +118,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str | None, str 
 
 @pytest.mark.both_stores
 def test_wrong_credentials_name_the_variable(
-    bucket: "Bucket", storage: Storage, keys: Callable[[str | None, str | None], None]
+    bucket: Bucket, storage: Storage, keys: Callable[[str | None, str | None], None]
 ) -> None:
     key, secret = bucket.store.access_key, bucket.store.secret_key
     assert asked(storage, bucket.uri) == ""
@@ -133,7 +132,7 @@ def test_wrong_credentials_name_the_variable(
 
 
 def test_a_profile_of_aws_that_is_not_there_is_named(
-    bucket: "Bucket",
+    bucket: Bucket,
     storage: Storage,
     keys: Callable[[str | None, str | None], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -144,7 +143,7 @@ def test_a_profile_of_aws_that_is_not_there_is_named(
 
 
 def test_credentials_that_may_not_do_it_are_told(
-    bucket: "Bucket", storage: Storage, keys: Callable[[str | None, str | None], None], monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, storage: Storage, keys: Callable[[str | None, str | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = {
         "Version": "2012-10-17",
@@ -356,10 +355,3 @@ def of_ui(port: int) -> tuple[str, str]:
 
     (application,) = json.loads(get("/api/v1/applications"))
     return get("/environment/"), get(f"/api/v1/applications/{application['id']}/environment")
-
-
-def until(done: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, f"not in {seconds} s"
-        time.sleep(0.1)

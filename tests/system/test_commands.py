@@ -9,14 +9,11 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.fixture_types import Trained
 from tests.support.oracle import Oracle, Stream
-
-if TYPE_CHECKING:
-    from tests.conftest import Trained
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +85,7 @@ def test_a_signal_finishes_the_batch_and_ends_with_0(stream: Stream, oracle: Ora
 
 
 @pytest.mark.slow
-def test_a_second_run_on_a_checkpoint_is_turned_away_naming_the_first(stream: Stream, trained: "Trained") -> None:
+def test_a_second_run_on_a_checkpoint_is_turned_away_naming_the_first(stream: Stream, trained: Trained) -> None:
     stream.land(files=1, rows=20, seed=1)
     stream.start()
     stream.until(lambda: len(stream.table("predictions")) > 0)
@@ -103,7 +100,7 @@ def test_a_second_run_on_a_checkpoint_is_turned_away_naming_the_first(stream: St
 
 @pytest.mark.slow
 def test_spark_submit_passes_its_signal_on_and_ends_with_0(
-    stream: Stream, oracle: Oracle, trained: "Trained", tmp_path: Path
+    stream: Stream, oracle: Oracle, trained: Trained, tmp_path: Path
 ) -> None:
     with submitted(stream, trained, tmp_path, "--trigger", "0s") as process:
         stream.land(files=2, rows=20, seed=1)
@@ -117,7 +114,7 @@ def test_spark_submit_passes_its_signal_on_and_ends_with_0(
 
 @pytest.mark.slow
 def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
-    stream: Stream, oracle: Oracle, trained: "Trained", tmp_path: Path
+    stream: Stream, oracle: Oracle, trained: Trained, tmp_path: Path
 ) -> None:
     stream.land(files=2, rows=20, seed=1)
     flags = ["--trigger", "once", "--mode", "executors", "--", "--master", "local-cluster[2,1,1024]"]
@@ -127,7 +124,7 @@ def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
     assert "once is deprecated in Spark" in stream.log()
 
 
-def submitted(stream: Stream, trained: "Trained", folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+def submitted(stream: Stream, trained: Trained, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     """spark-submit.sh, from an empty folder."""
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)

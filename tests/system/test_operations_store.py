@@ -30,12 +30,13 @@ from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import FOLD, open_journal
 from streamscore.storage.object_store import delta_options
 from streamscore.tables.batch import Batch, BatchRecord, Counts
+from tests.support.crash import Crash
+from tests.support.fixture_types import Bucket
 from training.data.sample import sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -47,7 +48,7 @@ BAD_TYPE, MISSING_COLUMN = Selection(("bad_type",)), Selection(("missing_column"
 class Stream:
     """A stream's prefixes, written by hand."""
 
-    def __init__(self, bucket: "Bucket", storage: Storage) -> None:
+    def __init__(self, bucket: Bucket, storage: Storage) -> None:
         self.client, self.bucket, self.storage = bucket.store.client, bucket.name, storage
         self.settings = Settings(
             landing=f"{bucket.uri}/in",
@@ -126,7 +127,7 @@ class Stream:
 
 
 @pytest.fixture
-def stream(bucket: "Bucket", storage: Storage) -> Stream:
+def stream(bucket: Bucket, storage: Storage) -> Stream:
     return Stream(bucket, storage)
 
 
@@ -261,9 +262,6 @@ def test_a_replay_that_lost_its_lease_lands_nothing(stream: Stream, monkeypatch:
 
 
 def crash_in(stream: Stream, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
-    class Crash(Exception):
-        pass
-
     def crash(*_: object) -> None:
         raise Crash
 
@@ -277,7 +275,7 @@ def crash_in(stream: Stream, monkeypatch: pytest.MonkeyPatch, function: str) -> 
 
 @pytest.mark.both_stores
 def test_a_sample_is_put_into_the_bucket_and_never_over_other_content(
-    bucket: "Bucket", storage: Storage, tmp_path: "Path"
+    bucket: Bucket, storage: Storage, tmp_path: "Path"
 ) -> None:
     local = sample(FEED, 100, 3, tmp_path, bad=0.1)
     put = sample(FEED, 100, 3, f"{bucket.uri}/in", bad=0.1, storage=storage)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 from tests.support.register_kit import a_version
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -88,13 +89,13 @@ def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_bac
     follower.start(None, -1, 2.0)
     server.signal(signal.SIGSTOP)
     try:
-        seconds = _until(lambda: "registry_down" in told, 60)
+        seconds = until(lambda: "registry_down" in told, 60)
         assert follower.for_batch(0).version == "1"
         time.sleep(20)
         assert told == ["registry_down"]
     finally:
         server.signal(signal.SIGCONT)
-    _until(lambda: told == ["registry_down", "registry_up"], 60)
+    until(lambda: told == ["registry_down", "registry_up"], 60)
     follower.stop()
     print(f"told after {seconds:.1f} s")
 
@@ -119,11 +120,3 @@ def _assert_gives_up(uri: str) -> None:
     assert done.returncode == 4, done.stderr
     assert uri in done.stderr
     assert time.monotonic() - begun < 30
-
-
-def _until(done: Callable[[], bool], seconds: float) -> float:
-    begun = time.monotonic()
-    while not done():
-        assert time.monotonic() - begun < seconds
-        time.sleep(0.1)
-    return time.monotonic() - begun

@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -21,9 +20,7 @@ from services.object_store import ObjectStore
 from services.server import Server
 from services.start import Services, missing
 from streamscore.storage.object_store import client_of, mlflow_environment
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
+from tests.support.fixture_types import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -48,7 +45,7 @@ def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @pytest.mark.both_stores
-def test_a_put_that_must_not_replace_is_refused_the_second_time(bucket: "Bucket", storage: Storage) -> None:
+def test_a_put_that_must_not_replace_is_refused_the_second_time(bucket: Bucket, storage: Storage) -> None:
     store = client_of(storage)
     store.put_object(Bucket=bucket.name, Key="a/1", Body=b"first", IfNoneMatch="*")
     with pytest.raises(ClientError) as refused:

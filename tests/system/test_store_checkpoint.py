@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,11 +18,9 @@ from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import DeltaRsWriter, commit
+from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -71,7 +69,7 @@ spark.stop()
 """
 
 
-def test_a_second_writer_and_a_failed_close_are_told_to_spark(bucket: "Bucket") -> None:
+def test_a_second_writer_and_a_failed_close_are_told_to_spark(bucket: Bucket) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", IN_A_JVM, bucket.store.endpoint, bucket.name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
@@ -93,7 +91,7 @@ def proxy(object_store: Any) -> Iterator[Proxy]:
 
 
 def test_a_stale_listing_of_offsets_is_refused_before_anything_runs(
-    bucket: "Bucket", storage: Storage, proxy: Proxy, tmp_path: Any
+    bucket: Bucket, storage: Storage, proxy: Proxy, tmp_path: Any
 ) -> None:
     tables = open_tables(tmp_path / "tables", prediction=pa.float64())
     folder = BucketFolder(f"{bucket.uri}/cp", storage.model_copy(update={"endpoint": proxy.endpoint}))
@@ -115,7 +113,7 @@ def test_a_stale_listing_of_offsets_is_refused_before_anything_runs(
         checkpoint.assert_whole(tables)
 
 
-def _read(bucket: "Bucket", key: str) -> bytes | None:
+def _read(bucket: Bucket, key: str) -> bytes | None:
     client = bucket.store.client
     try:
         return client.get_object(Bucket=bucket.name, Key=key)["Body"].read()

@@ -4,7 +4,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,10 +18,8 @@ from streamscore.storage import journal as journal_module
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import Journal, open_journal
 from streamscore.storage.retry import retry_storage
+from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -29,20 +27,20 @@ Open = Callable[[], Journal]
 
 
 @pytest.fixture
-def opened(bucket: "Bucket", storage: Storage) -> Open:
+def opened(bucket: Bucket, storage: Storage) -> Open:
     """Opens the journal of the test, each time as a process that just started."""
     folder = BucketFolder(f"{bucket.uri}/check point", storage)
     return lambda: open_journal(folder, "journal")
 
 
 @pytest.fixture
-def proxy(bucket: "Bucket") -> Iterator[Proxy]:
+def proxy(bucket: Bucket) -> Iterator[Proxy]:
     with contextlib.closing(Proxy(bucket.store.endpoint)) as made:
         yield made
 
 
 @pytest.fixture
-def behind_proxy(bucket: "Bucket", storage: Storage, proxy: Proxy) -> Open:
+def behind_proxy(bucket: Bucket, storage: Storage, proxy: Proxy) -> Open:
     """The same journal, through the proxy."""
     folder = BucketFolder(f"{bucket.uri}/check point", storage.model_copy(update={"endpoint": proxy.endpoint}))
     return lambda: open_journal(folder, "journal")
@@ -93,7 +91,7 @@ def test_of_many_who_append_at_once_one_wins(opened: Open) -> None:
 
 
 @pytest.mark.both_stores
-def test_many_objects_become_one(opened: Open, monkeypatch: pytest.MonkeyPatch, bucket: "Bucket") -> None:
+def test_many_objects_become_one(opened: Open, monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
     monkeypatch.setattr(journal_module, "FOLD", 40)
     journal = opened()
     for line in numbers(45):
@@ -115,7 +113,7 @@ def test_many_objects_become_one(opened: Open, monkeypatch: pytest.MonkeyPatch, 
     )
 )
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_journal_is_a_list(bucket: "Bucket", storage: Storage, steps: list[Any]) -> None:
+def test_a_journal_is_a_list(bucket: Bucket, storage: Storage, steps: list[Any]) -> None:
     folder = BucketFolder(f"{bucket.uri}/{uuid.uuid4()}", storage)
     journal, wanted = open_journal(folder, "j"), list[bytes]()
     with pytest.MonkeyPatch.context() as patch:

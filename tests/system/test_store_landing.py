@@ -5,7 +5,6 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,10 +19,8 @@ from streamscore.reading.rejects import RefusedError
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import open_journal
 from tests.support.finder_kit import AskedBySpark
+from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -34,7 +31,7 @@ MANY = 2_500
 class Landing:
     """`in/` of a bucket, and finders of it, each as a new process makes it."""
 
-    def __init__(self, bucket: "Bucket", storage: Storage) -> None:
+    def __init__(self, bucket: Bucket, storage: Storage) -> None:
         self.bucket, self.storage = bucket, storage
         self.uri, self.checkpoint = f"{bucket.uri}/in", BucketFolder(f"{bucket.uri}/checkpoint", storage)
         self.client = bucket.store.client
@@ -64,12 +61,12 @@ class Landing:
 
 
 @pytest.fixture
-def landing(bucket: "Bucket", storage: Storage) -> Landing:
+def landing(bucket: Bucket, storage: Storage) -> Landing:
     return Landing(bucket, storage)
 
 
 @pytest.fixture
-def proxy(bucket: "Bucket") -> Iterator[Proxy]:
+def proxy(bucket: Bucket) -> Iterator[Proxy]:
     with contextlib.closing(Proxy(bucket.store.endpoint)) as made:
         yield made
 

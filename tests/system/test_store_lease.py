@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,9 +18,7 @@ from schemas.settings import Storage
 from services.object_store import ObjectStore
 from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
+from tests.support.fixture_types import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -130,7 +128,7 @@ def start() -> Iterator[Callable[[dict[str, Any]], Driver]]:
 
 
 @pytest.fixture
-def drive(bucket: "Bucket", storage: Storage, start: Callable[[dict[str, Any]], Driver]) -> Drive:
+def drive(bucket: Bucket, storage: Storage, start: Callable[[dict[str, Any]], Driver]) -> Drive:
     """Starts a driver on the checkpoint of the test."""
 
     def drive_one(constants: dict[str, float] = SHORT, waves: int = 0) -> Driver:
@@ -231,7 +229,7 @@ def test_a_local_lock_is_of_one_process_and_ends_with_it(
 
 
 @pytest.fixture
-def held(bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[str]]]:
+def held(bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[str]]]:
     """A lease that is renewed ten times a second, and who it was lost to."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     lost: list[str] = []
@@ -241,7 +239,7 @@ def held(bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
-    held: tuple[Any, list[str]], bucket: "Bucket", object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    held: tuple[Any, list[str]], bucket: Bucket, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, lost = held
     names, asked = one._folder.names, list[str]()
@@ -261,7 +259,7 @@ def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
 
 
 def test_a_driver_that_slept_through_two_others_learns_it(
-    held: tuple[Any, list[str]], bucket: "Bucket", object_store: ObjectStore
+    held: tuple[Any, list[str]], bucket: Bucket, object_store: ObjectStore
 ) -> None:
     """The objects between its own and the newest are gone by then."""
     one, lost = held
@@ -271,7 +269,7 @@ def test_a_driver_that_slept_through_two_others_learns_it(
 
 
 def test_a_holder_that_writes_while_it_is_followed_keeps_its_follower_out(
-    bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had stood still for so long that the other created the next object at the same moment."""
     for name in ("EXPIRE_SECONDS", "POLL_SECONDS"):
@@ -289,7 +287,7 @@ def test_a_holder_that_writes_while_it_is_followed_keeps_its_follower_out(
         lease.take(folder, "wine", lambda _: None)
 
 
-def test_one_object_is_left_of_many_leases(bucket: "Bucket", storage: Storage) -> None:
+def test_one_object_is_left_of_many_leases(bucket: Bucket, storage: Storage) -> None:
     folder = BucketFolder(f"{bucket.uri}/checkpoint", storage)
     for _ in range(3):
         lease.take(folder, "wine", lambda _: None).release()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +23,8 @@ from streamscore.tables.commit import commit, committed
 from streamscore.tables.parts import PartsWriter, write_part
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
+from tests.support.fixture_types import Bucket
 from tests.support.tables_kit import FEED, LANDING, a_batch, keys, rows_of, scored
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = [pytest.mark.system, pytest.mark.both_stores]
 
@@ -34,7 +32,7 @@ SETTINGS = TablesSettings(checkpoint_every=5)
 
 
 @pytest.fixture
-def reopen(bucket: "Bucket", storage: Storage) -> Callable[[], Tables]:
+def reopen(bucket: Bucket, storage: Storage) -> Callable[[], Tables]:
     """Opens the tables of the test, as a driver that just started."""
 
     def opened() -> Tables:

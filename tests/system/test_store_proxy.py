@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,10 +13,8 @@ from schemas.settings import Storage
 from services.object_store import ObjectStore
 from services.start import Services
 from streamscore.storage.object_store import client_of
+from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
@@ -44,7 +42,7 @@ def client_at(endpoint: str, store: ObjectStore, attempts: int, seconds: float =
 
 @pytest.mark.both_stores
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-def test_objects_go_and_come_as_they_are(bucket: "Bucket", client: Any, size: int) -> None:
+def test_objects_go_and_come_as_they_are(bucket: Bucket, client: Any, size: int) -> None:
     """boto3's defaults: `Expect: 100-continue`, and a checksum in a trailer where the body is a stream."""
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     client.put_object(Bucket=bucket.name, Key="a b+%ü/1", Body=body)
@@ -54,7 +52,7 @@ def test_objects_go_and_come_as_they_are(bucket: "Bucket", client: Any, size: in
     assert client.delete_object(Bucket=bucket.name, Key="a b+%ü/1")["ResponseMetadata"]["HTTPStatusCode"] == 204
 
 
-def test_requests_are_counted_by_kind_and_time(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_requests_are_counted_by_kind_and_time(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     began = time.monotonic()
     for _ in range(3):
         client.list_objects_v2(Bucket=bucket.name)
@@ -64,7 +62,7 @@ def test_requests_are_counted_by_kind_and_time(bucket: "Bucket", client: Any, pr
     assert proxy.count("LIST", since=time.monotonic()) == 0
 
 
-def test_a_connection_serves_many_requests(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_a_connection_serves_many_requests(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     before = threading.active_count()
     for _ in range(20):
         client.put_object(Bucket=bucket.name, Key="a", Body=b"1")
@@ -72,9 +70,7 @@ def test_a_connection_serves_many_requests(bucket: "Bucket", client: Any, proxy:
     assert proxy.count("PUT") == 20 and threading.active_count() <= before + 1
 
 
-def test_a_store_that_is_down_cuts_what_runs_and_refuses_what_comes(
-    bucket: "Bucket", client: Any, proxy: Proxy
-) -> None:
+def test_a_store_that_is_down_cuts_what_runs_and_refuses_what_comes(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     proxy.delay = 5
     threading.Timer(0.3, lambda: setattr(proxy, "down", True)).start()
     began = time.monotonic()
@@ -99,14 +95,14 @@ def test_a_store_that_is_started_again_is_reached_by_the_same_port(services: Ser
     store.stop()
 
 
-def test_a_delay_is_waited_for(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_a_delay_is_waited_for(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     proxy.delay = 0.4
     began = time.monotonic()
     client.list_objects_v2(Bucket=bucket.name)
     assert 0.4 <= time.monotonic() - began < 2
 
 
-def test_errors_are_told_as_an_object_store_tells_them(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_errors_are_told_as_an_object_store_tells_them(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     proxy.errors = 0.5
     codes = []
     for number in range(40):
@@ -123,7 +119,7 @@ def test_errors_are_told_as_an_object_store_tells_them(bucket: "Bucket", client:
         client.head_object(Bucket=bucket.name, Key="0")
 
 
-def test_an_answer_is_cut_off(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_an_answer_is_cut_off(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     client.put_object(Bucket=bucket.name, Key="a", Body=b"x" * 100_000)
     proxy.cut = 70_000
     answer = client.get_object(Bucket=bucket.name, Key="a")
@@ -133,7 +129,7 @@ def test_an_answer_is_cut_off(bucket: "Bucket", client: Any, proxy: Proxy) -> No
     assert len(client.get_object(Bucket=bucket.name, Key="a")["Body"].read()) == 100_000
 
 
-def test_what_lost_its_answer_is_done(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_what_lost_its_answer_is_done(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     proxy.lost_answers = lambda request: request.method == "PUT" and request.target.endswith("/lost")
     client.put_object(Bucket=bucket.name, Key="kept", Body=b"1")
     with pytest.raises(BotoCoreError):
@@ -141,7 +137,7 @@ def test_what_lost_its_answer_is_done(bucket: "Bucket", client: Any, proxy: Prox
     assert client.get_object(Bucket=bucket.name, Key="lost")["Body"].read() == b"2"
 
 
-def test_a_listing_is_as_it_was(bucket: "Bucket", client: Any, proxy: Proxy) -> None:
+def test_a_listing_is_as_it_was(bucket: Bucket, client: Any, proxy: Proxy) -> None:
     def keys(prefix: str) -> list[str]:
         return [e["Key"] for e in client.list_objects_v2(Bucket=bucket.name, Prefix=prefix).get("Contents", ())]
 
@@ -154,7 +150,7 @@ def test_a_listing_is_as_it_was(bucket: "Bucket", client: Any, proxy: Proxy) -> 
     assert keys("a/") == ["a/1"]
 
 
-def test_a_header_is_withheld(bucket: "Bucket", client: Any, proxy: Proxy, object_store: ObjectStore) -> None:
+def test_a_header_is_withheld(bucket: Bucket, client: Any, proxy: Proxy, object_store: ObjectStore) -> None:
     """The signature covers it; so it goes too, and the bucket is open to all."""
     open_to_all(object_store, bucket.name)
     proxy.without_headers = frozenset({"if-none-match", "authorization"})
@@ -166,7 +162,7 @@ def test_a_header_is_withheld(bucket: "Bucket", client: Any, proxy: Proxy, objec
         client.put_object(Bucket=bucket.name, Key="a", Body=b"3", IfNoneMatch="*")
 
 
-def test_many_use_it_at_once(bucket: "Bucket", proxy: Proxy, storage: Storage) -> None:
+def test_many_use_it_at_once(bucket: Bucket, proxy: Proxy, storage: Storage) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     # of 300, one in four runs has a request that fails three times

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,7 +18,6 @@ from services.object_store import ObjectStore
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import delta_options
 from streamscore.storage.retry import retry_storage
-from streamscore.tables import commit as commit_module
 from streamscore.tables import delta_log
 from streamscore.tables.batch import Batch
 from streamscore.tables.commit import Commit, commit, committed
@@ -27,20 +26,15 @@ from streamscore.tables.housekeeping import append_batch_rows, checkpoint_logs
 from streamscore.tables.parts import Part, Parts, PartsWriter
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
+from tests.support.crash import Crash, crash_at
+from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy, Request
 from tests.support.tables_kit import FEED, LANDING, a_batch, entries, keys, rows_of, scored
-
-if TYPE_CHECKING:
-    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.system
 
 
-class Crash(BaseException):
-    """Ends a driver as kill -9 does: nothing handles it."""
-
-
-def open_tables(bucket: "Bucket", storage: Storage, *, own_puts: bool = True, every: int = 100) -> Tables:
+def open_tables(bucket: Bucket, storage: Storage, *, own_puts: bool = True, every: int = 100) -> Tables:
     """The tables of the test, as a driver that just started opens them."""
     tables = Tables(f"{bucket.uri}/my tables", FEED, TablesSettings(checkpoint_every=every), storage)
     tables.create(pa.float64())
@@ -51,7 +45,7 @@ def open_tables(bucket: "Bucket", storage: Storage, *, own_puts: bool = True, ev
 
 
 @pytest.fixture(params=["own puts", "deltalake"])
-def reopen(request: pytest.FixtureRequest, bucket: "Bucket", storage: Storage) -> Callable[[], Tables]:
+def reopen(request: pytest.FixtureRequest, bucket: Bucket, storage: Storage) -> Callable[[], Tables]:
     """Opens the tables of the test, with either way to put a commit."""
     return lambda: open_tables(bucket, storage, own_puts=request.param == "own puts")
 
@@ -133,7 +127,7 @@ def test_a_batch_is_in_once(tables: Tables, reopen: Callable[[], Tables]) -> Non
 
 @pytest.mark.both_stores
 @pytest.mark.parametrize("own_puts", [True, False])
-def test_of_drivers_that_race_for_each_batch_one_wins(bucket: "Bucket", storage: Storage, own_puts: bool) -> None:
+def test_of_drivers_that_race_for_each_batch_one_wins(bucket: Bucket, storage: Storage, own_puts: bool) -> None:
     drivers, batches = 4, 50 if own_puts else 8
     tables = open_tables(bucket, storage)
     logs = [DeltaLog(tables.uri("predictions"), storage, own_puts=own_puts) for _ in range(drivers)]
@@ -159,7 +153,7 @@ def test_of_drivers_that_race_for_each_batch_one_wins(bucket: "Bucket", storage:
 
 
 @pytest.mark.both_stores
-def test_of_whole_commits_that_race_one_wins(bucket: "Bucket", storage: Storage) -> None:
+def test_of_whole_commits_that_race_one_wins(bucket: Bucket, storage: Storage) -> None:
     drivers = [open_tables(bucket, storage) for _ in range(4)]
 
     def race(mine: Tables, number: int) -> str:
@@ -181,12 +175,8 @@ def test_of_whole_commits_that_race_one_wins(bucket: "Bucket", storage: Storage)
 def test_rejects_of_an_earlier_try_are_replaced(
     tables: Tables, reopen: Callable[[], Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_at(point: str, batch_id: int | None = None) -> None:
-        if point == "predictions:before":
-            raise Crash
-
     put(tables, a_batch(0), rejects=1)
-    monkeypatch.setattr(commit_module, "fail_at", fail_at)
+    crash_at(monkeypatch, "predictions:before")
     for driver in (tables, reopen()):
         with pytest.raises(Crash):
             put(driver, a_batch(1), rejects=3)
@@ -197,7 +187,7 @@ def test_rejects_of_an_earlier_try_are_replaced(
 
 
 @pytest.mark.both_stores
-def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: "Bucket", storage: Storage) -> None:
+def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: Bucket, storage: Storage) -> None:
     tables = open_tables(bucket, storage, every=5)
     for number in range(7):
         put(tables, a_batch(number), rejects=1)
@@ -215,7 +205,7 @@ def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: "Bu
 
 
 def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(
-    bucket: "Bucket", storage: Storage, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delta_log, "FRESH", 0.0)
     tables = open_tables(bucket, storage)
@@ -234,7 +224,7 @@ def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(
 
 
 def test_a_commit_whose_answer_was_lost_is_in_once_and_is_ones_own(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy
 ) -> None:
     tables = open_tables(bucket, behind_proxy)
     put(tables, a_batch(0))
@@ -247,7 +237,7 @@ def test_a_commit_whose_answer_was_lost_is_in_once_and_is_ones_own(
 
 
 def test_a_commit_none_of_whose_answers_came_is_in_once_when_it_is_tried_again(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy
 ) -> None:
     tables = open_tables(bucket, behind_proxy)
     parts, batch, writer = parts_of(tables, a_batch(0)), a_batch(0), writer_of(tables)
@@ -260,7 +250,7 @@ def test_a_commit_none_of_whose_answers_came_is_in_once_when_it_is_tried_again(
 
 
 def test_a_commit_by_deltalake_whose_answer_was_lost_is_in_once(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy
 ) -> None:
     tables = open_tables(bucket, behind_proxy, own_puts=False)
     put(tables, a_batch(0))
@@ -275,7 +265,7 @@ def test_a_commit_by_deltalake_whose_answer_was_lost_is_in_once(
 
 
 def test_a_store_that_goes_away_is_a_storage_error_and_the_batch_is_in_once(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy
 ) -> None:
     tables = open_tables(bucket, behind_proxy)
     put(tables, a_batch(0), rejects=1)
@@ -290,7 +280,7 @@ def test_a_store_that_goes_away_is_a_storage_error_and_the_batch_is_in_once(
 
 
 def test_an_entry_whose_answer_is_cut_off_is_a_storage_error(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy
 ) -> None:
     tables = open_tables(bucket, behind_proxy)
     log = tables.predictions
@@ -303,7 +293,7 @@ def test_an_entry_whose_answer_is_cut_off_is_a_storage_error(
     assert log.version == 1
 
 
-def test_a_slow_and_failing_store_is_ridden_out(bucket: "Bucket", behind_proxy: Storage, proxy: Proxy) -> None:
+def test_a_slow_and_failing_store_is_ridden_out(bucket: Bucket, behind_proxy: Storage, proxy: Proxy) -> None:
     tables = open_tables(bucket, behind_proxy)
     proxy.errors, proxy.delay = 0.1, 0.01
     for number in range(10):
@@ -313,7 +303,7 @@ def test_a_slow_and_failing_store_is_ridden_out(bucket: "Bucket", behind_proxy: 
 
 
 def test_a_store_without_put_if_absent_is_never_committed_to(
-    bucket: "Bucket", behind_proxy: Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, behind_proxy: Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The signature covers the header; so it goes too, and the bucket is open to all."""
     policy = {

@@ -1,7 +1,7 @@
 """Scoring ahead: taken up for the very micro-batch it was made for, otherwise gone without a trace."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -43,13 +44,6 @@ def listen(ahead: EarlyScoring, tables: Tables, batch: Batch) -> list[BatchManif
 
     ahead.listen(score, lambda _: None)
     return heard
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def files(tables: Tables) -> list[str]:

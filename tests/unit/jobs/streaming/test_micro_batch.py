@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import DeltaRsWriter
 from streamscore.tables.tables import Tables
 from tests.support.register_kit import a_version, registry_in
+from tests.support.wait import until
+from tests.support.wine import HEADER, ROW
 
 FEED = load_feed("wine_quality")
-HEADER = ",".join(c.name for c in FEED.columns)
-ROW = "7,0.27,0.36,20.7,0.045,45,170,1.001,3,0.45,8.8,6"
 NO_FRAME: Any = None  # small micro-batches are read from their offset
 
 
@@ -78,7 +78,7 @@ class Started:
     def manifest(self, seq: int, rows: int = 3) -> BatchManifest:
         """One landed file."""
         path = self.landing / f"{seq}.csv"
-        path.write_text("\n".join([HEADER, *[ROW] * rows]) + "\n")
+        path.write_text(HEADER + ROW * rows)
         status = path.stat()
         return BatchManifest(
             seq, (LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns, found=time.time_ns()),)
@@ -113,13 +113,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 def started(tmp_path: Path, registry: Registry) -> Iterator[Started]:
     with closing(Started(tmp_path, registry)) as made:
         yield made
-
-
-def until(so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not so():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_a_micro_batch_is_in_once_its_offset_is_there_and_the_call_finds_it_done(started: Started) -> None:

@@ -20,6 +20,7 @@ from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import LocalJournal
 from tests.support.register_kit import a_version
+from tests.support.wait import HANG_SECONDS, until
 
 FEED = load_feed("wine_quality")
 NOWHERE = "http://127.0.0.1:9"
@@ -109,13 +110,6 @@ def point(folder: Path, version: str) -> None:
 def drop_manifest(folder: Path, version: str) -> None:
     with registry_in(folder).active() as mlflow:
         mlflow.MlflowClient().delete_model_version_tag("wine_quality", version, MANIFEST)
-
-
-def until(done: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_digest_of_what_scores_is_recorded_and_lines_without_one_still_load(
@@ -271,7 +265,7 @@ def test_a_registry_that_hangs_is_told_before_its_own_timeout(
     follower = follow(registry, events)
     follower.start(None, -1, POLL)
     resolve = registry.resolve
-    monkeypatch.setattr(registry, "resolve", lambda *a: (released.wait(30), resolve(*a))[1])
-    until(lambda: events.kinds() == ["registry_down"], 5)
+    monkeypatch.setattr(registry, "resolve", lambda *a: (released.wait(HANG_SECONDS), resolve(*a))[1])
+    until(lambda: events.kinds() == ["registry_down"])
     released.set()
-    until(lambda: events.kinds() == ["registry_down", "registry_up"], 5)
+    until(lambda: events.kinds() == ["registry_down", "registry_up"])

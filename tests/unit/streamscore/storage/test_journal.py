@@ -13,10 +13,7 @@ from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import journal as journal_module
 from streamscore.storage.journal import BucketJournal, Journal, LocalJournal
-
-
-class Crash(BaseException):
-    """Ends a process as kill -9 does: nothing handles it."""
+from tests.support.crash import Crash
 
 
 class MemoryFolder:

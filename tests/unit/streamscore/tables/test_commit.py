@@ -11,12 +11,12 @@ import pytest
 from schemas.errors import ConflictError, ContractError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
-from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
+from tests.support.crash import Crash, crash_at
 from tests.support.tables_kit import FEED, a_batch, entries, keys, open_tables, parts_of, rows_of
 
 
@@ -41,18 +41,6 @@ def tables(reopen):
 
 def put(tables, batch, rows=3, rejects=0):
     return commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
-
-
-class Crash(BaseException):
-    """Ends a driver as kill -9 does: nothing handles it."""
-
-
-def crash_at(monkeypatch, point):
-    def fail_at(here, batch_id=None):
-        if here == point:
-            raise Crash(point)
-
-    monkeypatch.setattr(commit_module, "fail_at", fail_at)
 
 
 def is_in(batch, tables):

@@ -1,7 +1,6 @@
 """Beside the stream: commit metadata folded once, events written, logs checkpointed; nothing of it stops the stream."""
 
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import Housekeeping, append_batch_rows, append_events, checkpoint_logs
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_
     assert tables.reopen().app_ids == ["app"]
     put(tables, a_batch(0))
     keeping.committed()
-    wait_until(lambda: tables.exists("batches") and folded(tables) == [0])
+    until(lambda: tables.exists("batches") and folded(tables) == [0])
     put(tables, a_batch(1))
     keeping.committed()
     keeping.event("swapped", "wine", "4", "promoted")
@@ -144,7 +144,7 @@ def test_many_commits_start_housekeeping_before_its_time(tables, monkeypatch):
     for number in range(3):
         put(tables, a_batch(number))
         keeping.committed()
-    wait_until(lambda: tables.exists("batches") and folded(tables) == [0, 1, 2])
+    until(lambda: tables.exists("batches") and folded(tables) == [0, 1, 2])
     keeping.stop()
 
 
@@ -162,7 +162,7 @@ def test_housekeeping_logs_what_fails_and_tries_again(tables, monkeypatch):
         keeping = Housekeeping(tables, "app", seconds=0.05)
         keeping.start()
         keeping.event("swapped")
-        wait_until(lambda: tables.exists("events"))
+        until(lambda: tables.exists("events"))
         keeping.stop()
     assert [(log["log_level"], log["step"]) for log in logs] == [("warning", "write_events")] * 2
     assert rows_of(tables, "events").num_rows == 1
@@ -170,10 +170,3 @@ def test_housekeeping_logs_what_fails_and_tries_again(tables, monkeypatch):
 
 def test_housekeeping_that_was_never_started_stops(tables):
     Housekeeping(tables, "app").stop()
-
-
-def wait_until(holds, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

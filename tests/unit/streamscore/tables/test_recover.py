@@ -13,12 +13,12 @@ from schemas.settings import Tables as TablesSettings
 from streamscore import failpoints
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.lease import NoLease
-from streamscore.tables import commit as commit_module
 from streamscore.tables.commit import commit
 from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.recover import assert_known_checkpoint, processed_files
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
+from tests.support.crash import Crash, crash_at
 from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
 
 
@@ -32,16 +32,8 @@ def put(tables, *batches, rows=3, rejects=0):
         commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
 
 
-class Crash(BaseException):
-    """Ends a driver as kill -9 does: nothing handles it."""
-
-
 def crash_between_the_commits(tables, batch, monkeypatch):
-    def fail_at(point, batch_id=None):
-        if point == "predictions:before":
-            raise Crash
-
-    monkeypatch.setattr(commit_module, "fail_at", fail_at)
+    crash_at(monkeypatch, "predictions:before")
     with pytest.raises(Crash):
         put(tables, batch, rejects=2)
     monkeypatch.undo()

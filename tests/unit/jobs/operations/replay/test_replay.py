@@ -15,6 +15,7 @@ from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE_SCHEMA
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from tests.support.crash import Crash
 
 FEED = load_feed("wine_quality")
 BAD_TYPE = Selection(("bad_type",))
@@ -25,10 +26,6 @@ def stream(tmp_path):
     stream = Stream(tmp_path)
     stream.done(batch_id=9)
     return stream
-
-
-class Crash(Exception):
-    pass
 
 
 class Stream:
