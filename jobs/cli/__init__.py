@@ -1,19 +1,23 @@
 """The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it.
 
-options  what the commands share
-stream   run, status, maintain, replay, doctor, demo
-models   train, promote, models, lineage
-data     sample, fetch, schema
+options      what the commands share, and the options of `streamscore` itself
+stream       run, status, maintain, replay
+models       train, promote, models, lineage
+data         sample, fetch, schema
+first_steps  doctor, demo
+
+The help lists the commands in the order in which these modules are imported.
 """
 
 import sys
 from collections.abc import Sequence
 
-from jobs.cli import data, models, stream
 from jobs.cli.options import app
 from schemas.errors import StreamscoreError
 
-__all__ = ["app", "data", "main", "models", "stream"]
+from jobs.cli import stream, models, data, first_steps  # isort: skip  in the order of the help
+
+__all__ = ["app", "data", "first_steps", "main", "models", "stream"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,27 +11,34 @@ from schemas.errors import SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="CSV or Parquet, a file or a folder (default: var/data/FEED.csv, else a sample)."
+    ),
+]
+Predictions = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Instead: a predictions table, joined with --labels.")
+]
+Labels = Annotated[Path | None, typer.Option(metavar="PATH", help="Late labels, by key or file and line.")]
+Config = Annotated[
+    Path | None, typer.Option(metavar="YAML", help="Training settings (default: conf/training/FEED.yaml).")
+]
+Promote = Annotated[bool, typer.Option("--promote", help="Put a version that passes into Production.")]
+IfDrift = Annotated[
+    bool, typer.Option("--if-drift", help="Only if the data drifted from those of the Production model.")
+]
+
 
 @app.command()
 def train(
     feed: FeedName,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="CSV or Parquet, a file or a folder (default: var/data/FEED.csv, else a sample)."
-        ),
-    ] = None,
-    predictions: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Instead: a predictions table, joined with --labels.")
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(metavar="PATH", help="Late labels, by key or file and line.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="Training settings (default: conf/training/FEED.yaml).")
-    ] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Put a version that passes into Production.")] = False,
-    if_drift: Annotated[
-        bool, typer.Option("--if-drift", help="Only if the data drifted from those of the Production model.")
-    ] = False,
+    data: Data = None,
+    predictions: Predictions = None,
+    labels: Labels = None,
+    config: Config = None,
+    promote: Promote = False,
+    if_drift: IfDrift = False,
     profile: Profile = None,
 ) -> None:
     """From data to a model version: exit 3 if the gate says no; nothing new if data, settings and code are the same."""

@@ -1,4 +1,4 @@
-"""What the commands share: the application, its console, options that mean the same everywhere."""
+"""What the commands share: the application and its own options, its console, options that mean the same everywhere."""
 
 import contextlib
 from typing import Annotated
@@ -13,8 +13,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Any command takes --debug for a traceback. Exit codes: 0 done, 2 usage or settings, 3 contract or gate, "
-    "4 registry, 5 storage, 75 try again later.",
+    epilog="Any command takes --debug for a traceback. Tab completion: streamscore --install-completion. "
+    "Exit codes: 0 done, 2 usage or settings, 3 contract or gate, 4 registry, 5 storage, 75 try again later.",
 )
 out = Console(highlight=False)
 
@@ -25,6 +25,24 @@ Tables = Annotated[str | None, typer.Option(metavar="DIR", help="The feed's Delt
 Checkpoint = Annotated[
     str | None, typer.Option(metavar="DIR", help="What the stream has done (default: var/checkpoints/FEED).")
 ]
+
+
+def print_version(asked: bool) -> None:
+    """For `--version`: print it, and end."""
+    if asked:
+        from importlib.metadata import version
+
+        print(f"streamscore {version('streamscore')}")
+        raise typer.Exit
+
+
+@app.callback()
+def streamscore(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `streamscore` itself, before any command."""
 
 
 def settings_of(profile: str | None, landing: str | None, tables: str | None, checkpoint: str | None) -> Settings:
