@@ -7,16 +7,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder, Listed
-from streamscore.storage.journal import open_journal
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.log_entry import ENTRY
 
-DELETERS = 16  # requests to an object store at a time
 MODELS = 3  # versions that scored last, kept for replays and for a start without the registry
 HOUR = 3600.0
 
@@ -89,7 +85,7 @@ def clean_models(checkpoint: Folder, scratch: Path, hours: float, *, dry_run: bo
     if not (scratch / "models").is_dir():
         return 0
     recent: list[str] = []
-    for line in open_journal(checkpoint, "models").lines():
+    for line in checkpoint.open_journal("models").lines():
         with contextlib.suppress(ValueError, KeyError, TypeError):
             name = Path(json.loads(line)["path"]).name
             recent = [*(one for one in recent if one != name), name][-MODELS:]
@@ -109,11 +105,5 @@ def _leftovers(listed: Iterable[Listed], before: float) -> list[str]:
 
 
 def _delete(folder: Folder, names: Sequence[str]) -> int:
-    """In order in a folder of this machine: a crash leaves the newer ones."""
-    if isinstance(folder, BucketFolder):
-        with ThreadPoolExecutor(DELETERS) as pool:
-            list(pool.map(folder.delete, names))
-    else:
-        for name in names:
-            folder.delete(name)
+    folder.delete_all(names)
     return len(names)

@@ -14,7 +14,6 @@ from deltalake import DeltaTable
 
 from jobs.maintenance.plan_compaction import FEWEST, MEMORY, DataFile, plan
 from schemas.errors import StorageError, TryAgainError
-from streamscore.storage.bucket import BucketFolder
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.parts import write_part
 
@@ -28,7 +27,7 @@ PLAIN = re.compile(r"[\w.-]+\.parquet")  # a name that stands in the log as it i
 
 @dataclass
 class Budget:
-    """What a round may do; null is any amount. Looked at between two commits.
+    """What a round may do; None is any amount. Looked at between two commits.
 
     Attributes:
         left_bytes: of files to be read.
@@ -133,8 +132,8 @@ def _compact_group(of_table: DeltaLog, group: Sequence[DataFile], schema: pa.Sch
 
 
 def _read(of_table: DeltaLog, group: Sequence[DataFile], schema: pa.Schema) -> Iterator[tuple[DataFile, pa.Table]]:
-    files = of_table.files()
-    readers = READERS if isinstance(of_table.folder, BucketFolder) else 1
+    files = of_table.folder.arrow_files()
+    readers = READERS if of_table.folder.is_remote else 1
     with ThreadPoolExecutor(readers) as pool:
         for i in range(0, len(group), AT_ONCE):
             some = group[i : i + AT_ONCE]
@@ -164,5 +163,5 @@ def _row_bytes(of_table: DeltaLog, files: Sequence[DataFile], schema: pa.Schema)
     newest = max((f for f in files if f.rows and f.size < 2**20), key=lambda file: file.modified, default=None)
     if newest is None:
         return 0.0
-    rows = _rows(of_table.files(), newest.path, schema, of_table.uri)
+    rows = _rows(of_table.folder.arrow_files(), newest.path, schema, of_table.uri)
     return rows.nbytes / max(rows.num_rows, 1)

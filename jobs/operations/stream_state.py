@@ -14,7 +14,6 @@ from schemas.tables import PREDICTIONS, scored_table
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage.folder import Folder
-from streamscore.storage.journal import open_journal
 from streamscore.storage.object_store import assert_reachable, delta_options, is_object_uri
 from streamscore.storage.places import open_folder, place
 from streamscore.tables.batch import BatchRecord
@@ -116,7 +115,7 @@ def files_in_ledger(checkpoint: Folder) -> Iterator[LandedFile]:
 
     A line that is damaged is passed over.
     """
-    for line in open_journal(checkpoint, LEDGER).lines():
+    for line in checkpoint.open_journal(LEDGER).lines():
         with contextlib.suppress(ValueError, KeyError, TypeError):
             yield from BatchManifest.from_offset(json.loads(line)).files
 

@@ -21,9 +21,7 @@ from schemas.feed import Feed
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage import lease
-from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.folder import Folder, LocalFolder
-from streamscore.storage.journal import open_journal
+from streamscore.storage.folder import Folder
 from streamscore.tables.commit import committed
 from streamscore.tables.tables import Tables
 
@@ -119,7 +117,7 @@ class Checkpoint:
         if commit > offset or commit < offset - 1:
             raise self._broken(f"the newest of offsets/ is {offset}, the newest of commits/ is {commit}")
         # 2
-        newest = deque(open_journal(self.folder, LEDGER).lines(), maxlen=1)
+        newest = deque(self.folder.open_journal(LEDGER).lines(), maxlen=1)
         last = json.loads(newest[0])["seq"] if newest else -1
         begun = self.manifest(commit) if commit >= 0 else BatchManifest(0)
         if last < begun.seq - 1:
@@ -161,8 +159,7 @@ def open_checkpoint(
         StorageError: it cannot be written.
     """
     with _writing(folder):
-        if isinstance(folder, LocalFolder):
-            folder.path.mkdir(parents=True, exist_ok=True)
+        folder.make()
         held = _take(folder, feed, leased, lost)
         try:
             if recover and _set_aside(folder):
@@ -176,24 +173,13 @@ def open_checkpoint(
 
 
 def _take(folder: Folder, feed: Feed, leased: bool, lost: Callable[[str], None]) -> lease.Lease:
-    return lease.take(folder, feed.name, lost) if leased else lease.NoLease()
+    return folder.take_lease(feed.name, lost) if leased else lease.NoLease()
 
 
 def _set_aside(folder: Folder) -> bool:
     """Move a checkpoint away; whether the lease has to be taken anew."""
     aside = f"{folder.uri}.{time.strftime('%Y%m%dT%H%M%S')}"
-    if isinstance(folder, BucketFolder):
-        target = BucketFolder(aside, folder.storage)
-        for name in sorted(folder.all_names(), key=lambda name: name != IDENTITY):  # without it the rest is none
-            if not name.startswith(f"{lease.NAME}/"):
-                folder.move(name, target.key(name))
-        return False
-    assert isinstance(folder, LocalFolder)
-    if len(list(folder.path.iterdir())) > 1:
-        folder.path.rename(aside)
-        folder.path.mkdir()
-        return True
-    return False
+    return folder.set_aside(aside, IDENTITY)  # the identity goes first: without it the rest is no checkpoint
 
 
 def _identity(folder: Folder, feed: Feed, landing: str) -> tuple[str, bool]:

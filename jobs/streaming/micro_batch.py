@@ -21,7 +21,6 @@ from streamscore.models.series_model import SeriesModel
 from streamscore.models.watch import ModelWatcher
 from streamscore.scoring.to_parts import score_to_parts
 from streamscore.spark.executors import score_on_executors
-from streamscore.storage.folder import LocalFolder
 from streamscore.storage.retry import retry_storage
 from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.commit import DeltaRsWriter, Writer, commit, committed
@@ -163,7 +162,7 @@ class MicroBatchProcessor:
         folder, last, batch_id = self._checkpoint.folder, self.last, self._next
         if batch_id is None or (last and manifest.seq != last[1].seq + 1) or not self._in_driver(manifest):
             return
-        if not isinstance(folder, LocalFolder) or not isinstance(self._writer, DeltaRsWriter):
+        if folder.is_remote or not isinstance(self._writer, DeltaRsWriter):
             return
         until = time.monotonic() + OFFSET_SECONDS
         while (text := folder.read(f"offsets/{batch_id}")) is None:

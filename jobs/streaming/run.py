@@ -41,7 +41,6 @@ from streamscore.models.load import import_first
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import open_registry
 from streamscore.spark.session import in_background, ship_code, spark_commits_to_store, start_session
-from streamscore.storage.journal import open_journal
 from streamscore.storage.places import as_uri, hadoop_uri, make_folders
 from streamscore.tables.commit import Writer
 from streamscore.tables.housekeeping import Housekeeping
@@ -75,7 +74,7 @@ class StreamRun:
         counted = show_progress and "availableNow" in self.trigger
         self.display = Display(sum(1 for _ in landed_files(self.folders.landing)) if counted else None)
         self.tables = Tables(self.folders.tables, feed, settings.tables, settings.storage)
-        refusals = open_journal(self.folders.checkpoint, REFUSALS)
+        refusals = self.folders.checkpoint.open_journal(REFUSALS)
         self.archive = Archive(self.folders.landing, settings.streaming.clean, refusals)
         self.stop = threading.Event()
         self.lost = ""  # who took the checkpoint away
@@ -138,7 +137,7 @@ class StreamRun:
                 seen = processed_files(self.tables, checkpoint.app_id)
                 landing = as_uri(self.folders.landing.uri)
                 self.archive.note_refused(f"{landing}/{quote(name)}" for name in refused_files(self.tables))
-                Ledger(open_journal(checkpoint.folder, LEDGER)).append(BatchManifest(0, tuple(seen)))
+                Ledger(checkpoint.folder.open_journal(LEDGER)).append(BatchManifest(0, tuple(seen)))
             self.keeping.start()
             undo.callback(self.keeping.stop)
             query = query or start()

@@ -11,7 +11,7 @@ from schemas.errors import ConflictError
 from streamscore.failpoints import fail_at
 from streamscore.landing.manifest import LandedFile
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
-from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.folder import Folder
 from streamscore.storage.journal import Journal
 from streamscore.storage.object_store import code_of, reaching, store_error
 
@@ -30,7 +30,7 @@ class Archive:
 
     def __init__(self, landing: Folder, mode: str, refusals: Journal) -> None:
         self._mode, self._refusals = mode, refusals
-        self._shelf: Cleaner = _BucketShelf(landing) if isinstance(landing, BucketFolder) else _LocalShelf(landing)
+        self._cleaner = cleaner_of(landing)
 
     def note_refused(self, paths: Iterable[str]) -> None:
         """Make durable which files were refused as a whole; before their batch is committed.
@@ -49,7 +49,7 @@ class Archive:
         if self._mode == "off":
             return
         refused = set(map(json.loads, self._refusals.lines())) if self._mode == "delete" else set()
-        self._shelf.clean({file: self._target(file, refused) for file in files})
+        self._cleaner.clean({file: self._target(file, refused) for file in files})
 
     def _target(self, file: LandedFile, refused: set[str]) -> str:
         if self._mode == "archive":
@@ -64,10 +64,16 @@ class Cleaner(Protocol):
         """Move each file that is as it was found to its folder, or delete it where that is empty."""
 
 
-class _LocalShelf:
-    def __init__(self, landing: Folder) -> None:
-        assert isinstance(landing, LocalFolder)
-        self._landing = landing.path
+def cleaner_of(landing: Folder) -> Cleaner:
+    """The cleaner of a landing folder."""
+    return landing.by_kind(local=lambda folder: FolderCleaner(folder.path), bucket=lambda folder: BucketCleaner(folder))
+
+
+class FolderCleaner:
+    """Renames and removes files of a local folder."""
+
+    def __init__(self, landing: Path) -> None:
+        self._landing = landing
 
     def clean(self, targets: dict[LandedFile, str]) -> None:
         for file, folder in targets.items():
@@ -91,7 +97,7 @@ class _LocalShelf:
         path.rename(target)
 
 
-class _BucketShelf:
+class BucketCleaner:
     """Copy and DELETE, each only of the content that was found, where the store honours `If-Match` on a DELETE."""
 
     def __init__(self, landing: BucketFolder) -> None:

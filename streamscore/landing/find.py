@@ -1,7 +1,7 @@
 """From one manifest to the next: new, settled files, oldest first, each exactly once."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import ConflictError
 from streamscore.failpoints import fail_at
@@ -11,9 +11,7 @@ from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.landing.objects import BucketWatcher
 from streamscore.landing.watch import FolderWatcher
-from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.folder import Folder, LocalFolder
-from streamscore.storage.journal import open_journal
+from streamscore.storage.folder import Folder
 from streamscore.storage.places import open_folder
 from streamscore.storage.retry import retry_storage
 
@@ -57,9 +55,9 @@ class FileDiscovery:
         self._retry_seconds = finding.retry_seconds
         landing = open_folder(finding.landing, finding.storage)
         self._checkpoint = checkpoint = open_folder(finding.checkpoint, finding.storage)
-        self._landing = open_landing(landing, finding.full_look_seconds, finding.list_seconds)
-        self._ledger = Ledger(open_journal(checkpoint, LEDGER))
-        self._archive = Archive(landing, finding.clean, open_journal(checkpoint, REFUSALS))
+        self._watcher = watcher_of(landing, finding.full_look_seconds, finding.list_seconds)
+        self._ledger = Ledger(checkpoint.open_journal(LEDGER))
+        self._archive = Archive(landing, finding.clean, checkpoint.open_journal(REFUSALS))
         self._waiting: dict[str, LandedFile] = {}
         self._given: BatchManifest | None = None
         self._drained: list[LandedFile] | None = None
@@ -68,7 +66,7 @@ class FileDiscovery:
 
     def drain(self) -> None:
         """Take what is there now, and nothing that comes later."""
-        self._drained = retry_storage(self._retry_seconds, self._landing.look)
+        self._drained = retry_storage(self._retry_seconds, self._watcher.look)
 
     def after(self, begun: BatchManifest, max_files: int) -> BatchManifest:
         """The manifest after `begun`, or `begun` if no file settles within `WAIT_SECONDS`.
@@ -84,7 +82,7 @@ class FileDiscovery:
 
     def close(self) -> None:
         """Stop watching the folder."""
-        self._landing.close()
+        self._watcher.close()
 
     def _go_on(self, begun: BatchManifest) -> None:
         if not self._restored:
@@ -96,7 +94,7 @@ class FileDiscovery:
         self._archive.sweep(self._unswept)  # 2
         self._unswept = ()
         if self._drained is None:
-            self._expect(self._landing.poll(0 if self._waiting else WAIT_SECONDS))  # 3
+            self._expect(self._watcher.poll(0 if self._waiting else WAIT_SECONDS))  # 3
 
     def _assert_ours(self, begun: BatchManifest) -> None:
         """The offset that Spark wrote down for the last batch must be the one it has in memory.
@@ -119,7 +117,7 @@ class FileDiscovery:
         processed = {f.path: f for manifest in self._ledger.restore(begun.seq) for f in manifest.files}
         processed |= {f.path: f for f in begun.files}
         self._ledger.append(begun)
-        there = self._landing.look() if self._drained is None else self._drained
+        there = self._watcher.look() if self._drained is None else self._drained
         self._archive.sweep([processed[f.path] for f in there if f.path in processed])
         self._expect(there)
         self._restored = True
@@ -147,9 +145,22 @@ class FileDiscovery:
         return self._given
 
 
-def open_landing(folder: Folder, full_look_seconds: float, list_seconds: float) -> FolderWatcher | BucketWatcher:
-    """What finds the files of a landing folder."""
-    if isinstance(folder, BucketFolder):
-        return BucketWatcher(folder, full_look_seconds, list_seconds)
-    assert isinstance(folder, LocalFolder)
-    return FolderWatcher(folder.path, full_look_seconds)
+class Watcher(Protocol):
+    """Finds the files of a landing folder that are complete."""
+
+    def look(self) -> list[LandedFile]:
+        """Every complete file, known or not."""
+
+    def poll(self, seconds: float) -> list[LandedFile]:
+        """Files that may be new; waits up to `seconds` for the first; may name one again."""
+
+    def close(self) -> None:
+        """Stop watching."""
+
+
+def watcher_of(landing: Folder, full_look_seconds: float, list_seconds: float) -> Watcher:
+    """The watcher of a landing folder."""
+    return landing.by_kind(
+        local=lambda folder: FolderWatcher(folder.path, full_look_seconds),
+        bucket=lambda folder: BucketWatcher(folder, full_look_seconds, list_seconds),
+    )

@@ -8,7 +8,6 @@ from urllib.parse import quote_from_bytes
 from streamscore.landing.manifest import LandedFile
 from streamscore.landing.objects import BucketWatcher
 from streamscore.landing.watch import ENDINGS, HIDDEN
-from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder
 
 
@@ -18,9 +17,10 @@ def landed_files(landing: Folder) -> Iterator[LandedFile]:
     Raises:
         FileNotFoundError: there is no such folder on this machine.
     """
-    if isinstance(landing, BucketFolder):
-        return iter(BucketWatcher(landing, 60.0, 0.0).look())
-    return _landed(os.fsencode(landing.uri))
+    return landing.by_kind(
+        local=lambda folder: _landed(os.fsencode(folder.uri)),
+        bucket=lambda folder: iter(BucketWatcher(folder, 60.0, 0.0).look()),
+    )
 
 
 def _landed(folder: bytes) -> Iterator[LandedFile]:

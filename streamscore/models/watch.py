@@ -21,7 +21,7 @@ from streamscore.registry.model_uri import MANIFEST, ModelRef
 from streamscore.registry.registry import Registry
 from streamscore.registry.requirements import requirements_differences
 from streamscore.storage.folder import Folder
-from streamscore.storage.journal import Journal, open_journal
+from streamscore.storage.journal import Journal
 
 log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ class ModelWatcher:
         self, uri: str, feed: Feed, registry: Registry, checkpoint: Folder, scratch: Path, tell: EventSink
     ) -> None:
         self._uri, self._feed, self._registry, self._tell = uri, feed, registry, tell
-        self._records = ModelRecords(open_journal(checkpoint, "models"))
+        self._records = ModelRecords(checkpoint.open_journal("models"))
         self._folder = scratch / "models"
         self._loaded: dict[str, LoadedModel] = {}
         self._digests: dict[str, str] = {}  # folder → digest of its files before they were loaded

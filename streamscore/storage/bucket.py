@@ -1,24 +1,42 @@
 """A folder of an object store. A PUT is whole or not there, and `If-None-Match: *` is its put-if-absent."""
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from schemas.errors import StorageError
 from streamscore.storage.folder import Listed
-from streamscore.storage.object_store import bucket_and_key, code_of, reaching
+from streamscore.storage.journal import BucketJournal, Journal
+from streamscore.storage.object_store import (
+    arrow_file_system,
+    bucket_and_key,
+    code_of,
+    delta_options,
+    reaching,
+)
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
     from schemas.settings import Storage
+    from streamscore.storage.folder import LocalFolder
+    from streamscore.storage.lease import Lease
+
+L = TypeVar("L")
+B = TypeVar("B")
 
 PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 RACED = frozenset({"ConditionalRequestConflict", "409"})  # another conditional PUT of the key was under way
 ATTEMPTS = 10
+DELETERS = 16  # requests at a time
 
 
 class BucketFolder:
     """A prefix in a bucket."""
+
+    is_remote: ClassVar[bool] = True
 
     def __init__(self, uri: str, storage: "Storage", **limits: int) -> None:
         """The prefix of a URI; `limits` are those of `reaching`, where a request must end sooner than others."""
@@ -79,6 +97,47 @@ class BucketFolder:
     def delete(self, name: str) -> None:
         with reaching(self.storage, f"cannot delete {self.uri}/{name}") as client:
             client.delete_object(Bucket=self.bucket, Key=self.key(name))
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(DELETERS) as deleters:
+            list(deleters.map(self.delete, names))
+
+    def make(self) -> None:
+        """Nothing: in a bucket every folder is there."""
+
+    def set_aside(self, to: str, first: str) -> bool:
+        from streamscore.storage.lease import NAME
+
+        target = BucketFolder(to, self.storage)
+        for name in sorted(self.all_names(), key=lambda name: name != first):
+            if not name.startswith(f"{NAME}/"):
+                self.move(name, target.key(name))
+        return False
+
+    def open_journal(self, name: str) -> Journal:
+        return BucketJournal(self.at(name))
+
+    def take_lease(self, feed: str, lost: Callable[[str], None]) -> "Lease":
+        from streamscore.storage.lease import BucketLease
+
+        return BucketLease(self, feed, lost)
+
+    def lease_holder(self) -> dict[str, Any]:
+        from streamscore.storage.lease import bucket_holder
+
+        return bucket_holder(self)
+
+    def delta_options(self) -> dict[str, str]:
+        return delta_options(self.storage)
+
+    def arrow_files(self) -> "FileSystem":
+        from pyarrow.fs import SubTreeFileSystem
+
+        root = f"{self.bucket}/{self.key('')}".rstrip("/")
+        return SubTreeFileSystem(root, arrow_file_system(self.storage))
+
+    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:
+        return bucket(self)
 
     def move(self, name: str, to: str) -> None:
         """Give an object another key of the bucket."""

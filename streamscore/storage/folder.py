@@ -1,11 +1,23 @@
-"""A folder of small files: read, write, put-if-absent, list, delete."""
+"""A folder of small files: read, write, put-if-absent, list, delete; and what else depends on its kind."""
 
 import contextlib
 import os
 import uuid
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from streamscore.storage.journal import Journal, LocalJournal
+
+if TYPE_CHECKING:  # each Python worker of Spark imports this; `lease` imports structlog, which takes 0.2 s
+    from pyarrow.fs import FileSystem
+
+    from streamscore.storage.bucket import BucketFolder
+    from streamscore.storage.lease import Lease
+
+L = TypeVar("L")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,7 @@ class Folder(Protocol):
     """
 
     uri: str  # an absolute path, or s3://bucket/prefix
+    is_remote: ClassVar[bool]  # each call is a request, which takes milliseconds
 
     def at(self, name: str) -> "Folder":
         """A folder in this one."""
@@ -48,9 +61,54 @@ class Folder(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file; nothing to do where there is none."""
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove files: in a local folder in this order, so that a crash leaves the later ones; else many at a time."""
+
+    def make(self) -> None:
+        """Make the folder and those above it; nothing to do in an object store."""
+
+    def set_aside(self, to: str, first: str) -> bool:
+        """Move all files but the lease to another place, beginning with `first`.
+
+        Returns:
+            Whether the lease must be taken anew.
+        """
+
+    def open_journal(self, name: str) -> Journal:
+        """The journal of that name: the file `<name>.jsonl` in a local folder, the objects `<name>/…` in a store."""
+
+    def take_lease(self, feed: str, lost: Callable[[str], None]) -> "Lease":
+        """The right to be the only process that works with this folder, which is there.
+
+        Args:
+            feed: named in the command that an error proposes.
+            lost: called with the new holder if another process took it, which can happen only while the store did not
+                answer this process, or while this process stood still.
+
+        Raises:
+            TryAgainError: another process holds it; the message names it.
+        """
+
+    def lease_holder(self) -> dict[str, Any]:
+        """Who holds the lease in an object store, `holder`, and when it wrote it last by its clock, `renewed`.
+
+        Empty if nobody holds it, and for a local folder.
+        """
+
+    def delta_options(self) -> dict[str, str] | None:
+        """`storage_options` of delta-rs; None where it needs none."""
+
+    def arrow_files(self) -> "FileSystem":
+        """The folder as Arrow's file system."""
+
+    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:
+        """What one of two functions makes of this folder: for code above storage, which a folder cannot know."""
+
 
 class LocalFolder:
     """A folder of this machine's file system."""
+
+    is_remote: ClassVar[bool] = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,6 +169,42 @@ class LocalFolder:
 
     def delete(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.delete(name)
+
+    def make(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def set_aside(self, to: str, first: str) -> bool:
+        if len(list(self.path.iterdir())) <= 1:  # the lock
+            return False
+        self.path.rename(to)
+        self.path.mkdir()
+        return True
+
+    def open_journal(self, name: str) -> Journal:
+        return LocalJournal(self.path / f"{name}.jsonl")
+
+    def take_lease(self, feed: str, lost: Callable[[str], None]) -> "Lease":
+        from streamscore.storage.lease import LocalLock
+
+        return LocalLock(self, feed)
+
+    def lease_holder(self) -> dict[str, Any]:
+        return {}
+
+    def delta_options(self) -> None:
+        return None
+
+    def arrow_files(self) -> "FileSystem":
+        from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+        return SubTreeFileSystem(self.uri, LocalFileSystem())
+
+    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:
+        return local(self)
 
 
 def _temporary(target: Path) -> Path:

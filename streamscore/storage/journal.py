@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import ConflictError, StorageError
-from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.folder import Folder, LocalFolder
+
+if TYPE_CHECKING:
+    from streamscore.storage.folder import Folder
 
 FOLD = 256  # objects that become one when a journal is read: a line is an object of its own
 WORKERS = 16
@@ -30,14 +31,6 @@ class Journal(Protocol):
 
     def cut(self, keep: int) -> None:
         """Forget all lines but the first so many."""
-
-
-def open_journal(folder: Folder, name: str) -> Journal:
-    """`<name>.jsonl` in a local folder, `<name>/…` in an object store."""
-    if isinstance(folder, BucketFolder):
-        return BucketJournal(folder.at(name))
-    assert isinstance(folder, LocalFolder)
-    return LocalJournal(folder.path / f"{name}.jsonl")
 
 
 class LocalJournal:
@@ -78,7 +71,7 @@ class BucketJournal:
     The longest of the latter counts, and what is named by a number from there on.
     """
 
-    def __init__(self, folder: BucketFolder) -> None:
+    def __init__(self, folder: "Folder") -> None:
         self._folder = folder
         self._count: int | None = None  # of lines, once they were read
         self._objects = 0
@@ -127,8 +120,7 @@ class BucketJournal:
         lines, pieces = list(self.lines()), list(self._known)
         if len(pieces) >= FOLD:
             self._put_folded(lines)
-            with ThreadPoolExecutor(WORKERS) as deleters:
-                list(deleters.map(self._folder.delete, (name for name in pieces if name != _name(0, len(lines)))))
+            self._folder.delete_all(name for name in pieces if name != _name(0, len(lines)))
             self._objects = 1
 
     def _read(self) -> list[str]:

@@ -53,23 +53,6 @@ class NoLease:
     def release(self) -> None: ...
 
 
-def take(folder: Folder, feed: str, lost: Callable[[str], None]) -> Lease:
-    """The lease of a checkpoint.
-
-    Args:
-        feed: named in the command that an error proposes.
-        lost: called with the new holder if another driver took it, which can only be while the store did not answer
-            us, or while this process stood still.
-
-    Raises:
-        TryAgainError: another driver holds it; it is named.
-    """
-    if isinstance(folder, BucketFolder):
-        return BucketLease(folder, feed, lost)
-    assert isinstance(folder, LocalFolder)
-    return LocalLock(folder, feed)
-
-
 @contextmanager
 def alone(folder: Folder, feed: str, otherwise: TryAgainError) -> Iterator[threading.Event]:
     """While this process has the lease of a folder, which is made; what is given is set if another took it over.
@@ -78,10 +61,9 @@ def alone(folder: Folder, feed: str, otherwise: TryAgainError) -> Iterator[threa
         TryAgainError: `otherwise`, as another process has it.
     """
     lost = threading.Event()
-    if isinstance(folder, LocalFolder):
-        folder.path.mkdir(parents=True, exist_ok=True)
+    folder.make()
     try:
-        held = take(folder, feed, lambda _: lost.set())
+        held = folder.take_lease(feed, lambda _: lost.set())
     except TryAgainError as error:
         raise otherwise from error
     try:

@@ -14,15 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.errors import ConflictError, StorageError, TryAgainError
 from schemas.settings import Storage
-from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.object_store import arrow_file_system, delta_options
 from streamscore.storage.places import open_folder
 from streamscore.tables.log_entry import (
     ENTRY,
@@ -69,7 +66,7 @@ class DeltaLog:
         self.uri, self.storage, self._own_puts = uri, storage or Storage(), own_puts
         self.folder = open_folder(uri, self.storage)
         self._log = self.folder.at("_delta_log")
-        self.storage_options = delta_options(self.storage) if isinstance(self.folder, BucketFolder) else None
+        self.storage_options = self.folder.delta_options()
         self._fields: dict[str, Any] = {}
         self._transactions: dict[str, int | None] = {}
         self.version = -1
@@ -87,22 +84,18 @@ class DeltaLog:
             raise unusable(self.uri, "open", error) from error
 
     def dataset(self) -> "pa_dataset.Dataset":
-        """The table's rows, at the newest version."""
-        return self.handle().to_pyarrow_dataset(filesystem=self.files())
+        """The table's rows, at the newest version.
+
+        Read by Arrow's file system: `deltalake`'s calls Python from Arrow's threads, and aborted at some exits.
+        """
+        return self.handle().to_pyarrow_dataset(filesystem=self.folder.arrow_files())
 
     def rows_of(self, parts: Sequence[Part], schema: pa.Schema) -> pa.RecordBatchReader:
         """The rows of parts that lie in the table's folder."""
         import pyarrow.dataset as pa_dataset
 
         paths = [part.path for part in parts]
-        return pa_dataset.dataset(paths, schema, "parquet", filesystem=self.files()).scanner().to_reader()
-
-    def files(self) -> pa_fs.FileSystem:
-        """The table's folder for Arrow; `deltalake`'s calls Python from Arrow's threads, and aborted at some exits."""
-        if isinstance(self.folder, BucketFolder):
-            root = f"{self.folder.bucket}/{self.folder.key('')}".rstrip("/")
-            return pa_fs.SubTreeFileSystem(root, arrow_file_system(self.storage))
-        return pa_fs.SubTreeFileSystem(self.uri, pa_fs.LocalFileSystem())
+        return pa_dataset.dataset(paths, schema, "parquet", filesystem=self.folder.arrow_files()).scanner().to_reader()
 
     def refresh(self) -> None:
         """Take in what was committed since; reads only the new entries: 0.03 ms if there are none."""
@@ -154,7 +147,7 @@ class DeltaLog:
         if self._behind:
             self.refresh()
         self._assert_newer(app_id, number)
-        if not self._can_put and isinstance(self.folder, BucketFolder):
+        if self.folder.is_remote and not self._can_put:
             raise StorageError(
                 f"{self.uri}: this object store does not honour If-None-Match, wanted one that does: commits of two "
                 f"drivers would overwrite each other; use another store, or another release of it"
@@ -252,7 +245,7 @@ class DeltaLog:
     def _may_have_missed(self, version: int) -> bool:
         """Whether that entry may have been there, and gone: those up to a checkpoint may be cleaned away."""
         age = time.time() - self._looked_at
-        if isinstance(self.folder, BucketFolder) and age < FRESH:
+        if self.folder.is_remote and age < FRESH:
             return False
         return age > STALE or self.last_checkpoint() >= version
 

@@ -23,7 +23,6 @@ from schemas.tables import (
     scored_schema,
     scored_table,
 )
-from streamscore.storage.object_store import delta_options, is_object_uri
 from streamscore.storage.places import open_folder
 from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
 from streamscore.tables.log_entry import unusable
@@ -51,7 +50,6 @@ class Tables:
     def __init__(self, path: Path | str, feed: Feed, settings: TablesSettings, storage: Storage | None = None) -> None:
         self.path, self.feed, self.settings, self.storage = str(path), feed, settings, storage or Storage()
         self.scored = scored_table(feed)
-        self._options = delta_options(self.storage) if is_object_uri(self.path) else None
         self._logs: dict[str, DeltaLog] = {}
 
     def reopen(self) -> "Tables":
@@ -133,8 +131,7 @@ class Tables:
             else:
                 self._make(table, wanted)
         for folder in self.folders:
-            if not is_object_uri(folder):
-                Path(folder).mkdir(parents=True, exist_ok=True)
+            open_folder(folder, self.storage).make()
 
     @property
     def app_ids(self) -> list[str]:
@@ -170,12 +167,11 @@ class Tables:
         return self.log(table)
 
     def _make(self, table: str, schema: pa.Schema) -> None:
+        folder = open_folder(self.uri(table), self.storage)
         try:
-            if not is_object_uri(self.path):
-                Path(self.uri(table)).mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(
-                self.uri(table), schema, mode="ignore", configuration=PROPERTIES, storage_options=self._options
-            )
+            folder.make()
+            options = folder.delta_options()
+            DeltaTable.create(folder.uri, schema, mode="ignore", configuration=PROPERTIES, storage_options=options)
         except (DeltaError, OSError) as error:
             raise unusable(self.uri(table), "use", error) from error
 

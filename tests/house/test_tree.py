@@ -27,6 +27,7 @@ LONGER_FUNCTIONS: dict[str, str] = {
     "training/rows.py:_report": "to be cut",
     "training/series/candidate.py:series_candidate": "to be cut",
 }
+FOLDERS = {"BucketFolder", "LocalFolder"}
 MORE_PARAMETERS: dict[str, str] = {"jobs/streaming/micro_batch.py:MicroBatchProcessor": "to be cut"}
 
 # Joined from parts, so that this file does not hold what it looks for.
@@ -84,6 +85,20 @@ def over(sizes: dict[str, int], most: int, exceptions: dict[str, str]) -> list[s
     )
 
 
+def kinds_told_apart(tree: ast.AST) -> list[str]:
+    """Where code asks which kind of folder it has: the folder has a method for that, or `by_kind` chooses."""
+    asked = [
+        node
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("isinstance", "type"))
+        or isinstance(node, ast.MatchClass)
+    ]
+    named = [(node, {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}) for node in asked]
+    return [f"line {node.lineno}: {ast.unparse(node)}" for node, names in named if names & FOLDERS]
+
+
 def test_the_packages_are_there():
     assert {relative(path).split("/")[0] for path in MODULES if path.name == "__init__.py"} == set(PACKAGES)
 
@@ -120,6 +135,11 @@ def test_a_constructor_asks_for_few_things():
     assert over(sizes, MAX_PARAMETERS, MORE_PARAMETERS) == []
 
 
+def test_a_folder_itself_does_what_depends_on_its_kind():
+    offenders = [f"{relative(path)} {asked}" for path in MODULES for asked in kinds_told_apart(tree_of(path))]
+    assert offenders == []
+
+
 def test_no_file_names_a_registry_host():
     named = []
     for path in project_files():
@@ -147,6 +167,11 @@ def test_the_rules_see_what_they_forbid():
         "a: 5, at most 4",
         "b: 2, and named as an exception",
         "d: 0, and named as an exception",
+    ]
+    asking = "isinstance(f, a.B | BucketFolder)\nisinstance(f, str)\nmatch f:\n    case LocalFolder():\n        pass\n"
+    assert kinds_told_apart(ast.parse(asking)) == [
+        "line 1: isinstance(f, a.B | BucketFolder)",
+        "line 4: LocalFolder()",
     ]
     function = ast.parse('def f(self, a, *, b):\n    """One\n    two."""\n    return a\n').body[0]
     assert isinstance(function, ast.FunctionDef)

@@ -4,7 +4,7 @@ import json
 
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest
-from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.folder import Folder
 from streamscore.storage.places import open_folder
 
 
@@ -25,7 +25,6 @@ class AskedBySpark(FileDiscovery):
 
 def write_offset(checkpoint: Folder, manifest: BatchManifest) -> None:
     """As Spark 4.2 does, for the micro-batch of a manifest."""
-    if isinstance(checkpoint, LocalFolder):
-        (checkpoint.path / "offsets").mkdir(exist_ok=True)
+    checkpoint.at("offsets").make()
     text = f"v1\n{{}}\n{json.dumps(manifest.to_offset())}"
     checkpoint.write(f"offsets/{manifest.seq - 1}", text.encode())

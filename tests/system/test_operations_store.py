@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.journal import FOLD, open_journal
+from streamscore.storage.journal import FOLD
 from streamscore.storage.object_store import delta_options
 from streamscore.tables.batch import Batch, BatchRecord, Counts
 from tests.support.crash import Crash
@@ -71,7 +71,7 @@ class Stream:
         return next(file for file in landed_files(self.places.landing) if file.key == f"in/{name}")
 
     def ledger(self, *files: LandedFile) -> None:
-        open_journal(self.checkpoint, "ledger").append(json.dumps(BatchManifest(1, files).to_offset()).encode())
+        self.checkpoint.open_journal("ledger").append(json.dumps(BatchManifest(1, files).to_offset()).encode())
 
     def predict(self, batch_id: int, *files: LandedFile, rejects: int = 0) -> None:
         batch = Batch("app", batch_id, BatchManifest(batch_id + 1, files), "wine_quality", "1", "run")
@@ -238,7 +238,7 @@ def test_two_replays_at_once_are_refused(stream: Stream, monkeypatch: pytest.Mon
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.2)
     stream.predict(0)
     stream.quarantine({})
-    other = lease.take(stream.places.landing.at(replay.LOCK), FEED.name, lambda _: None)
+    other = stream.places.landing.at(replay.LOCK).take_lease(FEED.name, lambda _: None)
     with pytest.raises(TryAgainError, match="another replay is at work in s3://"):
         stream.replay()
     assert list(landed_files(stream.places.landing)) == []
@@ -249,13 +249,13 @@ def test_two_replays_at_once_are_refused(stream: Stream, monkeypatch: pytest.Mon
 def test_a_replay_that_lost_its_lease_lands_nothing(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     stream.predict(0)
     stream.quarantine({})
-    take = lease.take
+    take = BucketFolder.take_lease
 
-    def take_and_lose(folder: Any, feed: str, lost: Any) -> lease.Lease:
+    def take_and_lose(folder: BucketFolder, feed: str, lost: Callable[[str], None]) -> lease.Lease:
         lost("process 1 on another machine")
         return take(folder, feed, lost)
 
-    monkeypatch.setattr(lease, "take", take_and_lose)
+    monkeypatch.setattr(BucketFolder, "take_lease", take_and_lose)
     with pytest.raises(TryAgainError):
         stream.replay()
     assert list(landed_files(stream.places.landing)) == []
@@ -334,7 +334,7 @@ def test_a_checkpoint_that_lost_objects_is_a_failure(stream: Stream, tmp_path: "
 
 def test_who_streams_is_shown(stream: Stream, tmp_path: "Path") -> None:
     identify(stream)
-    held = lease.take(stream.checkpoint, FEED.name, lambda _: None)
+    held = stream.checkpoint.take_lease(FEED.name, lambda _: None)
     assert ", in use by process " in stream.doctor(tmp_path)["checkpoint"].found
     held.release()
     assert "process" not in stream.doctor(tmp_path)["checkpoint"].found

@@ -16,7 +16,6 @@ from schemas.settings import Storage
 from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import DeltaRsWriter, commit
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
@@ -97,7 +96,7 @@ def test_a_stale_listing_of_offsets_is_refused_before_anything_runs(
     folder = BucketFolder(f"{bucket.uri}/cp", storage.model_copy(update={"endpoint": proxy.endpoint}))
     checkpoint = open_checkpoint(folder, FEED, "file:///in", recover=False, leased=False)
     folder.write("metadata", b"{}")
-    ledger = Ledger(open_journal(folder, "ledger"))
+    ledger = Ledger(folder.open_journal("ledger"))
     ledger.append(BatchManifest(0))
     for number in range(2):
         batch = a_batch(number, app_id=checkpoint.app_id)

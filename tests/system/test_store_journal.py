@@ -16,7 +16,7 @@ from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage import journal as journal_module
 from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.journal import Journal, open_journal
+from streamscore.storage.journal import Journal
 from streamscore.storage.retry import retry_storage
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
@@ -30,7 +30,7 @@ Open = Callable[[], Journal]
 def opened(bucket: Bucket, storage: Storage) -> Open:
     """Opens the journal of the test, each time as a process that just started."""
     folder = BucketFolder(f"{bucket.uri}/check point", storage)
-    return lambda: open_journal(folder, "journal")
+    return lambda: folder.open_journal("journal")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def proxy(bucket: Bucket) -> Iterator[Proxy]:
 def behind_proxy(bucket: Bucket, storage: Storage, proxy: Proxy) -> Open:
     """The same journal, through the proxy."""
     folder = BucketFolder(f"{bucket.uri}/check point", storage.model_copy(update={"endpoint": proxy.endpoint}))
-    return lambda: open_journal(folder, "journal")
+    return lambda: folder.open_journal("journal")
 
 
 def numbers(count: int) -> list[bytes]:
@@ -115,7 +115,7 @@ def test_many_objects_become_one(opened: Open, monkeypatch: pytest.MonkeyPatch, 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_journal_is_a_list(bucket: Bucket, storage: Storage, steps: list[Any]) -> None:
     folder = BucketFolder(f"{bucket.uri}/{uuid.uuid4()}", storage)
-    journal, wanted = open_journal(folder, "j"), list[bytes]()
+    journal, wanted = folder.open_journal("j"), list[bytes]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal_module, "FOLD", 3)
         for step, value in steps:
@@ -126,8 +126,8 @@ def test_a_journal_is_a_list(bucket: Bucket, storage: Storage, steps: list[Any])
                 journal.cut(value)
                 del wanted[value:]
             else:
-                journal = open_journal(folder, "j")
-        assert list(journal.lines()) == list(open_journal(folder, "j").lines()) == wanted
+                journal = folder.open_journal("j")
+        assert list(journal.lines()) == list(folder.open_journal("j").lines()) == wanted
 
 
 def test_an_append_whose_answer_was_lost_is_in_once(opened: Open, behind_proxy: Open, proxy: Proxy) -> None:

@@ -17,7 +17,6 @@ from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
 from streamscore.reading.fetch import opener
 from streamscore.reading.rejects import RefusedError
 from streamscore.storage.bucket import BucketFolder
-from streamscore.storage.journal import open_journal
 from tests.support.finder_kit import AskedBySpark
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
@@ -54,7 +53,7 @@ class Landing:
 
     def refuse(self, file: LandedFile) -> None:
         landing = BucketFolder(self.uri, self.storage)
-        Archive(landing, "delete", open_journal(self.checkpoint, REFUSALS)).note_refused([file.path])
+        Archive(landing, "delete", self.checkpoint.open_journal(REFUSALS)).note_refused([file.path])
 
     def files_of(self, manifest: BatchManifest) -> list[str]:
         return [source_file(f, self.uri) + ("!" if f.changed else "") for f in manifest.files]
@@ -184,7 +183,7 @@ def test_a_new_process_knows_what_the_old_one_found(landing: Landing) -> None:
     assert landing.files_of(second) == ["b.csv"]
     again.after(second, 100)
     assert landing.finder().after(second, 100) == second
-    assert [len(list(open_journal(landing.checkpoint, "ledger").lines()))] == [3]
+    assert [len(list(landing.checkpoint.open_journal("ledger").lines()))] == [3]
     assert landing.files_of(landing.finder().after(first, 100)) == ["b.csv"]  # its batch never was
 
 

@@ -46,7 +46,7 @@ folder = open_folder(given["folder"], Storage.model_validate(given["storage"]))
 
 def drive(hold, crash=False):
     try:
-        taken = lease.take(folder, "wine", lambda holder: say(event="lost", holder=holder))
+        taken = folder.take_lease("wine", lambda holder: say(event="lost", holder=holder))
     except TryAgainError as error:
         return say(event="refused", error=str(error))
     say(event="taken")
@@ -233,7 +233,7 @@ def held(bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> I
     """A lease that is renewed ten times a second, and who it was lost to."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     lost: list[str] = []
-    taken = lease.take(BucketFolder(f"{bucket.uri}/checkpoint", storage), "wine", lost.append)
+    taken = BucketFolder(f"{bucket.uri}/checkpoint", storage).take_lease("wine", lost.append)
     yield taken, lost
     taken.release()
 
@@ -284,11 +284,11 @@ def test_a_holder_that_writes_while_it_is_followed_keeps_its_follower_out(
 
     monkeypatch.setattr(BucketFolder, "create", create_late)
     with pytest.raises(TryAgainError, match="in use by one that stood still"):
-        lease.take(folder, "wine", lambda _: None)
+        folder.take_lease("wine", lambda _: None)
 
 
 def test_one_object_is_left_of_many_leases(bucket: Bucket, storage: Storage) -> None:
     folder = BucketFolder(f"{bucket.uri}/checkpoint", storage)
     for _ in range(3):
-        lease.take(folder, "wine", lambda _: None).release()
+        folder.take_lease("wine", lambda _: None).release()
     assert folder.names("lease") == ["000000003"]

@@ -10,7 +10,6 @@ from schemas.errors import RecoveryError, StorageError, StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage import lease
-from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder
 from streamscore.storage.places import as_uri
 from streamscore.tables.recover import assert_known_checkpoint
@@ -68,7 +67,7 @@ def _assert_whole(checkpoint: Checkpoint, tables: Tables) -> None:
 
 def _holder(folder: Folder) -> str:
     """Who streams with a checkpoint in an object store; empty if nobody does, or if it is a local one."""
-    held = lease.bucket_holder(folder) if isinstance(folder, BucketFolder) else {}
+    held = folder.lease_holder()
     if not held:
         return ""
     seconds = max(0.0, time.time() - held["renewed"])  # by two clocks

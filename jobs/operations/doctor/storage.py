@@ -42,8 +42,8 @@ def check_storage(feed: Feed, places: Places, scratch: Path) -> Iterator[Check]:
             yield check_disk(places, scratch)
             return
     yield check_landing(places.landing)
-    if isinstance(places.landing, LocalFolder):
-        yield check_inotify(places.landing.path)
+    if not places.landing.is_remote:
+        yield check_inotify(Path(places.landing.uri))
     yield check_tables(feed, places)
     yield check_put_if_absent(feed, places)
     yield check_checkpoint(feed, places)
@@ -63,7 +63,8 @@ def check_store(places: Places) -> Check:
 
 def check_landing(landing: Folder) -> Check:
     """Whether files can be found in it, and cleaned up."""
-    if isinstance(landing, LocalFolder) and landing.path.exists() and not landing.path.is_dir():
+    exists = landing.is_remote or Path(landing.uri).exists()
+    if not landing.is_remote and exists and not Path(landing.uri).is_dir():
         move = _shell("mv", landing.uri, f"{landing.uri}.old")
         return Check("landing", False, f"{landing.uri} is a file, wanted a folder", move, BAD)
     try:
@@ -71,8 +72,7 @@ def check_landing(landing: Folder) -> Check:
         _write_probe(_existing_folder(landing))
     except (OSError, StorageError) as error:
         return _unusable("landing", landing.uri, error)
-    missing = isinstance(landing, LocalFolder) and not landing.path.exists()
-    found = "not there yet, run makes it" if missing else f"{len(files):,} files"
+    found = f"{len(files):,} files" if exists else "not there yet, run makes it"
     return Check("landing", True, f"{landing.uri}, {found}")
 
 
@@ -119,7 +119,7 @@ def check_put_if_absent(feed: Feed, places: Places) -> Check:
     folder = _existing_folder(open_folder(places.tables, places.storage))
     if puts_if_absent(folder):
         return Check("commits", True, f"put-if-absent works in {folder.uri}")
-    lacking = "has no hard links" if isinstance(folder, LocalFolder) else "does not honour If-None-Match"
+    lacking = "does not honour If-None-Match" if folder.is_remote else "has no hard links"
     fix = _shell("streamscore", "run", feed.name, "--tables", f"/var/tmp/streamscore/{feed.name}")
     found = f"{folder.uri} replaces a file where it should refuse to, or {lacking}: commits would be lost"
     return Check("commits", False, found, fix, BAD)
@@ -165,7 +165,7 @@ def _existing(path: Path) -> Path:
 
 def _existing_folder(folder: Folder) -> Folder:
     """The same of a folder; in a bucket, each is there."""
-    return LocalFolder(_existing(folder.path)) if isinstance(folder, LocalFolder) else folder
+    return folder.by_kind(local=lambda local: LocalFolder(_existing(local.path)), bucket=lambda bucket: bucket)
 
 
 def _write_probe(folder: Folder) -> None:

@@ -10,7 +10,7 @@ from schemas.errors import TryAgainError
 from streamscore.landing.manifest import LandedFile
 from streamscore.landing.objects import landed_object
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
-from streamscore.storage.folder import Folder, LocalFolder
+from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import code_of, reaching
 
 PIECE = 2**20  # bytes of a file that are in memory while it is copied
@@ -42,18 +42,15 @@ class LandingFiles(Protocol):
 
 
 def open_landing_files(landing: Folder) -> LandingFiles:
-    """The shelf of a landing folder."""
-    if isinstance(landing, BucketFolder):
-        return BucketShelf(landing)
-    assert isinstance(landing, LocalFolder)
-    return LocalShelf(landing.path)
+    """The files of a landing folder, of whichever kind."""
+    return landing.by_kind(local=lambda folder: FolderFiles(folder.path), bucket=lambda folder: BucketFiles(folder))
 
 
 def _changed(file: LandedFile) -> TryAgainError:
     return TryAgainError(f"{file.path} changed while it was copied; run the same again")
 
 
-class LocalShelf:
+class FolderFiles:
     """A folder: a copy is written beside under a hidden name, and renamed."""
 
     def __init__(self, landing: Path) -> None:
@@ -92,7 +89,7 @@ class LocalShelf:
             os.close(descriptor)
 
 
-class BucketShelf:
+class BucketFiles:
     """A prefix: the store copies by itself, of whatever size, only the content that was found."""
 
     def __init__(self, landing: BucketFolder) -> None:

@@ -14,8 +14,8 @@ from streamscore.storage.places import as_uri
 class Originals:
     """Looks for refused files in the landing folder, its `_archive/` and its `_refused/`."""
 
-    def __init__(self, places: Places, shelf: LandingFiles) -> None:
-        self._places, self._shelf = places, shelf
+    def __init__(self, places: Places, landing_files: LandingFiles) -> None:
+        self._places, self._landing_files = places, landing_files
 
     def find(self, name: str, reason: str) -> LandedFile | str:
         """The refused content of a landed file, or why it is not to be had.
@@ -50,11 +50,11 @@ class Originals:
         return first
 
     def _candidates(self, name: str) -> Iterator[LandedFile]:
-        if file := self._shelf.find(name):
+        if file := self._landing_files.find(name):
             yield file
         for folder in (ARCHIVE, REFUSED):
             archived = f"{folder}/{name}"
-            while file := self._shelf.find(archived):
+            while file := self._landing_files.find(archived):
                 yield file
                 archived += ".again"  # another content of the same path, as the archive names it
 
@@ -74,13 +74,15 @@ def _is_other(file: LandedFile, first: LandedFile) -> bool:
     return file.content != first.content
 
 
-def landed_before(names: Iterable[str], places: Places, shelf: LandingFiles) -> set[str]:
+def landed_before(names: Iterable[str], places: Places, landing_files: LandingFiles) -> set[str]:
     """Those of the names that the landing folder, its archive, the ledger or the offset log knows.
 
     The folders come first: a file that leaves them meanwhile is in the logs by then.
     """
     wanted = set(names)
-    lying = {name for name in wanted for folder in ("", f"{ARCHIVE}/", f"{REFUSED}/") if shelf.find(folder + name)}
+    lying = {
+        name for name in wanted for folder in ("", f"{ARCHIVE}/", f"{REFUSED}/") if landing_files.find(folder + name)
+    }
     if lying == wanted:
         return lying
     logs = (files_planned(places.checkpoint), files_in_ledger(places.checkpoint))

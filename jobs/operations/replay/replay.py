@@ -82,12 +82,12 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
     try:
         if open_table(places, QUARANTINE) is None:
             return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
-        shelf = open_landing_files(places.landing)
+        landing_files = open_landing_files(places.landing)
         with lease.alone(places.landing.at(LOCK), feed.name, _another(places.landing)) as lost:
-            _finish(places, shelf)  # 1
+            _finish(places, landing_files)  # 1
             rows, waiting = _choose(places, selection)  # 2
-            plan = _plan(rows, feed, places, shelf)
-            landed = _land(plan, places, shelf, lost) if plan.land else []  # 3, 4, 5
+            plan = _plan(rows, feed, places, landing_files)
+            landed = _land(plan, places, landing_files, lost) if plan.land else []  # 3, 4, 5
     except (DeltaError, OSError) as error:
         said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise StorageError(
@@ -118,12 +118,12 @@ def _another(landing: Folder) -> TryAgainError:
     return TryAgainError(f"another replay is at work in {landing.uri}; run the same again when it is done")
 
 
-def _finish(places: Places, shelf: LandingFiles) -> None:
+def _finish(places: Places, landing_files: LandingFiles) -> None:
     """Mark what an interrupted replay landed; what it did not land is free to be chosen again."""
     note = places.landing.read(PENDING)
     if note is not None:
         noted = {name: [Key(*key) for key in keys] for name, keys in json.loads(note).items()}
-        landed = landed_before(noted, places, shelf)
+        landed = landed_before(noted, places, landing_files)
         mark(places, {name: keys for name, keys in noted.items() if name in landed})
         places.landing.delete(PENDING)
 
@@ -151,12 +151,12 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     return ready, len(rows) - len(ready)
 
 
-def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, shelf: LandingFiles) -> _Plan:
-    plan, originals = _Plan(), Originals(places, shelf)
+def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, landing_files: LandingFiles) -> _Plan:
+    plan, originals = _Plan(), Originals(places, landing_files)
     by_header: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["source_line"] is None:
-            _plan_file(row, plan, originals, shelf)
+            _plan_file(row, plan, originals, landing_files)
         elif row["reason"] in NOT_FAITHFUL or row["header"] is None or row["raw"] is None:
             where = f"{row['source_file']} line {row['source_line']}"
             plan.left_out.append(f"{where} ({row['reason']}): its bytes are not in quarantine; take them from the file")
@@ -176,34 +176,34 @@ def _land_lines(landing: Folder, name: str, lines: Sequence[str], encoding: str)
     landing.write(name, "".join(f"{line}\n" for line in lines).encode(encoding), durable=True)
 
 
-def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, shelf: LandingFiles) -> None:
+def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, landing_files: LandingFiles) -> None:
     """Plan to land a refused file again; the same content of the same path once, however often it was refused."""
     file = row["source_file"]
     original = originals.find(file, row["reason"])
     if not isinstance(original, str):
         try:
-            digest = shelf.digest(original, file)[:DIGEST]
+            digest = landing_files.digest(original, file)[:DIGEST]
         except PermissionError:
             original = f"{original.local_path} cannot be read by this user; chmod it"
     if isinstance(original, str):
         plan.left_out.append(f"{file} ({row['reason']}): {original}")
         return
     name = f"replay-{digest}{'.csv.gz' if file.lower().endswith('.csv.gz') else '.csv'}"
-    plan.land[name] = functools.partial(shelf.copy, original, name)
+    plan.land[name] = functools.partial(landing_files.copy, original, name)
     plan.marks.setdefault(name, []).append(_key(row))
     plan.rows[name] = row["rows"] or plan.rows.get(name, 0)
 
 
-def _land(plan: _Plan, places: Places, shelf: LandingFiles, lost: threading.Event) -> list[str]:
+def _land(plan: _Plan, places: Places, landing_files: LandingFiles, lost: threading.Event) -> list[str]:
     """Note, land, mark; the names of the files that were not landed before."""
     places.landing.write(PENDING, json.dumps(plan.marks).encode(), durable=True)  # 3
-    before = landed_before(plan.land, places, shelf)
+    before = landed_before(plan.land, places, landing_files)
     landed = [name for name in plan.land if name not in before]
     for name in landed:  # 4
         if lost.is_set():
             raise _another(places.landing)
         plan.land[name]()
-    shelf.settle()
+    landing_files.settle()
     mark(places, plan.marks)  # 5
     places.landing.delete(PENDING)
     return landed

@@ -28,7 +28,6 @@ from schemas.errors import StorageError, TryAgainError
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage.folder import Listed, LocalFolder
-from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows, append_events
 from streamscore.tables.parts import write_part
@@ -423,7 +422,7 @@ def test_what_a_crash_left_goes_and_nothing_else(tables):
 
 
 def test_models_that_scored_lately_or_were_used_stay(tmp_path):
-    journal = open_journal(LocalFolder(tmp_path), "models")
+    journal = LocalFolder(tmp_path).open_journal("models")
     for number in range(6):
         folder = tmp_path / "models" / f"wine-{number}"
         folder.mkdir(parents=True)
@@ -467,11 +466,9 @@ def test_a_second_one_at_the_same_time_is_told_to_come_later(tables, tmp_path):
 
 
 def test_where_spark_commits_the_stream_must_be_stopped(tables, tmp_path):
-    from streamscore.storage import lease
-
     (tmp_path / "checkpoint").mkdir()
     task = task_of(tables, tmp_path, writer="delta-spark")
-    held = lease.take(LocalFolder(tmp_path / "checkpoint"), "kit", lambda _: None)
+    held = LocalFolder(tmp_path / "checkpoint").take_lease("kit", lambda _: None)
     with pytest.raises(TryAgainError, match=r"tables.writer is delta-spark: stop it first"):
         maintain(task)
     held.release()

@@ -22,7 +22,6 @@ from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry
 from streamscore.storage.folder import LocalFolder
-from streamscore.storage.journal import open_journal
 from streamscore.tables.commit import DeltaRsWriter
 from streamscore.tables.tables import Tables
 from tests.support.register_kit import a_version, registry_in
@@ -60,7 +59,7 @@ class Started:
             writer=DeltaRsWriter(),
             follower=self._follower,
             ahead=self.ahead,
-            archive=Archive(LocalFolder(self.landing), "off", open_journal(folder, REFUSALS)),
+            archive=Archive(LocalFolder(self.landing), "off", folder.open_journal(REFUSALS)),
             report=self.done.append,
             first=first,
         )

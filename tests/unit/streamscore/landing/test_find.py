@@ -13,7 +13,6 @@ from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import LocalFolder
-from streamscore.storage.journal import open_journal
 from tests.support.finder_kit import AskedBySpark, write_offset
 
 START = BatchManifest(0)
@@ -39,7 +38,7 @@ def finder(tmp_path: Path, landing: Path) -> Callable[..., FileDiscovery]:
 
 
 def archive(landing: Path, mode: str, checkpoint: Path) -> Archive:
-    return Archive(LocalFolder(landing), mode, open_journal(LocalFolder(checkpoint), REFUSALS))
+    return Archive(LocalFolder(landing), mode, LocalFolder(checkpoint).open_journal(REFUSALS))
 
 
 def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:

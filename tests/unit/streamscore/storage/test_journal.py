@@ -1,6 +1,6 @@
 """Journals: durable lines, in a file and in objects alike, whatever crashed in between. The objects are in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ class MemoryFolder:
     def delete(self, name: str) -> None:
         self._change()
         self.objects.pop(name, None)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.delete(name)
 
     def _change(self) -> None:
         if self.changes is not None:
