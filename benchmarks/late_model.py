@@ -12,7 +12,7 @@ from mlflow.pyfunc.model import PythonModel
 class Late(PythonModel):
     """The mean of the features, late."""
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:  # noqa: ARG002
         time.sleep(0.02)
         return model_input.mean(axis=1).to_numpy()
 

@@ -8,10 +8,11 @@ from schemas.settings import Storage
 from streamscore.registry.promotions import Promotion
 from streamscore.registry.provenance import GATE_REASONS, Provenance
 from streamscore.registry.registry import Registry
+from training.data.training_data import Data
 from training.fitting.tune import Progress
 from training.registration.check import Checker
 from training.registration.register import Candidate, accept, find_same, model_name, origin_of, refuse, register
-from training.rows import Data, Source, load_rows, rows_candidate
+from training.rows import Source, load_rows, rows_candidate
 from training.series.candidate import series_candidate
 from training.series.data import SeriesData, load_series
 from training.settings import TrainingSettings
@@ -51,7 +52,7 @@ def train(
     promote: bool = False,
     only_if_drift: bool = False,
     storage: Storage | None = None,
-    progress: Progress = lambda done, total, best: None,
+    progress: Progress = lambda *_: None,
 ) -> TrainResult:
     """From data to a model version: a candidate, or rejected with the reasons and Production untouched.
 

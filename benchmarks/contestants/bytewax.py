@@ -20,7 +20,7 @@ from schemas.feed import load_feed
 POLL = timedelta(milliseconds=1)
 
 
-class NewFiles(StatelessSourcePartition[str]):
+class NewFiles(StatelessSourcePartition[str]):  # type: ignore[misc]  # no types are shipped
     """The paths of files that were not there at the last look."""
 
     def __init__(self, folder: str, most: int) -> None:
@@ -38,7 +38,7 @@ class NewFiles(StatelessSourcePartition[str]):
         return self._awake
 
 
-class Folder(DynamicSource[str]):
+class Folder(DynamicSource[str]):  # type: ignore[misc]  # no types are shipped
     """A landing folder, for a single worker."""
 
     def __init__(self, folder: str, most: int) -> None:
@@ -48,7 +48,7 @@ class Folder(DynamicSource[str]):
         return NewFiles(self._folder, self._most)
 
 
-class Append(StatelessSinkPartition[pa.Table]):
+class Append(StatelessSinkPartition[pa.Table]):  # type: ignore[misc]  # no types are shipped
     """One commit for what comes at once."""
 
     def __init__(self, table: DeltaTable) -> None:
@@ -58,7 +58,7 @@ class Append(StatelessSinkPartition[pa.Table]):
         write_deltalake(self._table, pa.concat_tables(items), mode="append")
 
 
-class Delta(DynamicSink[pa.Table]):
+class Delta(DynamicSink[pa.Table]):  # type: ignore[misc]  # no types are shipped
     """A table that is made if it is missing."""
 
     def __init__(self, path: str, schema: pa.Schema) -> None:

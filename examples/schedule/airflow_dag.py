@@ -1,6 +1,6 @@
 """Train nightly, and tell apart what went wrong: the gate's no is a skipped task, an outage is tried again."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import dag
@@ -10,7 +10,7 @@ HOME = "/opt/streamscore"
 
 @dag(
     schedule="15 3 * * *",
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=10)},

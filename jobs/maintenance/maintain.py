@@ -11,7 +11,7 @@ import structlog
 from deltalake.exceptions import DeltaError
 from pydantic import BaseModel, ConfigDict
 
-from jobs.maintenance.clean import ENTRY, clean_log, clean_models, vacuum
+from jobs.maintenance.clean import clean_log, clean_models, vacuum
 from jobs.maintenance.compact import Budget, compact, files_of, not_ours_to_compact
 from jobs.maintenance.lock import alone, stream_stopped
 from jobs.maintenance.plan_compaction import plan
@@ -25,7 +25,7 @@ from streamscore.storage.places import open_folder, place
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.housekeeping import append_batch_rows
-from streamscore.tables.log_entry import unusable
+from streamscore.tables.log_entry import ENTRY, unusable
 from streamscore.tables.tables import Tables
 
 log = structlog.get_logger()

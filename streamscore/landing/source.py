@@ -41,7 +41,7 @@ class LandingSource(DataSource):
         """The columns of a row."""
         return "path string, size long, modified long, etag string, found long, changed boolean"
 
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: ARG002  PySpark's signature
         """The reader of one query."""
         return LandingReader(dict(self.options))
 
@@ -102,7 +102,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             self._announcer.announce(offset)
         return offset
 
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:  # noqa: ARG002
         """The files of the batch, in groups of about `PARTITION_BYTES`."""
         return [_Files(group) for group in by_bytes(BatchManifest.from_offset(end).files, PARTITION_BYTES)]
 

@@ -17,7 +17,7 @@ from streamscore.spark.session import ship_code
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.udf import UserDefinedFunctionLike
+    from pyspark.sql._typing import UserDefinedFunctionLike
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ def predict_udf(
         ContractError: model and feed do not fit, or the model's files may not be loaded.
         RegistryError: no such model.
     """
-    from pyspark.sql.functions import ArrowUDFType, arrow_udf
+    from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
     from pyspark.sql.pandas.types import from_arrow_type
 
     feed = load_feed(feed) if isinstance(feed, str) else feed

@@ -67,7 +67,7 @@ class BucketFolder:
         """What the store says of an object: `ETag`, `ContentLength`, `LastModified`; None if there is none."""
         return self._unless(MISSING, "head_object", name)
 
-    def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
+    def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:  # noqa: ARG002  a PUT is
         with reaching(self.storage, f"cannot write {self.uri}/{name}") as client:
             client.put_object(Bucket=self.bucket, Key=self.key(name), Body=bytes(data))
 

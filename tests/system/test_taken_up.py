@@ -8,8 +8,8 @@
     streamscore sample wine_quality --rows 40 --files 2 --bad 0.1 --seed 2
     STREAMSCORE_FAIL_AT=predictions:before:2 streamscore run wine_quality --trigger available-now --max-files 1
 
-so that micro-batches 0 and 1 are committed, and 2 is planned and its parts are written. Paths are in the manifests and in
-their digests, so it is unpacked where it was written.
+so that micro-batches 0 and 1 are committed, and 2 is planned and its parts are written. Paths are in the manifests and
+in their digests, so it is unpacked where it was written.
 """
 
 import fcntl

@@ -35,8 +35,8 @@ def kinds(feed: Feed) -> list[Kind]:
     found = [
         Kind("text_in_number", numeric, lambda fields, at: _put(fields, at, b"n/a")),
         # of one field nothing can be missing: an empty line is no row
-        Kind("missing_field", every if len(feed.columns) > 1 else (), lambda fields, at: fields[:-1]),
-        Kind("extra_field", every, lambda fields, at: [*fields, b"1"]),
+        Kind("missing_field", every if len(feed.columns) > 1 else (), lambda fields, _: fields[:-1]),
+        Kind("extra_field", every, lambda fields, _: [*fields, b"1"]),
         Kind("empty_value", never_null if len(feed.columns) > 1 else (), lambda fields, at: _put(fields, at, b"")),
         Kind("out_of_range", tuple(ranged), lambda fields, at: _put(fields, at, ranged[at])),
         Kind("nan", finite, lambda fields, at: _put(fields, at, b"nan")),

@@ -27,7 +27,10 @@ class Classifier(PythonModel):
         self._names = list(context.model_config["probabilities"])
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,  # noqa: ARG002  MLflow's signature
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """One row of label and probabilities per row of features."""
         answer = pd.DataFrame(self._pipeline.predict_proba(model_input), columns=self._names)

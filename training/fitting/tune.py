@@ -67,7 +67,7 @@ def tune(
     tuning: Tuning,
     seed: int,
     study_path: Path | None = None,
-    progress: Progress = lambda done, total, best: None,
+    progress: Progress = lambda *_: None,
 ) -> Tuned:
     """The parameters with the least loss in cross-validation on the fitted rows.
 

@@ -19,7 +19,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 FILTERED_ROWS = 10  # beyond the lags, for each order of the moving average; what that costs: docs/series.md
 
@@ -226,7 +226,12 @@ class ForecastModel(PythonModel):
         """As `Forecaster.forecast_windows`."""
         return self.forecaster.forecast_windows(windows, steps)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002  MLflow's signature
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Forecast what follows a window.
 
         Args:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # it imports mlflow, which takes seconds
 ESTIMATORS = ("var", "varmax")
 
 
-@threadpool_limits.wrap(limits=1)  # threads of BLAS that wait for each other took 513 s of what one does in 20
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]  # threads of BLAS that wait for each other took 513 s of what one does in 20
 def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> SeriesResult:
     """Fit and judge a forecaster; a pure function of its arguments but for the seconds it takes.
 

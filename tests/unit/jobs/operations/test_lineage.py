@@ -45,7 +45,7 @@ def write(settings, table, schema, *rows):
 def predict(settings, homes):
     """A row of predictions; what is not given is of version 1."""
 
-    def add(file="a.csv", line=2, prediction=7.5, type=None, **more):
+    def add(file="a.csv", line=2, prediction=7.5, of_type=None, **more):
         values = {
             "prediction": prediction,
             "model_name": "homes",
@@ -57,7 +57,7 @@ def predict(settings, homes):
             "landed_at": SOON,
             "predicted_at": SOON,
         }
-        write(settings, "predictions", predictions_schema(homes, type or pa.float64()), values | more)
+        write(settings, "predictions", predictions_schema(homes, of_type or pa.float64()), values | more)
 
     return add
 
@@ -138,7 +138,7 @@ def test_what_another_tool_registered_says_what_is_not_recorded(homes, homes_reg
 
 def test_a_struct_of_labels_and_probabilities_is_shown_whole(promoted, homes, homes_registry, settings, predict):
     kind = pa.struct([("label", pa.string()), ("p", pa.float64())])
-    predict(prediction={"label": "x", "p": 0.25}, type=kind)
+    predict(prediction={"label": "x", "p": 0.25}, of_type=kind)
     found = trace(homes, settings, homes_registry, "a.csv", 2)
     assert found.row["prediction"] == {"label": "x", "p": 0.25}
     assert json.loads(found.to_json())["row"]["prediction"]["p"] == 0.25

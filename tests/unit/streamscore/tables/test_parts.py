@@ -202,7 +202,7 @@ def test_files_are_skipped_by_their_statistics_and_no_row_is_missed(tmp_path):
         st.tuples(
             st.none() | st.floats(),
             st.none() | st.text(alphabet=st.characters(codec="utf-8"), max_size=40),
-            st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)),
+            st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)),  # noqa: DTZ001  of no zone
             st.none() | st.integers(-(2**63), 2**63 - 1),
             st.none() | st.dates(),
         ),

@@ -31,7 +31,7 @@ def worse_by(metric, value, step):
 
 
 values = st.floats(0, 1)
-metrics = st.fixed_dictionaries({name: values for name in METRICS})
+metrics = st.fixed_dictionaries(dict.fromkeys(METRICS, values))
 kinds = st.sampled_from(["flat", "house", "tent"])
 slices = st.lists(
     st.builds(Slice, st.sampled_from(["kind", "place"]), kinds, st.integers(1, 100), metrics, metrics),
