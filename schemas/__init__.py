@@ -1,10 +1,11 @@
 """What every part of streamscore agrees on; imports no other package of ours.
 
-errors     the one error tree, with exit codes and HTTP statuses
-reasons    the reason codes of the quarantine
-feed       what a CSV file of a feed looks like; `schemas/<feed>.yaml`
-settings   flag > environment > profile > default
-signature  the contract between a feed and a model's signature
-tables     the columns of predictions, quarantine, batches and events
-propose    a feed out of a model's signature
+errors           the one error tree, with exit codes and HTTP statuses
+reasons          the reason codes of the quarantine
+feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
+settings_blocks  every setting in blocks: its meaning, unit, bounds and default
+settings         flag > environment > profile > default
+signature        the contract between a feed and a model's signature
+tables           the columns of predictions, quarantine, batches and events
+propose          a feed out of a model's signature
 """

@@ -1,6 +1,7 @@
 """How a feed's model is trained: `conf/training/<feed>.yaml` over `conf/training/default.yaml`.
 
-Typed; unknown keys are refused.
+Typed; unknown keys are refused. The tables of settings in `docs/training.md` and `docs/series.md` are generated from
+the descriptions here: `python -m scripts.settings_reference`.
 """
 
 from collections.abc import Mapping
@@ -22,125 +23,140 @@ class _Block(BaseModel):
 
 
 class Splitting(_Block):
-    """Which rows are held out: never fitted on, judged by.
+    """Which rows are held out. They are never fitted on; the model is judged by them."""
 
-    Attributes:
-        by: `ratio`: chosen at random; `time`: the last ones; `key`: all rows of a key together, by its hash.
-        column: of the time or the key; empty: the feed's column of that role.
-        seed: of everything random in a training run.
-    """
-
-    by: Literal["ratio", "time", "key"] = "ratio"
-    column: str = ""
-    held_out: float = Field(0.2, gt=0, lt=1)
-    seed: int = 0
+    by: Literal["ratio", "time", "key"] = Field(
+        "ratio",
+        description="How rows are held out. `ratio` draws them at random; `time` takes the latest; `key` keeps all "
+        "rows of one key on the same side.",
+    )
+    column: str = Field(
+        "", description="The time or key column to split by. If it is empty, the feed's column of that role is used."
+    )
+    held_out: float = Field(0.2, gt=0, lt=1, description="The share of rows that is held out.")
+    seed: int = Field(0, description="The seed of everything random in a training run.")
 
 
 class Validation(_Block):
-    """What is an error in data that are to be trained on, beside what the feed says.
+    """Which findings about the training data are errors, in addition to the feed's own rules."""
 
-    Attributes:
-        drift: population stability index of a feature against the last Production model's data that is an error; a
-            third of it is a warning.
-        skew: the same between fitted and held-out rows.
-        constant: what a feature with one value in all fitted rows is.
-    """
-
-    drift: float = Field(0.75, gt=0)
-    skew: float = Field(0.75, gt=0)
-    constant: Literal["error", "warning"] = "error"
+    drift: float = Field(
+        0.75,
+        gt=0,
+        description="A feature's population stability index against the last Production model's data above which "
+        "drift is an error. Above a third of it, drift is a warning.",
+    )
+    skew: float = Field(
+        0.75,
+        gt=0,
+        description="A feature's population stability index between held-out and fitted rows above which skew is an "
+        "error. Above a third of it, skew is a warning.",
+    )
+    constant: Literal["error", "warning"] = Field(
+        "error", description="How to treat a feature that has one value in all fitted rows."
+    )
 
 
 class Estimator(_Block):
-    """What is fitted.
+    """What is fitted."""
 
-    Attributes:
-        name: `elastic_net`, `random_forest`, `hist_gradient_boosting`, `logistic_regression`, `var`, `varmax`, or the
-            dotted name of a scikit-learn estimator that `allowed` has.
-        parameters: of its constructor.
-        allowed: dotted names, or modules whose estimators all are, beside those with a short name.
-    """
-
-    name: str = "elastic_net"
-    parameters: dict[str, Any] = {}
-    allowed: tuple[str, ...] = ("sklearn.linear_model", "sklearn.ensemble", "sklearn.tree")
+    name: str = Field(
+        "elastic_net",
+        description="`elastic_net`, `random_forest`, `hist_gradient_boosting`, `logistic_regression`, or the dotted "
+        "name of a scikit-learn estimator that `estimator.allowed` covers. For a series: `var` or `varmax`.",
+    )
+    parameters: dict[str, Any] = Field({}, description="Arguments of the estimator's constructor.")
+    allowed: tuple[str, ...] = Field(
+        ("sklearn.linear_model", "sklearn.ensemble", "sklearn.tree"),
+        description="Dotted names of the estimators that may be used, or of modules whose estimators all may be used. "
+        "Those with a short name are always allowed.",
+    )
 
 
 class Tuning(_Block):
-    """The search for parameters, by cross-validation on the fitted rows; 0 trials: none.
+    """The search for parameters, by cross-validation on the fitted rows."""
 
-    Attributes:
-        space: parameter → `{low, high, log, step}` for a number (whole if both ends are), or a list of choices; empty:
-            the estimator's own.
-    """
-
-    trials: int = Field(0, ge=0)
-    seconds: float = Field(600.0, gt=0)
-    folds: int = Field(5, ge=2)
-    space: dict[str, dict[str, Any] | list[Any]] = {}
+    trials: int = Field(0, ge=0, description="How many sets of parameters to try. 0 turns tuning off.")
+    seconds: float = Field(600.0, gt=0, description="The time that the search may take in one run, in seconds.")
+    folds: int = Field(5, ge=2, description="The number of folds of the cross-validation.")
+    space: dict[str, dict[str, Any] | list[Any]] = Field(
+        {},
+        description="The values to choose from: for each parameter either `{low, high, log, step}`, or a list of "
+        "choices. If it is empty, the estimator's own space is used.",
+    )
 
 
 class Gate(_Block):
-    """What a model must reach on the held-out rows to be a candidate.
+    """What a model must reach on the held-out rows to become a candidate."""
 
-    Attributes:
-        metric: that decides; errors and losses: less is better; r2, accuracy, f1, roc_auc: more.
-        absolute: metric → its limit.
-        relative: at most so much worse than the Production model on the same rows (0.02: 2 %); None: not compared.
-        slices: columns; none of their slices of at least `slice_rows` rows may be more than `slice_relative` worse
-            than the Production model there, or without one than the mean-only baseline.
-        baseline: at most so much of the error of always predicting the mean, or label frequencies (1.0: no worse).
-        promote: a version that passes goes into Production.
-    """
-
-    metric: str = ""  # rmse, or log_loss for a classifier
-    absolute: dict[str, float] = {}
-    relative: float | None = Field(0.0, ge=0)
-    slices: tuple[str, ...] = ()
-    slice_rows: int = Field(30, gt=0)
-    slice_relative: float = Field(0.2, ge=0)
-    baseline: float = Field(1.0, gt=0)
-    promote: bool = False
+    metric: str = Field(
+        "", description="The metric that decides. If it is empty: `rmse`, and `log_loss` for a classifier."
+    )
+    absolute: dict[str, float] = Field({}, description="A limit for each metric that is named here.")
+    relative: float | None = Field(
+        0.0,
+        ge=0,
+        description="How much worse than the Production model the new model may be on the same rows; `0.02` is 2 %. "
+        "`null` turns the comparison off.",
+    )
+    slices: tuple[str, ...] = Field((), description="The columns whose values divide the rows into slices to judge.")
+    slice_rows: int = Field(30, gt=0, description="The number of rows below which a slice is not judged.")
+    slice_relative: float = Field(
+        0.2,
+        ge=0,
+        description="How much worse than the Production model the new model may be in one slice. Without a Production "
+        "model, the baseline is used.",
+    )
+    baseline: float = Field(
+        1.0,
+        gt=0,
+        description="The largest error that is allowed, as a multiple of the baseline's error. The baseline always "
+        "predicts the mean, or the label frequencies. `1.0` means no worse than it.",
+    )
+    promote: bool = Field(False, description="Put a version that passes gate and check into Production.")
 
 
 class Check(_Block):
-    """What a registered version must hold in a fresh process before it may be promoted."""
+    """What a registered version must reach in a fresh process before it may be promoted."""
 
-    predict_ms: float = Field(1000.0, gt=0)  # p99 of predicting the input example
-    memory_mb: float = Field(2048.0, gt=0)  # resident, with the model loaded
-    seconds: float = Field(300.0, gt=0)  # for the whole check
+    predict_ms: float = Field(
+        1000.0, gt=0, description="The longest time for predicting the input example, as p99, in milliseconds."
+    )
+    memory_mb: float = Field(
+        2048.0, gt=0, description="The most memory the process may use with the model loaded, resident, in MB."
+    )
+    seconds: float = Field(300.0, gt=0, description="The time that the whole check may take, in seconds.")
 
 
 class Series(_Block):
-    """How VAR and VARMAX are fitted.
+    """How VAR and VARMAX are fitted."""
 
-    Attributes:
-        columns: endogenous ones; empty: the feed's features.
-        key: key column → its value, of the one series to train on where the data hold several.
-        criterion: by which the lag order is chosen.
-        max_lags: the largest order tried.
-        alpha: significance of the stationarity and whiteness tests.
-        max_differences: a column is differenced until the ADF test rejects a unit root, at most so often.
-        steps: that a forecast reaches by default.
-        coverage: of the interval bounds.
-        origins: of the rolling backtest.
-        season: rows in one season, for the seasonal naive forecast.
-    """
-
-    columns: tuple[str, ...] = ()
-    key: dict[str, str] = {}
-    criterion: Literal["aic", "bic", "hqic", "fpe"] = "aic"
-    max_lags: int = Field(8, gt=0)
-    alpha: float = Field(0.05, gt=0, lt=1)
-    max_differences: int = Field(2, ge=0)
-    steps: int = Field(4, gt=0)
-    coverage: float = Field(0.95, gt=0, lt=1)
-    origins: int = Field(20, gt=0)
-    season: int = Field(4, gt=0)
+    columns: tuple[str, ...] = Field(
+        (), description="The endogenous columns. If it is empty, all features of the feed are endogenous."
+    )
+    key: dict[str, str] = Field(
+        {}, description="The series to train on if the data hold several: for each key column its value."
+    )
+    criterion: Literal["aic", "bic", "hqic", "fpe"] = Field(
+        "aic", description="The information criterion that chooses the lag order."
+    )
+    max_lags: int = Field(8, gt=0, description="The largest lag order that is tried.")
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="The significance level of the stationarity and whiteness tests."
+    )
+    max_differences: int = Field(
+        2,
+        ge=0,
+        description="How often a column may be differenced. Differencing ends once the ADF test rejects a unit root.",
+    )
+    steps: int = Field(4, gt=0, description="The number of steps that a forecast reaches by default.")
+    coverage: float = Field(0.95, gt=0, lt=1, description="The coverage of the interval bounds.")
+    origins: int = Field(20, gt=0, description="The number of origins of the rolling backtest.")
+    season: int = Field(4, gt=0, description="The number of rows in one season, for the seasonal naive forecast.")
 
 
 class TrainingSettings(_Block):
-    """All of them."""
+    """All training settings of a feed."""
 
     split: Splitting = Splitting()
     validation: Validation = Validation()
