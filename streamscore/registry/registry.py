@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from schemas.errors import ContractError, GateError, RegistryError
 from schemas.feed import Feed
-from schemas.settings import Settings
+from schemas.settings import Settings, load_settings
 from schemas.signature import assert_contract, output_type
 from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmodel
 from streamscore.registry.connection import Connection
@@ -343,11 +343,16 @@ def signature_of(mlmodel: dict[str, Any]) -> "ModelSignature | None":
     return ModelSignature.from_dict(given) if isinstance(given, dict) else None
 
 
-def open_registry(settings: Settings) -> Registry:
+def open_registry(settings: Settings | None = None) -> Registry:
     """The registry of the settings; else of MLflow's own variables; else SQLite and a folder under `./var`.
 
     Artifacts of a database without a server lie in `mlartifacts` beside a SQLite file, else in `./var/mlartifacts`.
+    Nothing is asked yet: the first method that needs the registry reaches it.
+
+    Args:
+        settings: `load_settings()` where none are given.
     """
+    settings = settings or load_settings()
     var = Path.cwd() / "var"
     tracking = settings.registry.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not tracking:

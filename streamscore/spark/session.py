@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import schemas
 import streamscore
 from schemas.errors import SettingsError
-from schemas.settings import PACKAGED, Settings
+from schemas.settings import PACKAGED, Settings, load_settings
 from streamscore.storage.object_store import hadoop_conf, is_object_uri
 
 if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamscore status`
@@ -47,15 +47,22 @@ def in_background(work: Callable[[], Made]) -> "Future[Made]":
     return made
 
 
-def start_session(settings: Settings, app_name: str) -> "SparkSession":
-    """A session, or the one that spark-submit prepared.
+def start_session(settings: Settings | None = None, app_name: str = "streamscore") -> "SparkSession":
+    """A session with the project's Spark settings and jars, or the one that spark-submit prepared.
+
+    A session that this process has already is given again.
+
+    Args:
+        settings: `load_settings()` where none are given. With `tables.writer` set to `delta-spark`, Spark itself can
+            read and write Delta tables.
+        app_name: what Spark's pages call it.
 
     Raises:
         SettingsError: the project's jars are not there.
     """
     from pyspark.sql import SparkSession
 
-    conf = session_conf(settings)
+    conf = session_conf(settings or load_settings())
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if conf.get("spark.master", "").startswith("local[") and (home := spark_home()):
         os.environ.setdefault("SPARK_HOME", str(home))

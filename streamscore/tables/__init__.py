@@ -11,4 +11,5 @@ spark_writer       the same through Spark's own Delta
 writers            which of the two
 housekeeping       beside the stream: batches, events, log checkpoints
 recover            what is done, by the tables alone
+read_table         a table of a feed as one Arrow table, for anyone's script
 """

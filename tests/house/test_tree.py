@@ -90,9 +90,7 @@ def kinds_told_apart(tree: ast.AST) -> list[str]:
     asked = [
         node
         for node in ast.walk(tree)
-        if (isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("isinstance", "type"))
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "type"))
         or isinstance(node, ast.MatchClass)
     ]
     named = [(node, {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}) for node in asked]

@@ -14,13 +14,8 @@ import pyarrow.compute as pc
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Column, Feed
 from schemas.settings import Storage
-from streamscore.storage.object_store import (
-    arrow_file_system,
-    assert_reachable,
-    bucket_and_key,
-    delta_options,
-    is_object_uri,
-)
+from streamscore.storage.object_store import assert_reachable, is_object_uri
+from streamscore.storage.places import open_folder
 from training.data.read import Wanted, column_names, data_files, folded, read_files, typed
 from training.data.training_data import Data, assert_trainable, data_of, target_column, wanted_columns
 
@@ -89,10 +84,10 @@ def read_labelled(
 def _open(table: str, storage: Storage | None) -> "DeltaTable":
     from deltalake import DeltaTable
 
-    options = None
+    storage = storage or Storage()
     if is_object_uri(table):
-        assert_reachable(storage or Storage(), table, f"--predictions {table}")
-        options = delta_options(storage or Storage())
+        assert_reachable(storage, table, f"--predictions {table}")
+    options = open_folder(table, storage).delta_options()
     if not DeltaTable.is_deltatable(table, options):
         raise SettingsError(
             f"no Delta table at {table}: give the one that streamscore run writes, as var/tables/FEED/predictions"
@@ -101,13 +96,7 @@ def _open(table: str, storage: Storage | None) -> "DeltaTable":
 
 
 def _dataset(table: "DeltaTable", uri: str, storage: Storage | None) -> "ds.Dataset":
-    if not is_object_uri(uri):
-        return table.to_pyarrow_dataset()
-    from pyarrow.fs import SubTreeFileSystem
-
-    bucket, key = bucket_and_key(uri)
-    files = SubTreeFileSystem(f"{bucket}/{key}".rstrip("/"), arrow_file_system(storage or Storage()))
-    return table.to_pyarrow_dataset(filesystem=files)
+    return table.to_pyarrow_dataset(filesystem=open_folder(uri, storage or Storage()).arrow_files())
 
 
 def _labels(feed: Feed, path: Path, target: Column, is_classifier: bool) -> _Labels:
