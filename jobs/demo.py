@@ -103,10 +103,10 @@ def _land(out: Console, environment: dict[str, str], base: Path, stream: subproc
 
 
 def _show(out: Console, base: Path, waited: list[float]) -> None:
-    from streamscore.tables.delta_log import DeltaLog
+    from streamscore.tables.own_put_log import OwnPutLog
 
     predictions, rejects = (
-        DeltaLog(str(base / "tables" / name)).dataset().to_table() for name in ("predictions", "quarantine")
+        OwnPutLog(str(base / "tables" / name)).dataset().to_table() for name in ("predictions", "quarantine")
     )
     out.print(_table("predictions", PREDICTED, predictions.slice(0, 6).to_pylist()))
     out.print(_table("quarantine", REJECTED, rejects.slice(0, 6).to_pylist()))

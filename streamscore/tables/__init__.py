@@ -4,7 +4,9 @@ batch              a micro-batch, its counts, and the record in its commit
 delta_statistics   min, max and nulls of a part, as Delta wants them
 parts              Parquet parts, in no table yet
 log_entry          the text of a commit
-delta_log          a table's log: its transactions, and putting the next commit
+delta_log          a table's log: its transactions, and what its commits say
+deltalake_log      the same, where `deltalake` puts the next commit
+own_put_log        the same, where we put it: in 0.2 ms, whatever the table holds
 tables             the tables of a feed
 commit             rejects, then predictions, which decide the batch
 spark_writer       the same through Spark's own Delta

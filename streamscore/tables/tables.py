@@ -25,7 +25,9 @@ from schemas.tables import (
 )
 from streamscore.storage.places import open_folder
 from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
+from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.log_entry import unusable
+from streamscore.tables.own_put_log import OwnPutLog
 
 APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
 STAGING = "_staging"
@@ -38,7 +40,7 @@ SIDE_TABLES = {BATCHES: BATCHES_SCHEMA, EVENTS: EVENTS_SCHEMA}
 class Tables:
     """The tables of one feed in one folder; predictions and quarantine are there once `create` was called.
 
-    For one thread: `again` gives another thread its own.
+    For one thread: `reopen` gives another thread its own.
 
     Attributes:
         path: the folder.
@@ -156,9 +158,12 @@ class Tables:
         log.refresh()
 
     def log(self, table: str) -> DeltaLog:
-        """The log of a table that is there."""
-        if table not in self._logs:
-            self._logs[table] = DeltaLog(self.uri(table), self.storage)
+        """The log of a table that is there: our own puts where they are safe, else `deltalake`."""
+        log = self._logs.get(table)
+        if log is not None and log.fits:
+            return log
+        log = log or OwnPutLog(self.uri(table), self.storage)
+        self._logs[table] = log if log.fits else DeltalakeLog(log.uri, self.storage)
         return self._logs[table]
 
     def _side_table(self, table: str) -> DeltaLog:

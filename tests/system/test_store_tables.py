@@ -18,11 +18,13 @@ from services.object_store import ObjectStore
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import delta_options
 from streamscore.storage.retry import retry_storage
-from streamscore.tables import delta_log
+from streamscore.tables import own_put_log
 from streamscore.tables.batch import Batch
 from streamscore.tables.commit import Commit, commit, committed
 from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.housekeeping import append_batch_rows, checkpoint_logs
+from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.parts import Part, Parts, PartsWriter
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
@@ -40,7 +42,7 @@ def open_tables(bucket: Bucket, storage: Storage, *, own_puts: bool = True, ever
     tables.create(pa.float64())
     if not own_puts:
         for name in ("predictions", "quarantine"):
-            tables._logs[name] = DeltaLog(tables.uri(name), storage, own_puts=False)
+            tables._logs[name] = DeltalakeLog(tables.uri(name), storage)
     return tables
 
 
@@ -130,7 +132,8 @@ def test_a_batch_is_in_once(tables: Tables, reopen: Callable[[], Tables]) -> Non
 def test_of_drivers_that_race_for_each_batch_one_wins(bucket: Bucket, storage: Storage, own_puts: bool) -> None:
     drivers, batches = 4, 50 if own_puts else 8
     tables = open_tables(bucket, storage)
-    logs = [DeltaLog(tables.uri("predictions"), storage, own_puts=own_puts) for _ in range(drivers)]
+    opened = OwnPutLog if own_puts else DeltalakeLog
+    logs = [opened(tables.uri("predictions"), storage) for _ in range(drivers)]
     batch = a_batch(0)
     parts: list[list[tuple[Part, ...]]] = [
         [parts_of(tables, batch, 1).predictions for _ in range(drivers)] for _ in range(batches)
@@ -207,7 +210,7 @@ def test_a_batch_is_known_when_it_was_folded_and_the_log_was_cleaned(bucket: Buc
 def test_a_driver_that_slept_while_the_log_was_cleaned_commits_at_its_end(
     bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta_log, "FRESH", 0.0)
+    monkeypatch.setattr(own_put_log, "FRESH", 0.0)
     tables = open_tables(bucket, storage)
     sleeper, early = open_tables(bucket, storage), tables.predictions.reopen()
     for number in range(3):
@@ -319,7 +322,7 @@ def test_a_store_without_put_if_absent_is_never_committed_to(
     }
     bucket.store.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
     proxy.without_headers = frozenset({"if-none-match", "authorization"})
-    monkeypatch.setattr(DeltaLog, "_put", lambda *_: pytest.fail("an own PUT"))
+    monkeypatch.setattr(OwnPutLog, "_put", lambda *_: pytest.fail("an own PUT"))
     tables = open_tables(bucket, behind_proxy)
     with pytest.raises(StorageError, match="does not honour If-None-Match"):
         put(tables, a_batch(0), rejects=1)

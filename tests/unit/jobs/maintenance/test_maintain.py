@@ -478,7 +478,7 @@ def test_where_spark_commits_the_stream_must_be_stopped(tables, tmp_path):
 KILLED = """
 import os, signal, sys
 from jobs.maintenance import compact, maintain
-from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.own_put_log import OwnPutLog
 task = maintain.Task.model_validate_json(sys.stdin.read())
 point = {point!r}
 def die(*_, **__):
@@ -487,8 +487,8 @@ if point == "part":
     real = compact.write_part
     compact.write_part = lambda *a: (real(*a), die())
 elif point == "commit":
-    put = DeltaLog.rearrange
-    DeltaLog.rearrange = lambda *a: (put(*a), die())
+    put = OwnPutLog.rearrange
+    OwnPutLog.rearrange = lambda *a: (put(*a), die())
 elif point == "checkpoint":
     maintain.clean_log = die
 else:

@@ -12,7 +12,7 @@ from schemas.errors import ConflictError, ContractError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from streamscore.tables.commit import commit, committed
-from streamscore.tables.delta_log import DeltaLog
+from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
@@ -28,7 +28,7 @@ def reopen(request, tmp_path):
         opened = open_tables(tmp_path)
         if request.param == "deltalake":
             for name in ("predictions", "quarantine"):
-                opened._logs[name] = DeltaLog(opened.uri(name), own_puts=False)
+                opened._logs[name] = DeltalakeLog(opened.uri(name))
         return opened
 
     return tables
