@@ -136,7 +136,7 @@ class BucketFolder:
         root = f"{self.bucket}/{self.key('')}".rstrip("/")
         return SubTreeFileSystem(root, arrow_file_system(self.storage))
 
-    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:
+    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:  # noqa: ARG002
         return bucket(self)
 
     def move(self, name: str, to: str) -> None:

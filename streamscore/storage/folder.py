@@ -177,7 +177,7 @@ class LocalFolder:
     def make(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def set_aside(self, to: str, first: str) -> bool:
+    def set_aside(self, to: str, first: str) -> bool:  # noqa: ARG002  a rename moves all at once
         if len(list(self.path.iterdir())) <= 1:  # the lock
             return False
         self.path.rename(to)
@@ -187,7 +187,7 @@ class LocalFolder:
     def open_journal(self, name: str) -> Journal:
         return LocalJournal(self.path / f"{name}.jsonl")
 
-    def take_lease(self, feed: str, lost: Callable[[str], None]) -> "Lease":
+    def take_lease(self, feed: str, lost: Callable[[str], None]) -> "Lease":  # noqa: ARG002  the system's lock is never lost
         from streamscore.storage.lease import LocalLock
 
         return LocalLock(self, feed)
@@ -203,7 +203,7 @@ class LocalFolder:
 
         return SubTreeFileSystem(self.uri, LocalFileSystem())
 
-    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:
+    def by_kind(self, *, local: Callable[["LocalFolder"], L], bucket: Callable[["BucketFolder"], B]) -> L | B:  # noqa: ARG002
         return local(self)
 
 

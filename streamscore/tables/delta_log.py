@@ -79,7 +79,7 @@ class DeltaLog(ABC):
         """Whether `rearrange` is safe here: entries are put by us, and no feature asks more of who rewrites rows."""
         return False
 
-    def rearrange(self, old: Mapping[str, int], part: Part, read: int) -> int:
+    def rearrange(self, old: Mapping[str, int], part: Part, read: int) -> int:  # noqa: ARG002
         """Commit a part in the place of files that hold the same rows, whoever commits meanwhile; gives the version.
 
         A commit of others, which is never in the way of theirs, is in the way of this one only if it takes one of
