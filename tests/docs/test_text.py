@@ -13,8 +13,6 @@ OF_THE_PAST = {"CHANGELOG.md", "DECISIONS.md"}  # they name what was there then
 TO_DO = {
     "CHANGELOG.md",
     "DECISIONS.md",
-    "README.md",
-    "benchmarks/README.md",
     "benchmarks/results.md",
     "docs/models.md",
     "docs/operations.md",
