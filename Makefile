@@ -5,12 +5,13 @@ STORE ?= minio
 BENCH ?= default
 PARTS ?=
 CONTESTANTS ?=
+IN_PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
-.PHONY: help setup demo services test lint check bench bench-smoke faults lock clean
+.PHONY: help setup demo services test test-fast test-servers lint check bench bench-smoke faults lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## prepare .venv and .jars inside this folder
 	@scripts/setup.sh
@@ -22,8 +23,14 @@ services: setup ## start object store, PostgreSQL and MLflow on loopback, withou
 	@services/tools.sh $(STORE)
 	@.venv/bin/python -m services --store $(STORE)
 
-test: setup ## run the test suite
-	@.venv/bin/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
+test: setup ## run the test suite; what needs a server that is not here is skipped
+	@.venv/bin/python -m pytest tests $(IN_PARALLEL)
+
+test-fast: setup ## only what is pure, 1 minute: no server, no Spark, no process
+	@.venv/bin/python -m pytest tests/house tests/unit -m "not (slow or spark or system or servers)" $(IN_PARALLEL)
+
+test-servers: setup ## only what needs a server or a program that make setup does not install
+	@.venv/bin/python -m pytest tests -m "servers and not faults_long" $(IN_PARALLEL)
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check .

@@ -1,9 +1,7 @@
 """An MLflow server of the tests, and the PostgreSQL below it."""
 
-import glob
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from services.object_store import REGION, ObjectStore
+from services.programs import postgres_programs
 from services.server import HOST, Server, ServerError, clean_environment, kept_secret
 
 
@@ -117,13 +116,6 @@ class MlflowServer(Server):
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
-
-
-def postgres_programs() -> str | None:
-    """The folder of initdb and postgres, which Debian keeps off PATH; None if there is none."""
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
-    initdb = found[-1] if found else shutil.which("initdb")
-    return initdb and os.path.dirname(initdb)
 
 
 def unprivileged_account() -> pwd.struct_passwd:

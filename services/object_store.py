@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from services.programs import built
 from services.server import HOST, Server, ServerError, clean_environment
 
 Kind = Literal["minio", "versitygw"]
-TOOLS = Path(__file__).parents[1] / ".tools" / "bin"
 REGION = "us-east-1"
 
 
@@ -35,12 +35,12 @@ class ObjectStore(Server):
     def command(self) -> list[str]:
         address = f"{HOST}:{self.port}"
         if self.kind == "minio":
-            return [f"{TOOLS}/minio", "server", "--address", address, "--certs-dir", "certs", "data"]
+            return [str(built("minio")), "server", "--address", address, "--certs-dir", "certs", "data"]
         files = [f"--cert={self.folder}/certs/public.crt", f"--key={self.folder}/certs/private.key"]
         tls = files if self.ca_file else []
         # What it knows of objects goes into files: not every file system has extended attributes.
         folders = [f"--sidecar={self.folder}/meta", f"{self.folder}/data"]  # it changes into the latter
-        return [f"{TOOLS}/versitygw", f"--port={address}", "--quiet", *tls, "posix", *folders]
+        return [str(built("versitygw")), f"--port={address}", "--quiet", *tls, "posix", *folders]
 
     def environment(self) -> Mapping[str, str]:
         return clean_environment() | {

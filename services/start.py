@@ -7,17 +7,17 @@ import argparse
 import fcntl
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar, cast, get_args
+from typing import Self, TypeVar, cast, get_args
 
-from services.mlflow_server import MlflowServer, Postgres, postgres_programs
-from services.object_store import TOOLS, Kind, ObjectStore
+from services.mlflow_server import MlflowServer, Postgres
+from services.object_store import Kind, ObjectStore
+from services.programs import missing
 from services.server import Server, ServerError, kept_secret
 
 ROOT = Path(__file__).parents[1]
@@ -68,17 +68,6 @@ class Services:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
-
-
-def missing(wanted: Literal["minio", "versitygw", "postgres", "openssl"]) -> str | None:
-    """What is not on this machine and how to get it, in one line; None if it is there."""
-    if wanted in KINDS and not (TOOLS / wanted).exists():
-        return f"found no .tools/bin/{wanted}; make it: services/tools.sh {wanted}"
-    if wanted == "postgres" and not postgres_programs():
-        return "found no PostgreSQL server; install postgresql (Debian)"
-    if wanted == "openssl" and not shutil.which("openssl"):
-        return "found no openssl; install it"
-    return None
 
 
 def variables(store: ObjectStore, mlflow: MlflowServer) -> str:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the object stores of the tests and of `make services` into .tools/bin:  services/tools.sh [minio] [versitygw]
+# Builds what the tests and `make services` start into .tools/bin:  services/tools.sh [minio] [versitygw] [compose]
 # Each at its pinned version (no binary of MinIO is published any more); one that is there already is not built again.
+# `compose` is the reference parser of the Compose specification, which a test of docker-compose.yml asks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -8,6 +9,7 @@ tools=$PWD/.tools
 declare -A module=(
   [minio]=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
   [versitygw]=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+  [compose]=github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 )
 
 # The Go on PATH if it is new enough, else the one of services/tools.lock (Debian's is too old).
@@ -32,6 +34,9 @@ for name in "${@:-minio}"; do
   if [ -x "$tools/bin/$name" ] && [ "$(cat "$tools/bin/$name.version" 2>/dev/null)" = "$wanted" ]; then continue; fi
   go=$(find_go)
   echo "tools: building $wanted (about four minutes the first time)"
-  GOBIN=$tools/bin "$go" install "$wanted"
+  rm -rf "$tools/built"
+  GOBIN=$tools/built "$go" install "$wanted"
+  mv "$tools"/built/* "$tools/bin/$name" # one program, named after the last folder of its module
+  rmdir "$tools/built"
   echo "$wanted" >"$tools/bin/$name.version"
 done

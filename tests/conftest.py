@@ -15,9 +15,10 @@ from schemas.feed import Feed, load_feed
 from schemas.settings import Storage, load_settings
 from services.mlflow_server import MlflowServer
 from services.object_store import REGION, ObjectStore
-from services.start import KINDS, Services, missing
+from services.start import KINDS
 from streamscore.registry.registry import open_registry
 from tests.support.fixture_types import Bucket, Trained
+from tests.support.needs import AskedServices, insist, mark_servers, needs_of
 from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test marked `both_stores` runs on each kind of object store."""
     if metafunc.definition.get_closest_marker("both_stores"):
         metafunc.parametrize("object_store", KINDS, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_servers(items)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    insist(needs_of(item))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -106,33 +117,20 @@ def promote(trained: Trained, feed: Feed) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def need() -> Callable[[str | None], None]:
-    """Skip a test that lacks something on this machine, saying what; in CI, fail it."""
-
-    def nothing(lacking: str | None) -> None:
-        if lacking:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
-
-    return nothing
-
-
-@pytest.fixture(scope="session")
-def services(_own_settings: None) -> Iterator[Services]:
+def services(_own_settings: None) -> Iterator[AskedServices]:
     """Where servers are started; their credentials are in the environment. All of them end with the test run."""
     # Not pytest's own folder, which nobody else may enter: PostgreSQL refuses to run as root.
     with tempfile.TemporaryDirectory(prefix="streamscore-services-") as folder:
         os.chmod(folder, 0o711)
-        with Services(Path(folder)) as started:
+        with AskedServices(Path(folder)) as started:
             os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = started.keys
             yield started
 
 
 @pytest.fixture(scope="session")
-def object_store(request: pytest.FixtureRequest, services: Services, need: Callable[[str | None], None]) -> ObjectStore:
+def object_store(request: pytest.FixtureRequest, services: AskedServices) -> ObjectStore:
     """MinIO; in a test marked `both_stores`, each kind in turn."""
-    kind = getattr(request, "param", "minio")
-    need(missing(kind))
-    return services.object_store(kind)
+    return services.object_store(getattr(request, "param", "minio"))
 
 
 @pytest.fixture
@@ -149,7 +147,6 @@ def storage(object_store: ObjectStore) -> Storage:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(object_store: ObjectStore, services: Services, need: Callable[[str | None], None]) -> MlflowServer:
+def mlflow_server(object_store: ObjectStore, services: AskedServices) -> MlflowServer:
     """`mlflow server` on PostgreSQL, its artifacts in the bucket `mlflow` of `object_store`."""
-    need(missing("postgres"))
     return services.mlflow_server(object_store, "mlflow")

@@ -15,7 +15,8 @@ from benchmarks.sizes import SLOW
 from benchmarks.table_log import TableLog, in_bucket
 from schemas.settings import Storage
 from services.object_store import ObjectStore
-from services.start import Services, missing
+from services.programs import missing
+from services.start import Services
 from streamscore.storage.object_store import hadoop_conf
 from tests.support.proxy import Proxy
 

@@ -12,7 +12,12 @@ from tests.support.wait import until
 pytestmark = [pytest.mark.faults, pytest.mark.system]
 
 
-@pytest.mark.parametrize("place", [pytest.param("folder", marks=pytest.mark.faults_long), "bucket"])
+PLACES = ("landing", "tables", "checkpoint")
+FOLDER = pytest.param("folder", marks=pytest.mark.faults_long)
+BUCKET = pytest.param("bucket", marks=pytest.mark.needs("minio"))
+
+
+@pytest.mark.parametrize("place", [FOLDER, BUCKET])
 def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -57,6 +62,3 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
         assert "--recover" in stream.log()
         stream.run("--recover")
     oracle.assert_exactly_once(stream)
-
-
-PLACES = ("landing", "tables", "checkpoint")

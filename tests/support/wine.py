@@ -1,4 +1,14 @@
-"""A header and a row of feed wine_quality."""
+"""A header and a row of feed wine_quality, and the real data set."""
+
+from pathlib import Path
+
+import pytest
+
+WINE = Path(__file__).parents[3] / "shared" / "data" / "wine-quality-white.csv"
+needs_wine = pytest.mark.skipif(
+    not WINE.is_file(),
+    reason=f"found no {WINE}; the white wines of UCI's data set Wine Quality, commas between the columns",
+)
 
 HEADER = (
     "fixed acidity,volatile acidity,citric acid,residual sugar,chlorides,free sulfur dioxide,"

@@ -23,7 +23,7 @@ from schemas.feed import load_feed
 from schemas.settings import Storage, load_settings
 from services.object_store import REGION, ObjectStore
 from services.server import free_port
-from services.start import Services, missing
+from services.start import Services
 from streamscore.spark.session import session_conf
 from streamscore.storage.object_store import client_of
 from tests.support.fixture_types import Bucket
@@ -194,10 +194,10 @@ def test_a_wrong_region_names_the_right_one(services: Services, object_store: Ob
 
 
 @pytest.mark.both_stores
+@pytest.mark.needs("openssl")
 def test_tls_that_does_not_fit_names_endpoint_or_authority(
-    object_store: ObjectStore, storage: Storage, services: Services, need: Callable[[str | None], None], tmp_path: Path
+    object_store: ObjectStore, storage: Storage, services: Services, tmp_path: Path
 ) -> None:
-    need(missing("openssl"))
     store = services.object_store(object_store.kind, tls=True)
     store.make_bucket("there")
     plain, tls = object_store.endpoint, store.endpoint
@@ -217,10 +217,10 @@ def test_tls_that_does_not_fit_names_endpoint_or_authority(
 
 
 @pytest.mark.slow
+@pytest.mark.needs("openssl")
 def test_a_stream_over_tls_is_looked_at_with_the_right_authority(
-    services: Services, object_store: ObjectStore, need: Callable[[str | None], None], tmp_path: Path
+    services: Services, object_store: ObjectStore, tmp_path: Path
 ) -> None:
-    need(missing("openssl"))
     store = services.object_store("minio", tls=True)
     store.make_bucket("operations")
     more = {"STREAMSCORE_STORAGE__CA_BUNDLE": str(store.ca_file)}
@@ -262,9 +262,8 @@ def test_a_place_that_is_neither_folder_nor_bucket_is_refused(place: str) -> Non
 
 
 @pytest.fixture
-def recognisable(tmp_path: Path, need: Callable[[str | None], None]) -> Iterator[ObjectStore]:
+def recognisable(tmp_path: Path) -> Iterator[ObjectStore]:
     """A store whose credentials are found wherever they are."""
-    need(missing("minio"))
     keys = "AKIARECOGNISABLE", "recognisable-secret-0123456789"
     (tmp_path / "store").mkdir()
     store = ObjectStore("minio", "minio", tmp_path / "store", keys, tls=False, port=None)

@@ -4,10 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,11 +17,13 @@ from schemas.settings import Storage
 from services.mlflow_server import MlflowServer
 from services.object_store import ObjectStore
 from services.server import Server
-from services.start import Services, missing
+from services.start import Services
 from streamscore.storage.object_store import client_of, mlflow_environment
 from tests.support.fixture_types import Bucket
+from tests.support.wait import until
 
 pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -80,10 +81,8 @@ def test_a_paused_store_says_nothing_until_it_is_resumed(own_store: ObjectStore)
 
 
 @pytest.mark.both_stores
-def test_a_store_with_tls_is_trusted_by_its_authority_alone(
-    object_store: ObjectStore, services: Services, need: Callable[[str | None], None]
-) -> None:
-    need(missing("openssl"))
+@pytest.mark.needs("openssl")
+def test_a_store_with_tls_is_trusted_by_its_authority_alone(object_store: ObjectStore, services: Services) -> None:
     store = services.object_store(object_store.kind, tls=True)
     assert store.endpoint.startswith("https://")
     store.make_bucket("sealed")
@@ -133,10 +132,9 @@ def test_a_stopped_store_leaves_no_process(own_store: ObjectStore) -> None:
 
 @pytest.mark.slow
 def test_servers_end_with_a_parent_that_is_killed(mlflow_server: MlflowServer) -> None:
-    script = Path(__file__).parents[1] / "services.py"
     folder = mlflow_server.folder.parent / "killed"
-    command = [sys.executable, str(script), "--folder", str(folder)]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "services", "--folder", str(folder)]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     exports = [parent.stdout.readline() for _ in range(4)]
     started = psutil.Process(parent.pid).children(recursive=True)
@@ -147,7 +145,4 @@ def test_servers_end_with_a_parent_that_is_killed(mlflow_server: MlflowServer) -
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 10
-    while still_running(started) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert still_running(started) == []
+    until(lambda: not still_running(started))

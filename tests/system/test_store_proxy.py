@@ -82,6 +82,7 @@ def test_a_store_that_is_down_cuts_what_runs_and_refuses_what_comes(bucket: Buck
     client.list_objects_v2(Bucket=bucket.name)
 
 
+@pytest.mark.needs("minio")
 def test_a_store_that_is_started_again_is_reached_by_the_same_port(services: Services) -> None:
     store = services.object_store("minio", name="minio-behind-proxy")
     with contextlib.closing(Proxy(store.endpoint)) as proxy:

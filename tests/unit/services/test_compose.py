@@ -2,9 +2,7 @@
 
 import json
 import re
-import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,11 @@ import yaml
 
 from jobs.streaming.progress import RunMetrics
 from schemas.feed import Feed
+from services.programs import built
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
-REFERENCE = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"  # the specification's own parser
+REFERENCE = pytest.mark.needs("compose")  # the specification's own parser
 OURS = {"streamscore", "streamscore-store"}
 ENDS = {"bucket"}  # a one-shot
 VARIABLE = re.compile(r"\$\{(\w+)(:[?-][^}]*)?\}")
@@ -35,25 +34,17 @@ def secrets_of(variables: dict[str, str]) -> set[str]:
     return {name for name, value in variables.items() if not value}
 
 
-@pytest.fixture
-def go(need: Callable[[str | None], None]) -> str:
-    """Go of services/tools.sh, else of PATH."""
-    found = shutil.which(str(ROOT / ".tools/go/bin/go")) or shutil.which("go")
-    need(None if found else "found no Go; install it")
-    return str(found)
-
-
-def parsed(go: str, folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
+def parsed(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
     """What the reference parser says of a compose file: schema and interpolation. No variable reaches it."""
     (folder / "docker-compose.yml").write_text(text)
-    command = [go, "run", REFERENCE, "--format", "json", "docker-compose.yml"]
+    command = [str(built("compose")), "--format", "json", "docker-compose.yml"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.system
-def test_the_reference_parser_of_the_compose_specification_accepts_it(go: str, tmp_path: Path) -> None:
+@REFERENCE
+def test_the_reference_parser_of_the_compose_specification_accepts_it(tmp_path: Path) -> None:
     filled = VARIABLE.sub(lambda found: example()[found[1]] or "filled-in", COMPOSE.read_text(encoding="utf-8"))
-    done = parsed(go, tmp_path, filled)
+    done = parsed(tmp_path, filled)
     assert done.returncode == 0, done.stderr
     model = json.loads(done.stdout)["services"]
     assert set(model) == set(services())
@@ -61,15 +52,15 @@ def test_the_reference_parser_of_the_compose_specification_accepts_it(go: str, t
     assert {"published": "9000", "host_ip": "127.0.0.1"}.items() <= model["store"]["ports"][0].items()
 
 
-@pytest.mark.system
-def test_without_secrets_nothing_starts(go: str, tmp_path: Path) -> None:
-    done = parsed(go, tmp_path, COMPOSE.read_text(encoding="utf-8"))
+@REFERENCE
+def test_without_secrets_nothing_starts(tmp_path: Path) -> None:
+    done = parsed(tmp_path, COMPOSE.read_text(encoding="utf-8"))
     assert (done.returncode, "STORE_PASSWORD is missing a value: write it into .env" in done.stderr) == (1, True)
 
 
-@pytest.mark.system
-def test_the_reference_parser_refuses_an_unknown_key(go: str, tmp_path: Path) -> None:
-    assert "services.a.prots" in parsed(go, tmp_path, "name: wrong\nservices: {a: {image: x, prots: []}}\n").stderr
+@REFERENCE
+def test_the_reference_parser_refuses_an_unknown_key(tmp_path: Path) -> None:
+    assert "services.a.prots" in parsed(tmp_path, "name: wrong\nservices: {a: {image: x, prots: []}}\n").stderr
 
 
 def test_every_published_port_is_on_loopback():

@@ -10,13 +10,13 @@ from schemas.errors import FeedError, GateError, RegistryError, SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.wine import WINE, needs_wine
 from training.data.sample import sample
 from training.pipeline import TrainResult, train
 from training.rows import Source
 from training.settings import Check, Estimator, Gate, TrainingSettings, load_training_settings
 from training.show import show_training
 
-WINE = Path(__file__).parents[4] / "shared" / "data" / "wine-quality-white.csv"
 FEED = load_feed("wine_quality")
 # a predict beside other work on the machine took 1.7 s
 SETTINGS = load_training_settings("wine_quality").model_copy(update={"check": Check(predict_ms=60_000)})
@@ -133,7 +133,7 @@ def test_a_series_has_no_drift(registry: Registry) -> None:
         train(load_feed("macrodata"), Source(), registry, TrainingSettings(), only_if_drift=True)
 
 
-@pytest.mark.skipif(not WINE.is_file(), reason="the real data set is not here")
+@needs_wine
 def test_real_wine_is_predicted_better_than_by_its_mean(tmp_path: Path) -> None:
     alone = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
     result = train(FEED, Source(WINE), alone, SETTINGS, only_if_drift=True)

@@ -2,7 +2,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,13 @@ from schemas.feed import Feed, load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import open_registry
 from tests.support.register_kit import a_version
+from tests.support.wine import WINE, needs_wine
 from training.data.fetch import DATA_SETS, DataSet, fetch
 from training.data.sample import sample
 from training.data.split import held_out_rows
 from training.data.training_data import read_data, training_data
 from training.fitting.fit import fit
 from training.settings import Estimator
-
-WINE = Path(__file__).parents[4] / "shared" / "data" / "wine-quality-white.csv"
-needs_wine = pytest.mark.skipif(not WINE.is_file(), reason="the real data set is not here")
 
 COLUMNS = [
     {"name": "size", "type": "double", "min": 0},
