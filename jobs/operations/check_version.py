@@ -29,6 +29,7 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.models.load import import_loaders
 from streamscore.models.row_model import Model, load_model, probe_value, to_arrow
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
+from streamscore.reading.options import ReadOptions
 from streamscore.registry.registry import Registry
 from streamscore.scoring.score import score
 
@@ -102,7 +103,7 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
 def _rows_differences(feed: Feed, model: Model, pyfunc: Any, example: Any, landing: Path) -> Iterator[str]:
     alone = to_arrow(pyfunc.predict(example), model.output)
     file = _land(feed, _frame(feed, example), landing)
-    scored = list(score([file], feed, model, landing.as_uri(), chunk_rows=CHUNK_ROWS))
+    scored = list(score([file], feed, model, ReadOptions(landing.as_uri(), CHUNK_ROWS)))
     predictions = pa.concat_tables(chunk.predictions for chunk in scored)
     rejects = pa.concat_tables(chunk.rejects for chunk in scored)
     yield from _rejected(rejects) if rejects.num_rows else _different(alone.to_pylist(), predictions["prediction"])
@@ -114,7 +115,7 @@ def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Any, example: An
     feed = feed.model_copy(update={"series": feed.series.model_copy(update={"ahead_seconds": None})})
     window = _frame(feed, example).tail(model.window_rows)
     file, before = _land(feed, _with_times(feed, window), landing), History(model.window_rows, {})
-    done = list(score_series([file], feed, model, landing.as_uri(), before, chunk_rows=CHUNK_ROWS))
+    done = list(score_series([file], feed, model, before, ReadOptions(landing.as_uri(), CHUNK_ROWS)))
     rejects = pa.concat_tables(chunk.scored.rejects for chunk in done)
     if rejects.num_rows:
         yield from _rejected(rejects)

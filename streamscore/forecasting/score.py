@@ -1,6 +1,6 @@
 """Files of a series feed in, forecasts and rejects out: `score()` for series."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,8 +10,7 @@ from streamscore.forecasting.forecast import Forecast, forecast
 from streamscore.forecasting.history import History
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.series_model import SeriesModel
-from streamscore.reading.landed import Open, open_local
-from streamscore.reading.read import FileReject, read_chunks
+from streamscore.reading.read import ReadOptions, read_chunks
 from streamscore.reading.validate import validate
 from streamscore.scoring.score import Scored
 
@@ -20,12 +19,8 @@ def score_series(
     files: Sequence[LandedFile],
     feed: Feed,
     model: SeriesModel,
-    landing: str,
     history: History,
-    *,
-    chunk_rows: int,
-    refused: Mapping[str, FileReject] | None = None,
-    open_landed: Open = open_local,
+    options: ReadOptions,
 ) -> Iterator[Forecast]:
     """CSV files in, the forecasts after each of their observations and their rejects out, in bounded chunks.
 
@@ -34,23 +29,14 @@ def score_series(
 
     Args:
         history: what was observed before the first file.
-        chunk_rows: rows of forecasts or windows in one call of the model.
-        landing, refused, open_landed: as of `score`.
+        options: `chunk_rows` bounds the rows of forecasts or windows in one call of the model; rows are read in order.
 
     Raises:
-        FileRefusedError: as of `score`.
+        FileRejectedError: as of `score`.
     """
-    chunks = read_chunks(
-        files,
-        feed,
-        landing,
-        # a row becomes a window, and then `steps` rows: so many fewer at once, for the same memory
-        chunk_rows=max(1, chunk_rows // max(model.window_rows, feed.series.steps)),
-        refused=refused or {},
-        open_landed=open_landed,
-        in_order=True,
-    )
-    for rows, rejects in chunks:
+    # a row becomes a window, and then `steps` rows: so many fewer at once, for the same memory
+    chunk_rows = max(1, options.chunk_rows // max(model.window_rows, feed.series.steps))
+    for rows, rejects in read_chunks(files, feed, replace(options, chunk_rows=chunk_rows, in_order=True)):
         rows, invalid = validate(rows, feed)
         done = forecast(rows, feed, model, history)
         history = done.history

@@ -1,6 +1,6 @@
 """The files of a series feed's micro-batches into parts, one batch after the other; the history between them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -8,8 +8,7 @@ from streamscore.forecasting.history import History, read_history
 from streamscore.forecasting.score import score_series
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.series_model import SeriesModel
-from streamscore.reading.landed import Open
-from streamscore.reading.read import FileReject
+from streamscore.reading.read import ReadOptions
 from streamscore.scoring.score import Scored
 from streamscore.scoring.to_parts import write_parts
 from streamscore.tables.batch import ScoringTask
@@ -46,7 +45,7 @@ class SeriesScorer:
             self._version = version
         else:  # the version was noted before: a commit in between makes it be read again
             self._history, self._version = read_history(table, work.feed, model.window_rows), version
-        return write_parts(files, work, lambda refused, opened: self._chunks(files, work, model, refused, opened))
+        return write_parts(files, work, lambda options: self._chunks(files, work, model, options))
 
     def committed(self, done: Commit) -> None:
         """The batch that was scored last is in."""
@@ -54,24 +53,10 @@ class SeriesScorer:
             self._history, self._version = self._after, done.version
 
     def _chunks(
-        self,
-        files: Sequence[LandedFile],
-        work: ScoringTask,
-        model: SeriesModel,
-        refused: Mapping[str, FileReject],
-        open_landed: Open,
+        self, files: Sequence[LandedFile], work: ScoringTask, model: SeriesModel, options: ReadOptions
     ) -> Iterator[Scored]:
         self._after, failed = self._history, list[str]()
-        for done in score_series(
-            files,
-            work.feed,
-            model,
-            work.landing,
-            self._history,
-            chunk_rows=work.chunk_rows,
-            refused=refused,
-            open_landed=open_landed,
-        ):
+        for done in score_series(files, work.feed, model, self._history, options):
             self._after = done.history
             failed += done.scored.predictions["failure"].drop_null().to_pylist()
             yield done.scored

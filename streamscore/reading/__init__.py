@@ -9,6 +9,7 @@ parse      many blocks to columns by Arrow
 split      what Arrow cannot map line by line, by the csv module
 convert    text to typed values, and which values fail
 rows       a chunk of rows, and the way back to each row's own text
+options    how the files of a micro-batch are read
 rejects    what is refused, and why
 read       the chunks
 validate   nulls, ranges, allowed values

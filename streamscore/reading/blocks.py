@@ -1,6 +1,6 @@
 """Landed files in, blocks of whole records out; a file that cannot be read as this feed is one reject."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from schemas.feed import Feed
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.reading.header import BINARY_LOOK, Header, find_header, map_header
-from streamscore.reading.landed import LandedText, Open, is_utf8, open_local
+from streamscore.reading.landed import LandedText, Open, is_utf8
+from streamscore.reading.options import ReadOptions
 from streamscore.reading.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
-from streamscore.reading.rejects import FileReject, FileRejectedError, RefusedError, Reject
+from streamscore.reading.rejects import BadFileError, FileReject, FileRejectedError, Reject
 from streamscore.reading.rows import Block, SourceFile, SplitText
 from streamscore.reading.split import CsvRecord, physical_lines, split_records
 
@@ -22,22 +23,16 @@ _SPLIT_BYTES = 1 << 20  # split by hand: Python's strings take twenty times as m
 Part = Block | SplitText | Reject
 
 
-def read_parts(
-    files: Sequence[LandedFile],
-    feed: Feed,
-    landing: str,
-    refused: Mapping[str, FileReject],
-    open_landed: Open = open_local,
-) -> Iterator[Part]:
+def read_parts(files: Sequence[LandedFile], feed: Feed, options: ReadOptions) -> Iterator[Part]:
     """Every file, in order, as blocks, as records split by hand, or as one reject.
 
     Raises:
-        FileRefusedError: a file turned out bad after parts of it were handed out.
+        FileRejectedError: a file turned out bad after parts of it were handed out.
     """
-    reader = _Reader(feed, open_landed)
+    reader = _Reader(feed, options.open_landed)
     for file in files:
-        name, landed_at = source_file(file, landing), file.modified // 1000
-        refusal = refused.get(file.path)
+        name, landed_at = source_file(file, options.landing), file.modified // 1000
+        refusal = options.refused.get(file.path)
         if file.changed and not refusal:
             detail = "found other content under a path that was read before, wanted a new name for new content"
             refusal = FileReject(Reason.FILE_CHANGED, detail)
@@ -47,7 +42,7 @@ def read_parts(
                 for part in reader.read(file, name, landed_at):
                     yield part
                     is_begun = True
-            except RefusedError as error:
+            except BadFileError as error:
                 refusal = error.refusal
                 if is_begun:
                     raise FileRejectedError(file, refusal) from error
@@ -78,7 +73,7 @@ class _Reader:
         """The parts of one file.
 
         Raises:
-            RefusedError: the file is bad as a whole, which may turn out at its end.
+            BadFileError: the file is bad as a whole, which may turn out at its end.
         """
         with LandedText(file, self._feed.csv.encoding, self._open) as text:
             # a small plain file is one read; a packed one may be of any size
@@ -97,9 +92,9 @@ class _Reader:
                     yield from parts
                     return
                 rows = sum(self._count(part) for part in parts)
-            except RefusedError as error:
-                raise RefusedError(replace(error.refusal, header=header.text)) from error
-            raise RefusedError(replace(header.refusal, rows=rows))
+            except BadFileError as error:
+                raise BadFileError(replace(error.refusal, header=header.text)) from error
+            raise BadFileError(replace(header.refusal, rows=rows))
 
     def _header(self, data: bytes, is_whole: bool) -> tuple[Header, int, int]:
         """What the header means, where the data begins, and on which line."""

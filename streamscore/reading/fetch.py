@@ -10,7 +10,7 @@ from schemas.reasons import Reason
 from schemas.settings import Storage
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading.landed import Open, open_local
-from streamscore.reading.rejects import FileReject, RefusedError
+from streamscore.reading.rejects import BadFileError, FileReject
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED
 from streamscore.storage.object_store import bucket_and_key, code_of, is_object_uri, reaching
 
@@ -49,13 +49,13 @@ class BucketSource:
             except ClientError as error:
                 if code_of(error) in PRECONDITION_FAILED:
                     detail = "found other content, wanted that of the manifest: the object was put again since"
-                    raise RefusedError(FileReject(Reason.FILE_CHANGED, detail)) from error
+                    raise BadFileError(FileReject(Reason.FILE_CHANGED, detail)) from error
                 if code_of(error) in MISSING:
                     detail = "found no such object, wanted one as in the manifest"
-                    raise RefusedError(FileReject(Reason.FILE_MISSING, detail)) from error
+                    raise BadFileError(FileReject(Reason.FILE_MISSING, detail)) from error
                 if code_of(error) == "InvalidObjectState":
                     detail = "found an object that was moved to an archive of the store, wanted one that can be read"
-                    raise RefusedError(FileReject(Reason.UNREADABLE, detail)) from error
+                    raise BadFileError(FileReject(Reason.UNREADABLE, detail)) from error
                 raise
         self._body: Any = answer["Body"]
         self._read = 0

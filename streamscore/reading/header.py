@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD, count_lines
-from streamscore.reading.rejects import FileReject, RefusedError, shorten
+from streamscore.reading.rejects import BadFileError, FileReject, shorten
 from streamscore.reading.split import split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
@@ -55,17 +55,17 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
     """The first line of a file that is not blank; `data` is its beginning, or all of it.
 
     Raises:
-        RefusedError: there is none, or this is no text in the dialect's encoding.
+        BadFileError: there is none, or this is no text in the dialect's encoding.
     """
     _assert_text(data)
     start = len(_UTF8_BOM) if data.startswith(_UTF8_BOM) else 0
     blank = _BLANK_LINES.match(data, start)
     first = blank.end() if blank else start
     if is_whole and not data[first:].strip(b" \t"):
-        raise RefusedError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
+        raise BadFileError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
     end = _LINE_END.search(data, first, first + MAX_RECORD)
     if not end and (not is_whole or len(data) - first > MAX_RECORD):
-        raise RefusedError(
+        raise BadFileError(
             FileReject(Reason.UNREADABLE, f"found no line end in {MAX_RECORD:,} bytes, wanted a header line")
         )
     line = data[first : end.start() if end else len(data)]
@@ -73,30 +73,30 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
         text = line.decode()
     except UnicodeDecodeError as error:
         detail = f"found a header line that is not {dialect.encoding} ({error.reason} at byte {error.start + 1})"
-        raise RefusedError(FileReject(Reason.BAD_ENCODING, f"{detail}, wanted {dialect.encoding}")) from error
+        raise BadFileError(FileReject(Reason.BAD_ENCODING, f"{detail}, wanted {dialect.encoding}")) from error
     return HeaderLine(text, end.end() if end else len(data), count_lines(data[:first]) + 1)
 
 
 def _assert_text(data: bytes) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         detail = "found a UTF-16 byte order mark, wanted utf-8; save the file as UTF-8 or set the feed's csv.encoding"
-        raise RefusedError(FileReject(Reason.BAD_ENCODING, detail))
+        raise BadFileError(FileReject(Reason.BAD_ENCODING, detail))
     at = data.find(b"\0", 0, BINARY_LOOK)
     if at >= 0:
         detail = f"found a NUL at byte {at + 1}, as in a binary file or UTF-16 text, wanted CSV text"
-        raise RefusedError(FileReject(Reason.UNREADABLE, detail))
+        raise BadFileError(FileReject(Reason.UNREADABLE, detail))
 
 
 def map_header(text: str, feed: Feed) -> Header:
     """Where the feed's columns are in a file with this header line; `refusal` says if they are not.
 
     Raises:
-        RefusedError: a quote is opened in it and never closed.
+        BadFileError: a quote is opened in it and never closed.
     """
     names = split_record(text, feed.csv)
     if names is None:
         detail = f"found a quote that is never closed in the header line {shorten(text)}, wanted column names"
-        raise RefusedError(FileReject(Reason.UNREADABLE, detail, header=text))
+        raise BadFileError(FileReject(Reason.UNREADABLE, detail, header=text))
     names = [name.strip() for name in names]
     keys = [_key(name, feed.csv) for name in names]
     wanted = {_key(column.name, feed.csv): column for column in feed.columns}

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from schemas.errors import StorageError
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile
-from streamscore.reading.rejects import FileReject, RefusedError
+from streamscore.reading.rejects import BadFileError, FileReject
 
 _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
@@ -20,7 +20,7 @@ class Source(Protocol):
     """The bytes of one landed file; closed by whoever opened it.
 
     Raises:
-        RefusedError: the file is gone, is another now, or cannot be read.
+        BadFileError: the file is gone, is another now, or cannot be read.
         OSError: the same, of a local file.
         StorageError: the storage failed; trying again can help.
     """
@@ -75,7 +75,7 @@ class LandedText:
     Text that the dialect's encoding does not know stays behind as bytes that are no UTF-8.
 
     Raises:
-        RefusedError: the file is missing, cannot be read, or is not what the manifest says.
+        BadFileError: the file is missing, cannot be read, or is not what the manifest says.
         StorageError: the storage failed; trying again can help.
     """
 
@@ -104,21 +104,21 @@ class LandedText:
         try:
             return self._read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RefusedError(
+            raise BadFileError(
                 FileReject(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
             ) from error
         except OSError as error:
             raise _refused(error, self._file) from error
 
     def assert_unchanged(self) -> None:
-        """Raise RefusedError unless size and time are those of the manifest."""
+        """Raise BadFileError unless size and time are those of the manifest."""
         size, modified = self._source.content()
         if size != self._file.size or modified != self._file.modified:
             detail = (
                 f"found {size:,} bytes of time {modified}, wanted {self._file.size:,} bytes of time "
                 f"{self._file.modified}, as in the manifest: the file was written to after it had landed"
             )
-            raise RefusedError(FileReject(Reason.FILE_CHANGED, detail))
+            raise BadFileError(FileReject(Reason.FILE_CHANGED, detail))
 
     def close(self) -> None:
         self._source.close()
@@ -137,9 +137,9 @@ def is_utf8(encoding: str) -> bool:
 
 def _refused(error: OSError, file: LandedFile) -> Exception:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return RefusedError(FileReject(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
+        return BadFileError(FileReject(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
     if isinstance(error, PermissionError | IsADirectoryError):
-        return RefusedError(FileReject(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
+        return BadFileError(FileReject(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
     return StorageError(f"cannot read {file.path}: {error.strerror or error}; the next run tries it again")
 
 

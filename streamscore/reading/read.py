@@ -5,7 +5,6 @@ Small files are parsed together and large ones in blocks, so that a chunk costs 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -16,46 +15,34 @@ from schemas.tables import TIME
 from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.reading.blocks import BLOCK_BYTES, Part, read_parts
 from streamscore.reading.convert import convert
-from streamscore.reading.landed import Open, open_local
+from streamscore.reading.options import ReadOptions
 from streamscore.reading.parse import Parsed, Parser
 from streamscore.reading.rejects import FileReject, FileRejectedError, Reject, rejects_table, shorten
 from streamscore.reading.rows import Block, Rows, SplitText, Text
 
-__all__ = ["FileReject", "FileRejectedError", "Rows", "read_chunks"]
+__all__ = ["FileReject", "FileRejectedError", "ReadOptions", "Rows", "read_chunks"]
 
 
 def read_chunks(
     files: Sequence[LandedFile],
     feed: Feed,
-    landing: str,
-    *,
-    text_columns: frozenset[str] = frozenset(),
-    chunk_rows: int = 65_536,
-    refused: Mapping[str, FileReject] = MappingProxyType({}),
-    open_landed: Open = open_local,
-    in_order: bool = False,
+    options: ReadOptions,
 ) -> Iterator[tuple[Rows, pa.Table]]:
     """The rows of the files, and the rejects as REJECTS_SCHEMA, in chunks that span small files and split large ones.
 
     Every data row of every file is in exactly one of the two, once, except that a file that is refused as a whole is
-    one reject, with the number of its data rows in `rows`, null where they cannot be counted. Which of the two, with
+    one reject, with the number of its data rows in `rows`, None where they cannot be counted. Which of the two, with
     which values, does not depend on the other files or on the size of chunks.
 
-    Args:
-        landing: absolute URI of the landing folder; `source_file` is relative to it.
-        text_columns: columns, by original name, whose text is wanted too, as `text:<original name>`.
-        chunk_rows: the most rows in a chunk.
-        refused: files known to be bad as a whole, by path; they are not opened.
-        open_landed: gives the bytes of a file.
-        in_order: rows in the order of the files and of their lines; else files with other headers may change places.
-
     Raises:
-        FileRefusedError: a file turned out bad after rows of it were handed out; all chunks are void.
+        FileRejectedError: a file turned out bad after rows of it were handed out; all chunks are void.
         StorageError: a file could not be read this time.
     """
+    chunk_rows, text_columns = options.chunk_rows, options.text_columns
     parser = Parser(feed, text_columns)
-    order = {source_file(file, landing): at for at, file in reversed(list(enumerate(files)))} if in_order else {}
-    for window in _windows(read_parts(files, feed, landing, refused, open_landed), chunk_rows):
+    names = [source_file(file, options.landing) for file in files] if options.in_order else []
+    order = {name: at for at, name in reversed(list(enumerate(names)))}
+    for window in _windows(read_parts(files, feed, options), chunk_rows):
         rows, rejects = _read_window(window, feed, parser, text_columns)
         if order:
             rows = rows.with_table(_sorted(rows.table, order))

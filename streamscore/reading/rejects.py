@@ -32,7 +32,7 @@ class FileReject:
     header: str | None = None
 
 
-class RefusedError(Exception):
+class BadFileError(Exception):
     """A file cannot be read, or not as this feed; raised and caught while reading."""
 
     def __init__(self, refusal: FileReject) -> None:

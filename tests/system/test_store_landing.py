@@ -15,7 +15,7 @@ from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
 from streamscore.reading.fetch import opener
-from streamscore.reading.rejects import RefusedError
+from streamscore.reading.rejects import BadFileError
 from streamscore.storage.bucket import BucketFolder
 from tests.support.finder_kit import AskedBySpark
 from tests.support.fixture_types import Bucket
@@ -311,7 +311,7 @@ def test_an_object_that_is_gone_or_another_is_refused(landing: Landing) -> None:
         for file in files:
             try:
                 said[source_file(file, landing.uri)] = open_landed(file).read(100)
-            except RefusedError as error:
+            except BadFileError as error:
                 said[source_file(file, landing.uri)] = error.refusal.reason
     assert said == {"changed.csv": Reason.FILE_CHANGED, "gone.csv": Reason.FILE_MISSING, "kept.csv": b"as it was"}
 

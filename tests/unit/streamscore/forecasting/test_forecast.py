@@ -30,7 +30,7 @@ from streamscore.forecasting.history import History, read_history
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import load_model
 from streamscore.models.series_model import SeriesModel
-from streamscore.reading.read import read_chunks
+from streamscore.reading.read import ReadOptions, read_chunks
 from streamscore.spark.udf import predict_udf
 from streamscore.tables.delta_log import DeltaLog
 from tests.support.series_kit import HEADER, Driver, SeriesOracle, feed_of, line, load, metadata, save_model
@@ -397,7 +397,7 @@ def _forecast(
         path = folder / "cut.csv"
         path.write_text(HEADER + text)
         file = LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)
-        for chunk, _ in read_chunks([file], feed, folder.as_uri(), chunk_rows=chunk_rows, in_order=True):
+        for chunk, _ in read_chunks([file], feed, ReadOptions(folder.as_uri(), chunk_rows, in_order=True)):
             done = forecast(chunk, feed, model, history)
             history = done.history
             rows.append(done.scored.predictions.drop_columns(["source_file", "source_line", "landed_at"]))

@@ -18,7 +18,7 @@ from schemas.reasons import Reason
 from schemas.tables import REJECTS_SCHEMA
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, landed, parse, read, records, split
-from streamscore.reading.read import FileReject, FileRejectedError, read_chunks
+from streamscore.reading.read import FileReject, FileRejectedError, ReadOptions, read_chunks
 
 AB = [{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]
 WORDS = [{"name": "n", "type": "long"}, {"name": "word", "type": "string"}]
@@ -60,7 +60,7 @@ def land(tmp_path: Path) -> Callable[..., LandedFile]:
 def see(tmp_path: Path) -> Callable[..., Seen]:
     def see(*files: LandedFile, feed: Feed | None = None, **options: Any) -> Seen:
         feed = feed or feed_of(AB)
-        chunks = list(read_chunks(files, feed, tmp_path.as_uri(), **options))
+        chunks = list(read_chunks(files, feed, ReadOptions(tmp_path.as_uri(), **options)))
         tables, rejects = [rows.table for rows, _ in chunks], [rejects for _, rejects in chunks]
         assert all(table.schema == REJECTS_SCHEMA for table in rejects)
         table = pa.concat_tables(tables) if tables else pa.table({})
@@ -519,7 +519,7 @@ def test_rejects_come_even_where_no_row_is_good(see, land):
 
 def test_any_row_can_be_refused_later_with_its_text(land, tmp_path):
     file = land('n,word\n1,"x\ny"\n\n2,caf\u00e9\n')
-    [(rows, _)] = read_chunks([file], feed_of(WORDS), tmp_path.as_uri())
+    [(rows, _)] = read_chunks([file], feed_of(WORDS), ReadOptions(tmp_path.as_uri()))
     later = rows.with_table(rows.table.slice(1)).reject([0], Reason.MODEL_ERROR, None, "the model raised")
     first = rows.reject([1, 0], Reason.MODEL_ERROR, ["n", "word"], ["p", "q"])
     assert later.to_pylist()[0] | {"landed_at": None} == {

@@ -17,7 +17,7 @@ from schemas.feed import TYPES, Feed
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, header, parse, read, records, split
 from streamscore.reading.convert import convert
-from streamscore.reading.read import read_chunks
+from streamscore.reading.read import ReadOptions, read_chunks
 
 HEADER = b"n,word\n"
 FEED = Feed.model_validate(
@@ -132,7 +132,7 @@ def read_all(contents: list[bytes], feed: Feed = FEED, **options: Any) -> list[d
     ways = {k: options.pop(k) for k in ("slow", "block", "longest") if k in options}
     seen: list[dict[str, Any]] = []
     with landed(*contents) as (files, landing), patched(**ways):
-        for rows, rejects in read_chunks(files, feed, landing, **options):
+        for rows, rejects in read_chunks(files, feed, ReadOptions(landing, **options)):
             seen += rows.table.drop_columns(["landed_at"]).to_pylist()
             seen += rejects.drop_columns(["landed_at"]).to_pylist()
     return sorted(seen, key=lambda row: (row["source_file"], row["source_line"] or 0))

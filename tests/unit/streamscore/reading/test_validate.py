@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.feed import Feed
 from schemas.tables import REJECTS_SCHEMA
 from streamscore.landing.manifest import LandedFile
-from streamscore.reading.read import Rows, read_chunks
+from streamscore.reading.read import ReadOptions, Rows, read_chunks
 from streamscore.reading.validate import validate
 
 Check = Callable[..., tuple[Rows, list[dict[str, Any]]]]
@@ -32,7 +32,7 @@ def check(tmp_path: Path) -> Check:
             path.write_text(text)
             files.append(LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns))
         feed = feed_of(*columns)
-        [(rows, unread)] = read_chunks(files, feed, tmp_path.as_uri())
+        [(rows, unread)] = read_chunks(files, feed, ReadOptions(tmp_path.as_uri()))
         assert unread.num_rows == 0
         good, refused = validate(rows, feed)
         assert refused.schema == REJECTS_SCHEMA
@@ -150,7 +150,7 @@ def test_every_row_is_good_or_refused_for_its_first_fault(tmp_path_factory, valu
     path.write_text("a,b\n" + "".join(f"{x},{y}\n" for x, y in values))
     file = LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)
     lines: dict[int, tuple[str, str] | None] = {}
-    for rows, _ in read_chunks([file], feed, path.parent.as_uri()):
+    for rows, _ in read_chunks([file], feed, ReadOptions(path.parent.as_uri())):
         good, refused = validate(rows, feed)
         lines |= dict.fromkeys(good.table["source_line"].to_pylist())
         lines |= {r["source_line"]: (r["column"], r["reason"]) for r in refused.to_pylist()}

@@ -14,6 +14,7 @@ from schemas.feed import Feed
 from schemas.tables import REJECTS_SCHEMA
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model
+from streamscore.reading.options import ReadOptions
 from streamscore.scoring.score import score
 
 SUM = "return (model_input['a'] + 10 * model_input['b']).to_numpy()"
@@ -36,7 +37,7 @@ def score_text(tmp_path: Path, small_feed: Feed, model_of: Callable[..., Model])
         status = path.stat()
         files = [LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns)]
         model = model_of(body, output)
-        scored = list(score(files, small_feed, model, landing.as_uri(), chunk_rows=chunk_rows))
+        scored = list(score(files, small_feed, model, ReadOptions(landing.as_uri(), chunk_rows)))
         if not scored:  # no data row
             return Tables(pa.table({"source_line": []}), REJECTS_SCHEMA.empty_table())
         return Tables(pa.concat_tables(s.predictions for s in scored), pa.concat_tables(s.rejects for s in scored))
