@@ -1,11 +1,15 @@
-"""The blocks of README, docs and the other pages do what they say: each page's are run, in their order."""
+"""The blocks of README, docs and the other pages do what they say: each page's are run, in their order.
 
+A notebook of the examples is such a page: its cells are the blocks, and it starts from a finished stream.
+"""
+
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docs.blocks import Page, read_page
+from tests.docs.blocks import Block, Page, read_page
 from tests.docs.folders import Folders
 from tests.docs.run_blocks import ROOT, PageRun
 
@@ -15,16 +19,20 @@ PAGES = sorted(
         *(ROOT / "docs").glob("**/*.md"),
     ]
 )
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
 def page_of(path: Path) -> Page:
-    return read_page(path.read_text())
+    if path.suffix == ".md":
+        return read_page(path.read_text())
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    return Page("streamed", tuple(Block("python", "".join(cell["source"]), n) for n, cell in enumerate(cells, 1)))
 
 
 def pages() -> list[Any]:
     """The pages with blocks to run; marked as slow if they need a model or a stream."""
     found = []
-    for path in filter(Path.exists, PAGES):
+    for path in [*filter(Path.exists, PAGES), *NOTEBOOKS]:
         page = page_of(path)
         marks = [pytest.mark.spark] * page.starts_spark + [pytest.mark.slow] * page.is_slow
         if page.run:
@@ -39,7 +47,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 @pytest.mark.parametrize("path", pages())
 def test_the_blocks_of_a_page_run_in_their_order(path: Path, folders: Folders) -> None:
-    page = page_of(path)
-    with PageRun(folders.start(page.start), str(path.relative_to(ROOT))) as run:
+    page, title = page_of(path), path.relative_to(ROOT)
+    folder = folders.start(page.start)
+    with PageRun(folder / title.parent if path in NOTEBOOKS else folder, str(title)) as run:
         for block in page.run:
             run.run(block)

@@ -1,4 +1,4 @@
-"""The examples under docs/schedule are what their schedulers read, and call commands and flags that there are."""
+"""The files in examples/schedule are what their schedulers read, and call commands and flags that there are."""
 
 import ast
 import re
@@ -24,11 +24,15 @@ def commands(text):
 def test_an_example_calls_commands_and_flags_that_there_are(path):
     known = typer.main.get_command(app).commands
     called = commands(path.read_text())
-    assert "train" in [name for name, _ in called]
+    assert {"train", "run"} & {name for name, _ in called}
     for name, flags in called:
         assert name in known
         options = {flag for parameter in known[name].params for flag in parameter.opts}
         assert set(flags) <= options
+
+
+def test_a_script_can_be_started():
+    assert all(path.stat().st_mode & 0o111 for path in FOLDER.glob("*.sh"))
 
 
 def test_the_crontab_has_five_fields_before_its_command():
