@@ -12,8 +12,6 @@ OF_THE_PAST = {"CHANGELOG.md", "DECISIONS.md"}  # they name what was there then
 # Still as they were, and taken from here when they are written anew.
 TO_DO = {
     "benchmarks/results.md",
-    "docs/operations.md",
-    "docs/reliability.md",
 }
 README_LINES = 130
 LINE = 140
