@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from tests.support.source_tree import MODULES, PACKAGES, relative, tree_of
 
@@ -121,7 +123,7 @@ def upward(module: str, names: set[str]) -> list[str]:
     return sorted(other for other in others if own in level and other != own and level[other] >= level[own] > 0)
 
 
-def of_all(check) -> list[str]:
+def of_all(check: Any) -> list[str]:
     """Offenders as `module: what`, by a check of each module's name and imports."""
     offenders = []
     for path in MODULES:
@@ -130,15 +132,15 @@ def of_all(check) -> list[str]:
     return offenders
 
 
-def test_each_package_imports_only_what_it_stands_on():
+def test_each_package_imports_only_what_it_stands_on() -> None:
     assert of_all(foreign) == []
 
 
-def test_inside_streamscore_imports_run_downward():
+def test_inside_streamscore_imports_run_downward() -> None:
     assert of_all(upward) == []
 
 
-def test_a_library_is_imported_only_where_it_belongs():
+def test_a_library_is_imported_only_where_it_belongs() -> None:
     offenders = [
         f"{relative(path)} imports {library}"
         for path in MODULES
@@ -149,15 +151,15 @@ def test_a_library_is_imported_only_where_it_belongs():
     assert offenders == []
 
 
-def test_importing_reads_no_environment():
+def test_importing_reads_no_environment() -> None:
     assert [f"{relative(path)} {read}" for path in MODULES for read in environment_reads(tree_of(path))] == []
 
 
-def test_importing_starts_nothing():
+def test_importing_starts_nothing() -> None:
     assert [f"{relative(path)} {call}" for path in MODULES for call in starts(tree_of(path))] == []
 
 
-def test_the_rules_see_what_they_forbid():
+def test_the_rules_see_what_they_forbid() -> None:
     bad = (
         "import os\nfrom os import environ\nclass A:\n    HOME = os.environ['HOME']\ndef f(x=os.getenv('X')): ...\n"
         "spark = SparkSession.builder.getOrCreate()\n"
@@ -172,7 +174,7 @@ def test_the_rules_see_what_they_forbid():
     assert foreign("jobs.streaming.run", {"jobs.operations.status.Status"}) == ["jobs.operations.status.Status"]
 
 
-def test_importing_every_module_leaves_no_session_and_no_file(tmp_path):
+def test_importing_every_module_leaves_no_session_and_no_file(tmp_path: Path) -> None:
     modules = [path for path in MODULES if path.name != "__main__.py"]
     names = [relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules]
     code = f"""

@@ -96,31 +96,31 @@ def kinds_told_apart(tree: ast.AST) -> list[str]:
     return [f"line {node.lineno}: {ast.unparse(node)}" for node, names in named if names & FOLDERS]
 
 
-def test_the_packages_are_there():
+def test_the_packages_are_there() -> None:
     assert {relative(path).split("/")[0] for path in MODULES if path.name == "__init__.py"} == set(PACKAGES)
 
 
-def test_a_module_is_named_by_what_it_does():
+def test_a_module_is_named_by_what_it_does() -> None:
     assert [relative(path) for path in MODULES if path.stem in VAGUE] == []
 
 
-def test_no_module_of_jobs_hides_one_of_the_standard_library():
+def test_no_module_of_jobs_hides_one_of_the_standard_library() -> None:
     # `spark-submit` puts the script's folder first on sys.path, so jobs/queue.py would hide `queue` everywhere.
     names = [path for path in (ROOT / "jobs").iterdir() if path.suffix in ("", ".py")]
     assert [relative(path) for path in names if path.stem in sys.stdlib_module_names] == []
 
 
-def test_a_file_stays_readable():
+def test_a_file_stays_readable() -> None:
     sizes = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert over(sizes, MAX_LINES, LONGER_FILES) == []
 
 
-def test_a_function_stays_readable():
+def test_a_function_stays_readable() -> None:
     sizes = {name: lines_of(function) for path in MODULES for name, function in functions(path)}
     assert over(sizes, MAX_FUNCTION, LONGER_FUNCTIONS) == []
 
 
-def test_a_constructor_asks_for_few_things():
+def test_a_constructor_asks_for_few_things() -> None:
     sizes = {
         f"{relative(path)}:{node.name}": parameters_of(child)
         for path in MODULES
@@ -132,12 +132,12 @@ def test_a_constructor_asks_for_few_things():
     assert over(sizes, MAX_PARAMETERS, MORE_PARAMETERS) == []
 
 
-def test_a_folder_itself_does_what_depends_on_its_kind():
+def test_a_folder_itself_does_what_depends_on_its_kind() -> None:
     offenders = [f"{relative(path)} {asked}" for path in MODULES for asked in kinds_told_apart(tree_of(path))]
     assert offenders == []
 
 
-def test_no_file_names_a_registry_host():
+def test_no_file_names_a_registry_host() -> None:
     named = []
     for path in project_files():
         text = path.read_bytes().decode("utf-8", errors="ignore").lower()
@@ -145,7 +145,7 @@ def test_no_file_names_a_registry_host():
     assert named == []
 
 
-def test_the_docstring_of_a_package_lists_its_modules_one_a_line():
+def test_the_docstring_of_a_package_lists_its_modules_one_a_line() -> None:
     offenders = []
     for path in MODULES:
         if path.name != "__init__.py" or path.parent == ROOT / "jobs":
@@ -159,7 +159,7 @@ def test_the_docstring_of_a_package_lists_its_modules_one_a_line():
     assert offenders == []
 
 
-def test_the_rules_see_what_they_forbid():
+def test_the_rules_see_what_they_forbid() -> None:
     assert over({"a": 5, "b": 2, "c": 9}, 4, {"b": "", "c": "", "d": ""}) == [
         "a: 5, at most 4",
         "b: 2, and named as an exception",

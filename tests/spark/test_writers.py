@@ -1,15 +1,21 @@
 """Both writers keep the same promises, and delta-spark reads what either of them wrote."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
+from pyspark.sql import SparkSession
 
 from jobs.maintenance.compact import Budget, compact
 from schemas.errors import ConflictError
+from streamscore.tables.batch import Batch
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows
+from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.crash import Crash, crash_at
 from tests.support.tables_kit import LANDED_AT, a_batch, keys, open_tables, parts_of, parts_writer, rows_of, scored
@@ -20,23 +26,23 @@ WRITERS = ["delta-rs", "delta-spark"]
 
 
 @pytest.fixture(params=WRITERS)
-def reopen(request, spark, tmp_path):
+def reopen(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Callable[[], "Driver"]:
     """Opens the tables of the test, and their writer, as a driver that just started."""
     return lambda: Driver(spark, open_tables(tmp_path, writer=request.param))
 
 
 class Driver:
-    def __init__(self, spark, tables):
+    def __init__(self, spark: SparkSession, tables: Tables) -> None:
         self.tables, self.writer = tables, writer_of(tables, spark)
 
-    def put(self, batch, rows=3, rejects=0):
+    def put(self, batch: Batch, rows: int = 3, rejects: int = 0) -> Any:
         return commit(parts_of(self.tables, batch, rows, rejects), batch, self.tables, self.writer)
 
-    def is_in(self, batch):
+    def is_in(self, batch: Batch) -> Any:
         return committed(batch.batch_id, batch.app_id, batch.manifest.digest, self.tables)
 
 
-def test_batches_with_rejects_an_empty_one_and_a_replay(reopen):
+def test_batches_with_rejects_an_empty_one_and_a_replay(reopen: Callable[[], "Driver"]) -> None:
     driver = reopen()
     driver.put(a_batch(0, "a.csv", "b.csv"), rows=3, rejects=1)
     driver.put(a_batch(1), rows=0)
@@ -52,7 +58,7 @@ def test_batches_with_rejects_an_empty_one_and_a_replay(reopen):
     assert counts == {0: (6, 2), 1: (0, 0), 2: (2, 0)}
 
 
-def test_a_batch_with_another_manifest_is_a_conflict(reopen):
+def test_a_batch_with_another_manifest_is_a_conflict(reopen: Callable[[], "Driver"]) -> None:
     driver = reopen()
     driver.put(a_batch(0, "a.csv"))
     with pytest.raises(ConflictError, match=r"micro-batch 0 of app"):
@@ -60,7 +66,9 @@ def test_a_batch_with_another_manifest_is_a_conflict(reopen):
 
 
 @pytest.mark.parametrize("point", ["quarantine:after", "predictions:after"])
-def test_a_crash_is_repaired_by_the_same_batch(reopen, monkeypatch, point):
+def test_a_crash_is_repaired_by_the_same_batch(
+    reopen: Callable[[], "Driver"], monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
     reopen().put(a_batch(0), rejects=1)
     crash_at(monkeypatch, point)
     with pytest.raises(Crash):
@@ -72,7 +80,9 @@ def test_a_crash_is_repaired_by_the_same_batch(reopen, monkeypatch, point):
     assert keys(driver.tables, "quarantine") == [("0.csv", 5), ("1.csv", 5), ("1.csv", 6)]
 
 
-def test_rejects_of_an_earlier_try_go_where_the_replay_has_none(reopen, monkeypatch):
+def test_rejects_of_an_earlier_try_go_where_the_replay_has_none(
+    reopen: Callable[[], "Driver"], monkeypatch: pytest.MonkeyPatch
+) -> None:
     crash_at(monkeypatch, "quarantine:after")
     with pytest.raises(Crash):
         reopen().put(a_batch(0), rejects=2)
@@ -82,7 +92,7 @@ def test_rejects_of_an_earlier_try_go_where_the_replay_has_none(reopen, monkeypa
     assert keys(driver.tables, "quarantine") == []
 
 
-def test_a_driver_that_comes_second_commits_nothing(reopen):
+def test_a_driver_that_comes_second_commits_nothing(reopen: Callable[[], "Driver"]) -> None:
     slow = reopen()
     parts = parts_of(slow.tables, a_batch(0))
     slow.tables.predictions.transaction("app")
@@ -91,7 +101,7 @@ def test_a_driver_that_comes_second_commits_nothing(reopen):
     class Overtaken:
         replace, clear = writer.replace, writer.clear
 
-        def append(self, log, *rest):
+        def append(self, log: Any, *rest: Any) -> Any:
             fast = open_tables(slow.tables.path)
             commit(parts_of(fast, a_batch(0)), a_batch(0), fast, writer_of(fast))
             return writer.append(log, *rest)
@@ -101,7 +111,7 @@ def test_a_driver_that_comes_second_commits_nothing(reopen):
     assert len(keys(slow.tables, "predictions")) == 3
 
 
-def test_nothing_stays_staged(reopen, monkeypatch, tmp_path):
+def test_nothing_stays_staged(reopen: Callable[[], "Driver"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     crash_at(monkeypatch, "predictions:before")
     with pytest.raises(Crash):
         reopen().put(a_batch(0), rejects=1)
@@ -110,7 +120,7 @@ def test_nothing_stays_staged(reopen, monkeypatch, tmp_path):
     assert list(tmp_path.glob("_staging/**/*.parquet")) == []
 
 
-def test_delta_spark_reads_what_was_written(reopen, spark):
+def test_delta_spark_reads_what_was_written(reopen: Callable[[], "Driver"], spark: SparkSession) -> None:
     driver = reopen()
     batch = a_batch(0, "a.csv")
     writer = parts_writer(driver.tables, batch)
@@ -141,7 +151,7 @@ def test_delta_spark_reads_what_was_written(reopen, spark):
     ],
     ids=["array", "struct", "string", "boolean"],
 )
-def test_every_type_of_prediction_is_read_back(spark, tmp_path, prediction):
+def test_every_type_of_prediction_is_read_back(spark: SparkSession, tmp_path: Path, prediction: Any) -> None:
     tables = open_tables(tmp_path, prediction=prediction.type)
     driver = Driver(spark, tables)
     writer = parts_writer(tables, a_batch(0, "a.csv"))
@@ -152,7 +162,7 @@ def test_every_type_of_prediction_is_read_back(spark, tmp_path, prediction):
     assert [row.asDict(recursive=True)["prediction"] for row in rows] == prediction.to_pylist()
 
 
-def test_delta_spark_writes_a_struct(spark, tmp_path):
+def test_delta_spark_writes_a_struct(spark: SparkSession, tmp_path: Path) -> None:
     prediction = pa.array([{"a": 1.0, "xs": [1.0]}, {"a": 2.0, "xs": []}])
     driver = Driver(spark, open_tables(tmp_path, writer="delta-spark", prediction=prediction.type))
     writer = parts_writer(driver.tables, a_batch(0, "a.csv"))
@@ -161,7 +171,7 @@ def test_delta_spark_writes_a_struct(spark, tmp_path):
     assert rows_of(driver.tables, "predictions")["prediction"].to_pylist() == prediction.to_pylist()
 
 
-def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark, tmp_path):
+def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark: SparkSession, tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     for number, values in enumerate([[-1.0, float("nan")], [5.0, 6.0], [None, None]]):
         writer = parts_writer(tables, a_batch(number, f"{number}.csv"))
@@ -175,7 +185,7 @@ def test_delta_spark_skips_files_by_our_statistics_and_misses_no_row(spark, tmp_
     assert frame.where("landed_at = timestamp'2026-01-02T03:04:05.678901Z'").count() == 6
 
 
-def test_history_shows_the_record_of_the_batch(reopen, spark):
+def test_history_shows_the_record_of_the_batch(reopen: Callable[[], "Driver"], spark: SparkSession) -> None:
     driver = reopen()
     driver.put(a_batch(0, "a.csv"), rejects=1)
     rows = spark.sql(f"DESCRIBE HISTORY delta.`{driver.tables.uri('predictions')}`").collect()
@@ -184,7 +194,7 @@ def test_history_shows_the_record_of_the_batch(reopen, spark):
     assert (newest.operation, body["batch_id"], body["rows"], body["rejects"]) == ("WRITE", 0, 3, 1)
 
 
-def test_optimize_by_delta_spark_between_two_batches(spark, tmp_path):
+def test_optimize_by_delta_spark_between_two_batches(spark: SparkSession, tmp_path: Path) -> None:
     driver = Driver(spark, open_tables(tmp_path))
     for number in range(2):
         driver.put(a_batch(number), rejects=1)
@@ -195,7 +205,7 @@ def test_optimize_by_delta_spark_between_two_batches(spark, tmp_path):
     assert len(keys(driver.tables, "predictions")) == 9 and len(keys(driver.tables, "quarantine")) == 3
 
 
-def test_delta_spark_streams_each_row_of_our_commits_once(spark, tmp_path):
+def test_delta_spark_streams_each_row_of_our_commits_once(spark: SparkSession, tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     driver = Driver(spark, tables)
     for number in range(3):
@@ -207,11 +217,13 @@ def test_delta_spark_streams_each_row_of_our_commits_once(spark, tmp_path):
     assert found == keys(tables, "predictions")
 
 
-def test_who_follows_a_table_by_delta_spark_sees_no_row_again_after_compaction(spark, tmp_path):
+def test_who_follows_a_table_by_delta_spark_sees_no_row_again_after_compaction(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     tables = open_tables(tmp_path)
     driver = Driver(spark, tables)
 
-    def follow():
+    def follow() -> list[Any]:
         frame = spark.readStream.format("delta").load(tables.uri("predictions")).select("source_file", "source_line")
         sink = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "ck"))
         sink.trigger(availableNow=True).start(str(tmp_path / "copy")).awaitTermination()
@@ -231,7 +243,7 @@ def test_who_follows_a_table_by_delta_spark_sees_no_row_again_after_compaction(s
     assert driver.is_in(a_batch(0))
 
 
-def test_one_writer_goes_on_where_the_other_stopped(spark, tmp_path):
+def test_one_writer_goes_on_where_the_other_stopped(spark: SparkSession, tmp_path: Path) -> None:
     for number, name in enumerate(["delta-rs", "delta-spark", "delta-rs"]):
         driver = Driver(spark, open_tables(tmp_path, writer=name))
         driver.put(a_batch(number), rejects=1)

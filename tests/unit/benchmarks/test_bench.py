@@ -3,6 +3,7 @@
 import json
 import math
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -53,24 +54,24 @@ def results(parts: dict) -> dict:
     return {"size": "smoke", "machine": {"line": "2 cores"}, "parts": parts, "seconds": {"all": 1.0}, "failed": {}}
 
 
-def test_a_quantile_is_a_value_that_was_measured():
+def test_a_quantile_is_a_value_that_was_measured() -> None:
     values = [0.3, 0.1, 0.2, 0.4]
     assert [quantile(values, share) for share in (0.0, 0.25, 0.5, 0.99, 1.0)] == [0.1, 0.1, 0.2, 0.4, 0.4]
     assert math.isnan(quantile([], 0.5)) and math.isnan(median([]))
 
 
-def test_a_ratio_to_nothing_is_no_number():
+def test_a_ratio_to_nothing_is_no_number() -> None:
     assert ratio(1, 4) == 0.25
     assert math.isnan(ratio(1, 0)) and math.isnan(ratio(1, math.nan))
 
 
-def test_figures_read_as_in_a_table():
+def test_figures_read_as_in_a_table() -> None:
     assert [milliseconds(s) for s in (0.0264, 3.3031, 25.6, math.nan)] == ["26 ms", "3,303 ms", "26 s", "–"]
     assert [times(r) for r in (0.414, 128.7, 0.003, math.nan)] == ["0.41 ×", "129 ×", "1/333", "–"]
     assert table(["", "a"], [["x", "1"]]) == "|  | a |\n| --- | --- |\n| x | 1 |"
 
 
-def test_the_steady_rate_leaves_the_first_commit_out():
+def test_the_steady_rate_leaves_the_first_commit_out() -> None:
     assert steady_rate([(20.0, 100), (22.0, 300), (24.0, 500)], 10.0) == 200
     assert steady_rate([(20.0, 100)], 10.0) == 10
     assert math.isnan(steady_rate([], 10.0))
@@ -81,14 +82,14 @@ def entry(*files: dict, told: int = 0) -> bytes:
     return "\n".join(json.dumps(line) for line in lines).encode()
 
 
-def test_rows_of_an_entry_are_those_that_are_new():
+def test_rows_of_an_entry_are_those_that_are_new() -> None:
     assert added_rows(entry({"stats": '{"numRecords": 3}'}, {"stats": '{"numRecords": 4}'})) == 7
     assert added_rows(entry({"stats": None}, told=5)) == 5
     assert added_rows(entry({"stats": '{"numRecords": 3}', "dataChange": False}, told=3)) == 0
     assert added_rows(entry()) == 0
 
 
-def test_a_log_is_read_on_from_where_it_was(tmp_path):
+def test_a_log_is_read_on_from_where_it_was(tmp_path: Path) -> None:
     log, folder = TableLog(in_folder(tmp_path)), tmp_path / "_delta_log"
     assert log.look() == []
     folder.mkdir()
@@ -101,44 +102,44 @@ def test_a_log_is_read_on_from_where_it_was(tmp_path):
     assert (log.rows, log.version) == (7, 3)
 
 
-def test_memory_is_flat_by_its_last_third():
+def test_memory_is_flat_by_its_last_third() -> None:
     samples = [(float(at), 0, 100 if at < 20 else 150) for at in range(30)]
     assert flatness(samples, [(0.0, 1), (30.0, 1)]) == 1.5
     assert math.isnan(flatness(samples, []))
 
 
-def test_each_goal_is_held_against_what_was_measured(parts):
+def test_each_goal_is_held_against_what_was_measured(parts: dict) -> None:
     made = goals(parts)
     assert [goal.row for goal in made if goal.holds is False] == ["idle stream"]
     assert all(goal.holds is not None for goal in made)
     assert ("1/133.3", True) in {(goal.measured, goal.holds) for goal in made}
 
 
-def test_what_was_not_measured_is_said():
+def test_what_was_not_measured_is_said() -> None:
     assert {goal.holds for goal in goals({})} == {None}
     assert "not measured" in page(results({}))
 
 
-def test_a_contestant_that_did_not_catch_up_has_a_rate_and_no_end(parts):
+def test_a_contestant_that_did_not_catch_up_has_a_rate_and_no_end(parts: dict) -> None:
     slow = parts["catch_up"]["20,000 files of 50 rows"]["contestants"]["article"] = run(10_000, 7.0)
     slow["complete"] = False
     assert "not done: 40,000 rows when its time was over" in page(results(parts))
     assert [goal.holds for goal in goals(parts) if goal.bound == "≥ 10 × article"] == [True, True]
 
 
-def test_the_smoke_run_has_every_contestant_and_part():
+def test_the_smoke_run_has_every_contestant_and_part() -> None:
     in_parts = [*SMOKE.contestants.values(), *(load.contestants for load in SMOKE.loads.values())]
     assert {name for names in in_parts for name in names} == set(ALL)
     assert all(in_parts)
 
 
-def test_the_page_has_a_table_for_each_part(parts):
+def test_the_page_has_a_table_for_each_part(parts: dict) -> None:
     text = page(results(parts) | {"left_out": {"other": "wants a broker"}, "failed": {"idle": "it ended\nwith 1"}})
     assert text.count("\n## ") == len(parts) + 4
     assert "- other: wants a broker" in text and "- idle: it ended with 1" in text
 
 
-def test_pictures_hold_no_foreign_address_and_are_the_same_again(parts, tmp_path):
+def test_pictures_hold_no_foreign_address_and_are_the_same_again(parts: dict, tmp_path: Path) -> None:
     draw(parts, tmp_path)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sorted(first) == ["landed.svg", "latency.svg", "throughput.svg"]

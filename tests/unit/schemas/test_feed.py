@@ -1,4 +1,6 @@
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +14,7 @@ from schemas.feed import RESERVED, Column, Dialect, Feed, feed_names, load_feed,
 TWO_TARGETS = {"b": "target", "c": "target"}
 
 
-def feed_of(*columns, **more):
+def feed_of(*columns: Any, **more: Any) -> Feed:
     return Feed.model_validate({"name": "f", "columns": list(columns), **more})
 
 
@@ -28,19 +30,19 @@ def feed_of(*columns, **more):
         ("already_snake", "already_snake"),
     ],
 )
-def test_table_names_are_snake_case(name, expected):
+def test_table_names_are_snake_case(name: str, expected: str) -> None:
     assert snake_case(name) == expected
 
 
 @given(st.text(max_size=30))
-def test_a_table_name_is_one_that_delta_accepts_and_stays_as_it_is(name):
+def test_a_table_name_is_one_that_delta_accepts_and_stays_as_it_is(name: Any) -> None:
     made = snake_case(name)
     assert not re.search(r"[ ,;{}()\n\t=]", made)
     assert snake_case(made) == made
 
 
 @given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
-def test_two_columns_that_would_be_one_in_the_tables_are_refused(first, second):
+def test_two_columns_that_would_be_one_in_the_tables_are_refused(first: Any, second: Any) -> None:
     assume(snake_case(first) and snake_case(second) and not {snake_case(first), snake_case(second)} & RESERVED)
     columns = {"name": first, "type": "double"}, {"name": second, "type": "double"}
     if snake_case(first) == snake_case(second):
@@ -50,13 +52,13 @@ def test_two_columns_that_would_be_one_in_the_tables_are_refused(first, second):
         assert [c.name for c in feed_of(*columns).features] == [first, second]
 
 
-def test_the_same_column_twice_is_refused():
+def test_the_same_column_twice_is_refused() -> None:
     with pytest.raises(ValidationError, match="are both 'a' in the tables"):
         feed_of({"name": "a", "type": "double"}, {"name": "a", "type": "double"})
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
-def test_a_column_that_the_stream_adds_is_refused(name):
+def test_a_column_that_the_stream_adds_is_refused(name: Any) -> None:
     with pytest.raises(ValidationError, match="the stream adds a column of that name"):
         feed_of({"name": name.replace("_", " ").title(), "type": "double"})
 
@@ -76,7 +78,7 @@ def test_a_column_that_the_stream_adds_is_refused(name):
         ),
     ],
 )
-def test_a_feed_that_makes_no_sense_is_refused(columns, message):
+def test_a_feed_that_makes_no_sense_is_refused(columns: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         feed_of(*columns)
 
@@ -84,12 +86,12 @@ def test_a_feed_that_makes_no_sense_is_refused(columns, message):
 @pytest.mark.parametrize(
     ("dialect", "message"), [({"encoding": "klingon"}, "klingon"), ({"quote": ","}, "delimiter and quote are both ','")]
 )
-def test_a_dialect_that_nothing_can_be_read_with_is_refused(dialect, message):
+def test_a_dialect_that_nothing_can_be_read_with_is_refused(dialect: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Dialect(**dialect)
 
 
-def test_a_feed_is_called_as_its_file(tmp_path, monkeypatch):
+def test_a_feed_is_called_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "foo.yaml").write_text("{name: bar, columns: [{name: a, type: double}]}")
@@ -97,20 +99,20 @@ def test_a_feed_is_called_as_its_file(tmp_path, monkeypatch):
         load_feed("foo")
 
 
-def test_a_misspelt_key_is_named_before_the_one_that_is_missing(tmp_path):
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text("{name: f, columns: [{name: a, typ: double}]}")
     with pytest.raises(FeedError, match="did you mean 'type'"):
         read_feed(path)
 
 
-def test_the_arrow_schema_keeps_the_original_names():
+def test_the_arrow_schema_keeps_the_original_names() -> None:
     schema = load_feed("wine_quality").arrow_schema
     assert schema.field("fixed_acidity").metadata == {b"original_name": b"fixed acidity"}
     assert schema.names[-1] == "quality"
 
 
-def test_every_packaged_feed_loads_and_has_a_model():
+def test_every_packaged_feed_loads_and_has_a_model() -> None:
     assert {"wine_quality", "wine_quality_text"} <= set(feed_names())
     for name in ("wine_quality", "wine_quality_text"):
         feed = load_feed(name)
@@ -120,12 +122,12 @@ def test_every_packaged_feed_loads_and_has_a_model():
         assert feed.target.name == "quality"
 
 
-def test_the_model_is_the_production_version_of_the_feeds_name_unless_it_says_otherwise():
+def test_the_model_is_the_production_version_of_the_feeds_name_unless_it_says_otherwise() -> None:
     assert feed_of({"name": "a", "type": "double"}).model_uri == "models:/f@production"
     assert feed_of({"name": "a", "type": "double"}, model="models:/x/3").model_uri == "models:/x/3"
 
 
-def test_feeds_of_the_working_folder_come_first(tmp_path, monkeypatch):
+def test_feeds_of_the_working_folder_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "schemas").mkdir()
     text = yaml.safe_dump({"name": "wine_quality", "columns": [{"name": "a", "type": "long"}]})
@@ -134,7 +136,7 @@ def test_feeds_of_the_working_folder_come_first(tmp_path, monkeypatch):
     assert load_feed("wine_quality_text").name == "wine_quality_text"
 
 
-def test_an_unknown_feed_is_told_with_the_nearest():
+def test_an_unknown_feed_is_told_with_the_nearest() -> None:
     with pytest.raises(FeedError, match=r"no feed 'wine_qualty': did you mean 'wine_quality'\?") as caught:
         load_feed("wine_qualty")
     assert caught.value.exit_code == 2
@@ -155,7 +157,7 @@ def test_an_unknown_feed_is_told_with_the_nearest():
         ("", "feed"),
     ],
 )
-def test_a_wrong_file_is_told_by_file_key_found_and_wanted_in_one_line(text, message, tmp_path):
+def test_a_wrong_file_is_told_by_file_key_found_and_wanted_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text(text)
     with pytest.raises(FeedError, match=message) as caught:

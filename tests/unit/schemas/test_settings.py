@@ -1,4 +1,7 @@
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,21 +12,23 @@ from schemas.settings import load_settings
 
 
 @pytest.fixture
-def profile(tmp_path, monkeypatch):
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Writes a profile into ./conf of the working folder."""
     for name in [name for name in os.environ if name.startswith("STREAMSCORE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf").mkdir()
 
-    def write(text, name="mine"):
+    def write(text: str, name: str = "mine") -> Any:
         (tmp_path / "conf" / f"{name}.yaml").write_text(text)
         return name
 
     return write
 
 
-def test_a_flag_beats_a_variable_beats_a_profile_beats_the_default(profile, monkeypatch):
+def test_a_flag_beats_a_variable_beats_a_profile_beats_the_default(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = profile("streaming: {max_files: 3, trigger: 5 seconds, mode: executors}\n")
     monkeypatch.setenv("STREAMSCORE_STREAMING__MAX_FILES", "2")
     monkeypatch.setenv("STREAMSCORE_STREAMING__TRIGGER", "2 seconds")
@@ -36,24 +41,30 @@ def test_a_flag_beats_a_variable_beats_a_profile_beats_the_default(profile, monk
     )
 
 
-def test_a_flag_that_was_not_given_decides_nothing(profile):
+def test_a_flag_that_was_not_given_decides_nothing(profile: Callable[..., str]) -> None:
     name = profile("landing: /from/profile\n")
     assert load_settings(name, {"landing": None, "streaming.max_files": None}).landing == "/from/profile"
 
 
-def test_flags_of_one_block_leave_the_others_of_it_alone(profile, monkeypatch):
+def test_flags_of_one_block_leave_the_others_of_it_alone(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STREAMSCORE_TABLES__WRITER", "delta-spark")
     tables = load_settings(None, {"tables.path": "/t"}).tables
     assert (tables.path, tables.writer) == ("/t", "delta-spark")
 
 
 @pytest.mark.parametrize("given", [None, {}, {"landing": None}])
-def test_without_anything_the_profile_is_local_and_the_defaults_hold(profile, given):
+def test_without_anything_the_profile_is_local_and_the_defaults_hold(
+    profile: Callable[..., str], given: dict[Any, Any] | dict[str, None] | None
+) -> None:
     settings = load_settings(None, given)
     assert (settings.profile, settings.landing, settings.registry.poll_seconds) == ("local", "var/landing/{feed}", 2.0)
 
 
-def test_the_profile_comes_from_the_flag_then_from_its_variable(profile, monkeypatch):
+def test_the_profile_comes_from_the_flag_then_from_its_variable(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile("landing: /a\n", "a")
     profile("landing: /b\n", "b")
     monkeypatch.setenv("STREAMSCORE_PROFILE", "b")
@@ -61,12 +72,12 @@ def test_the_profile_comes_from_the_flag_then_from_its_variable(profile, monkeyp
     assert (load_settings("a").landing, load_settings("a").profile) == ("/a", "a")
 
 
-def test_a_profile_of_the_working_folder_comes_before_the_packaged_one(profile):
+def test_a_profile_of_the_working_folder_comes_before_the_packaged_one(profile: Callable[..., str]) -> None:
     profile("landing: /here\n", "local")
     assert load_settings().landing == "/here"
 
 
-def test_an_unknown_profile_is_told_with_the_nearest(profile):
+def test_an_unknown_profile_is_told_with_the_nearest(profile: Callable[..., str]) -> None:
     with pytest.raises(SettingsError, match="no profile 'locall': did you mean 'local'"):
         load_settings("locall")
 
@@ -82,7 +93,7 @@ def test_an_unknown_profile_is_told_with_the_nearest(profile):
         ("a: [\n", "is not YAML"),
     ],
 )
-def test_a_wrong_profile_is_told_by_key_found_and_nearest(profile, text, message):
+def test_a_wrong_profile_is_told_by_key_found_and_nearest(profile: Callable[..., str], text: str, message: str) -> None:
     name = profile(text)
     with pytest.raises(SettingsError, match=message) as caught:
         load_settings(name)
@@ -98,33 +109,37 @@ def test_a_wrong_profile_is_told_by_key_found_and_nearest(profile, text, message
         ("STREAMSCORE_XYZZY", "unset it"),
     ],
 )
-def test_an_unknown_variable_is_refused_with_the_nearest(profile, monkeypatch, variable, message):
+def test_an_unknown_variable_is_refused_with_the_nearest(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch, variable: str, message: str
+) -> None:
     monkeypatch.setenv(variable, "1")
     with pytest.raises(SettingsError, match=message):
         load_settings()
 
 
-def test_a_wrong_value_of_a_variable_is_told(profile, monkeypatch):
+def test_a_wrong_value_of_a_variable_is_told(profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMSCORE_METRICS__PORT", "http")
     with pytest.raises(SettingsError, match=r"'metrics\.port'.*found 'http'"):
         load_settings()
 
 
-def test_an_unknown_flag_is_refused_with_the_nearest(profile):
+def test_an_unknown_flag_is_refused_with_the_nearest(profile: Callable[..., str]) -> None:
     with pytest.raises(SettingsError, match=r"unknown key 'tables.writr'; did you mean 'writer'\?"):
         load_settings(None, {"tables.writr": "x"})
 
 
-def test_an_empty_profile_is_all_defaults(profile):
+def test_an_empty_profile_is_all_defaults(profile: Callable[..., str]) -> None:
     assert load_settings(profile("")).streaming == load_settings().streaming
 
 
-def test_variables_that_are_no_settings_are_left_alone(profile, monkeypatch):
+def test_variables_that_are_no_settings_are_left_alone(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STREAMSCORE_FAIL_AT", "before-ledger")
     load_settings()
 
 
 @given(st.integers(1, 10**6), st.floats(0.001, 1e6))
-def test_every_value_of_a_type_goes_through_as_it_is(files, seconds):
+def test_every_value_of_a_type_goes_through_as_it_is(files: Any, seconds: Any) -> None:
     settings = load_settings(None, {"streaming.max_files": files, "registry.poll_seconds": seconds})
     assert (settings.streaming.max_files, settings.registry.poll_seconds) == (files, seconds)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,22 +31,22 @@ ACCEPTED = {
 }
 
 
-def feed_of(*columns):
+def feed_of(*columns: Any) -> Feed:
     return Feed.model_validate({"name": "f", "columns": list(columns)})
 
 
-def signature_of(*inputs, outputs=None):
+def signature_of(*inputs: Any, outputs: Any = None) -> ModelSignature:
     outputs = outputs if outputs is not None else [ColSpec(DataType.double)]
     return ModelSignature(inputs=Schema(list(inputs)), outputs=Schema(outputs))
 
 
-def column(kind, name="a", **more):
+def column(kind: Any, name: str = "a", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": kind, **more}
 
 
 @pytest.mark.parametrize("model", MODEL_TYPES)
 @pytest.mark.parametrize("feed", FEED_TYPES)
-def test_widening_is_allowed_and_narrowing_refused(feed, model):
+def test_widening_is_allowed_and_narrowing_refused(feed: Any, model: Any) -> None:
     found = differences(feed_of(column(feed)), signature_of(ColSpec(DataType[model], "a")))
     assert (found == []) == (model in ACCEPTED[feed])
     if found:
@@ -52,36 +54,36 @@ def test_widening_is_allowed_and_narrowing_refused(feed, model):
 
 
 @given(st.permutations(["a", "b c", "pH"]), st.permutations(["a", "b c", "pH"]))
-def test_columns_are_matched_by_name_not_by_position(in_feed, in_model):
+def test_columns_are_matched_by_name_not_by_position(in_feed: Any, in_model: Any) -> None:
     feed = feed_of(*(column("double", name) for name in in_feed))
     assert differences(feed, signature_of(*(ColSpec(DataType.double, name) for name in in_model))) == []
 
 
 @given(st.sets(st.sampled_from("abcd"), min_size=1), st.sets(st.sampled_from("abcd"), min_size=1))
-def test_what_one_side_lacks_is_named_once(in_feed, in_model):
+def test_what_one_side_lacks_is_named_once(in_feed: Any, in_model: Any) -> None:
     feed = feed_of(*(column("double", name) for name in sorted(in_feed)))
     found = differences(feed, signature_of(*(ColSpec(DataType.double, name) for name in sorted(in_model))))
     assert sorted(d.column for d in found) == sorted(in_feed ^ in_model)
 
 
-def test_an_input_that_the_model_can_do_without_may_be_missing():
+def test_an_input_that_the_model_can_do_without_may_be_missing() -> None:
     signature = signature_of(ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b", required=False))
     assert differences(feed_of(column("double")), signature) == []
 
 
 @pytest.mark.parametrize(("model", "fits"), [("integer", False), ("long", False), ("double", True), ("string", True)])
-def test_nulls_need_a_type_that_holds_them(model, fits):
+def test_nulls_need_a_type_that_holds_them(model: str, fits: bool) -> None:
     feed = feed_of(column("int", nullable=True))
     assert (differences(feed, signature_of(ColSpec(DataType[model], "a"))) == []) == fits
 
 
-def test_keys_targets_and_carried_columns_are_no_inputs():
+def test_keys_targets_and_carried_columns_are_no_inputs() -> None:
     others = [column("string", role, role=role) for role in ("key", "carry")] + [column("double", "y", role="target")]
     assert differences(feed_of(column("double"), *others), signature_of(ColSpec(DataType.double, "a"))) == []
 
 
 @pytest.mark.parametrize("signature", [None, ModelSignature(outputs=Schema([ColSpec(DataType.double)]))])
-def test_a_model_without_a_signature_does_not_fit(signature):
+def test_a_model_without_a_signature_does_not_fit(signature: Any) -> None:
     assert "has no signature" in differences(feed_of(column("double")), signature)[0].why
 
 
@@ -96,12 +98,12 @@ def test_a_model_without_a_signature_does_not_fit(signature):
         ((-1, 2), "int64", False),
     ],
 )
-def test_a_tensor_takes_the_features_in_the_feeds_order(shape, kind, fits):
+def test_a_tensor_takes_the_features_in_the_feeds_order(shape: tuple[Any, ...], kind: str, fits: bool) -> None:
     feed = feed_of(column("double", "a"), column("float", "b"))
     assert (differences(feed, signature_of(TensorSpec(np.dtype(kind), shape))) == []) == fits
 
 
-def test_the_error_names_the_first_difference_first_and_then_each_on_a_line():
+def test_the_error_names_the_first_difference_first_and_then_each_on_a_line() -> None:
     feed = feed_of(column("double", "a"), column("string", "b"))
     signature = signature_of(ColSpec(DataType.long, "a"), ColSpec(DataType.double, "b"))
     with pytest.raises(ContractError, match="'a' is double in the feed and long in the model") as caught:
@@ -113,11 +115,11 @@ def test_the_error_names_the_first_difference_first_and_then_each_on_a_line():
     assert caught.value.exit_code == 3
 
 
-def test_a_contract_that_holds_raises_nothing():
+def test_a_contract_that_holds_raises_nothing() -> None:
     assert_contract(feed_of(column("double")), signature_of(ColSpec(DataType.double, "a")), "m v1")
 
 
-def test_typed_features_that_the_model_wants_as_text_are_named():
+def test_typed_features_that_the_model_wants_as_text_are_named() -> None:
     feed = feed_of(column("double", "a"), column("string", "b"), column("int", "c"))
     signature = signature_of(*(ColSpec(DataType[k], n) for n, k in (("a", "string"), ("b", "string"), ("c", "long"))))
     assert text_columns(feed, signature) == {"a"}
@@ -142,11 +144,11 @@ def test_typed_features_that_the_model_wants_as_text_are_named():
         ),
     ],
 )
-def test_the_prediction_takes_its_type_from_the_signature(outputs, expected):
+def test_the_prediction_takes_its_type_from_the_signature(outputs: list[Any], expected: Any) -> None:
     assert output_type(signature_of(ColSpec(DataType.double, "a"), outputs=outputs)) == expected
 
 
-def test_a_signature_without_outputs_says_nothing_of_the_prediction():
+def test_a_signature_without_outputs_says_nothing_of_the_prediction() -> None:
     assert output_type(None) is None
     assert output_type(ModelSignature(inputs=Schema([ColSpec(DataType.double, "a")]))) is None
 
@@ -155,7 +157,7 @@ def test_a_signature_without_outputs_says_nothing_of_the_prediction():
     "outputs",
     [[ColSpec(DataType.binary)], [ColSpec(AnyType(), "x")], [TensorSpec(np.dtype("float64"), (-1, 2, 2))]],
 )
-def test_an_output_that_no_column_holds_is_refused(outputs):
+def test_an_output_that_no_column_holds_is_refused(outputs: list[Any]) -> None:
     with pytest.raises(ContractError, match="wrap it in a pyfunc"):
         output_type(signature_of(ColSpec(DataType.double, "a"), outputs=outputs))
 
@@ -174,7 +176,7 @@ inputs = st.lists(
 
 
 @given(inputs)
-def test_a_proposed_feed_fits_the_signature_it_came_from(specs):
+def test_a_proposed_feed_fits_the_signature_it_came_from(specs: Any) -> None:
     signature = signature_of(*specs)
     try:
         text = feed_from_signature("proposed", signature, "models:/m@x")
@@ -187,7 +189,7 @@ def test_a_proposed_feed_fits_the_signature_it_came_from(specs):
     assert {d.column for d in differences(feed, signature)} <= unsure
 
 
-def test_a_feed_is_proposed_from_a_tensor():
+def test_a_feed_is_proposed_from_a_tensor() -> None:
     text = feed_from_signature("t", signature_of(TensorSpec(np.dtype("float64"), (-1, 2))), "runs:/1/model")
     feed = Feed.model_validate(yaml.safe_load(text))
     assert [(c.name, c.type) for c in feed.columns] == [("x0", "double"), ("x1", "double")]
@@ -197,10 +199,10 @@ def test_a_feed_is_proposed_from_a_tensor():
     "signature",
     [None, signature_of(ColSpec(DataType.binary, "a")), signature_of(TensorSpec(np.dtype("float64"), (-1, -1)))],
 )
-def test_no_feed_is_proposed_where_no_csv_column_would_do(signature):
+def test_no_feed_is_proposed_where_no_csv_column_would_do(signature: Any) -> None:
     with pytest.raises(ContractError):
         feed_from_signature("f", signature, "models:/m/1")
 
 
-def test_differences_are_values():
+def test_differences_are_values() -> None:
     assert Difference("a", "int", None, "why") == Difference("a", "int", None, "why")

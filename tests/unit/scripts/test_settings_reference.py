@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 import typer.main
 from pydantic import BaseModel, Field
@@ -8,7 +11,7 @@ from scripts.settings_reference import BEGIN, END, FLAGS, between_markers, entri
 from training.settings import TrainingSettings
 
 
-def keys_of(settings, prefix=""):
+def keys_of(settings: Any, prefix: str = "") -> Any:
     """Dotted key → field, blocks left out."""
     keys = {}
     for name, field in settings.model_fields.items():
@@ -20,30 +23,30 @@ def keys_of(settings, prefix=""):
 
 
 @pytest.mark.parametrize("page", sorted(pages()), ids=lambda page: page.name)
-def test_a_page_reads_as_the_settings_say(page):
+def test_a_page_reads_as_the_settings_say(page: Any) -> None:
     assert page.read_text(encoding="utf-8") == pages()[page], "write it anew: python -m scripts.settings_reference"
 
 
 @pytest.mark.parametrize("settings", [Settings, TrainingSettings])
-def test_every_setting_has_a_description_that_is_a_sentence(settings):
+def test_every_setting_has_a_description_that_is_a_sentence(settings: Any) -> None:
     described = {key: field.description or "" for key, field in keys_of(settings).items()}
     assert [key for key, said in described.items() if not said.endswith(".")] == []
 
 
-def test_every_setting_is_on_its_page_once():
+def test_every_setting_is_on_its_page_once() -> None:
     settings, training = entries(Settings), tables(TrainingSettings, lambda block: True)
     assert [key for key in keys_of(Settings) if settings.count(f"#### `{key}`\n") != 1] == []
     assert [key for key in keys_of(TrainingSettings) if training.count(f"| `{key}` |") != 1] == []
 
 
-def test_the_flags_are_those_of_run():
+def test_the_flags_are_those_of_run() -> None:
     run = typer.main.get_command(app).commands["run"]
     options = {option for parameter in run.params for option in parameter.opts if option.startswith("--")}
     assert options - {"--recover", "--class-path", "--help"} == set(FLAGS.values())
     assert set(FLAGS) <= set(keys_of(Settings))
 
 
-def test_an_entry_says_default_values_flag_and_variable():
+def test_an_entry_says_default_values_flag_and_variable() -> None:
     said = " ".join(entries(Settings).split())
     files = "values: a whole number above 0; flag: `--max-files`; variable: `STREAMSCORE_STREAMING__MAX_FILES`."
     assert f"Default: `1000`; {files}" in said
@@ -51,7 +54,7 @@ def test_an_entry_says_default_values_flag_and_variable():
     assert "Default: `off`; values: `off`, `archive`, `delete`; flag: `--clean`;" in said
 
 
-def test_a_table_says_what_a_setting_may_be():
+def test_a_table_says_what_a_setting_may_be() -> None:
     class Block(BaseModel):
         """Something."""
 
@@ -66,7 +69,7 @@ def test_a_table_says_what_a_setting_may_be():
     )
 
 
-def test_a_page_without_markers_is_told(tmp_path):
+def test_a_page_without_markers_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert between_markers(page, "new\n") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"

@@ -63,13 +63,13 @@ def test_the_reference_parser_refuses_an_unknown_key(tmp_path: Path) -> None:
     assert "services.a.prots" in parsed(tmp_path, "name: wrong\nservices: {a: {image: x, prots: []}}\n").stderr
 
 
-def test_every_published_port_is_on_loopback():
+def test_every_published_port_is_on_loopback() -> None:
     published = [port for service in services().values() for port in service.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
-def test_every_image_of_others_is_pinned():
+def test_every_image_of_others_is_pinned() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     stages = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE))
     images = [service["image"] for service in services().values() if service["image"] not in OURS]
@@ -79,13 +79,13 @@ def test_every_image_of_others_is_pinned():
     assert [service["build"]["target"] for service in services().values() if service["image"] in OURS]
 
 
-def test_everything_that_runs_on_is_restarted_and_has_a_health_check():
+def test_everything_that_runs_on_is_restarted_and_has_a_health_check() -> None:
     for name, service in services().items():
         assert ("healthcheck" in service) == (name not in ENDS), name
         assert service["restart"] == ("on-failure" if name in ENDS else "unless-stopped"), name
 
 
-def test_whoever_waits_waits_for_the_health_of_somebody_who_is_there():
+def test_whoever_waits_waits_for_the_health_of_somebody_who_is_there() -> None:
     for name, service in services().items():
         for other, wait in service.get("depends_on", {}).items():
             assert other in services()
@@ -93,7 +93,7 @@ def test_whoever_waits_waits_for_the_health_of_somebody_who_is_there():
             assert wait["condition"] == wanted, f"{name} waits for {other}"
 
 
-def test_secrets_are_asked_for_and_never_written():
+def test_secrets_are_asked_for_and_never_written() -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     used = {name: default or "" for name, default in VARIABLE.findall(text)}
     assert set(used) == set(example())
@@ -107,7 +107,7 @@ def test_secrets_are_asked_for_and_never_written():
     assert "/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-def test_volumes_mounted_files_and_copied_files_are_there():
+def test_volumes_mounted_files_and_copied_files_are_there() -> None:
     named = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["volumes"]
     for service in services().values():
         for volume in service.get("volumes", []):
@@ -117,7 +117,7 @@ def test_volumes_mounted_files_and_copied_files_are_there():
     assert all((ROOT / line[1:]).exists() for line in context if line.startswith("!"))
 
 
-def test_it_has_the_servers_of_make_services():
+def test_it_has_the_servers_of_make_services() -> None:
     from services.object_store import REGION
     from services.start import BUCKET, MLFLOW_PORT, STORE_PORT
 
@@ -132,7 +132,7 @@ def test_it_has_the_servers_of_make_services():
     assert services()["mlflow"]["environment"]["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == f"s3://{BUCKET}/models"
 
 
-def test_the_image_of_the_store_is_built_at_the_version_of_the_tests():
+def test_the_image_of_the_store_is_built_at_the_version_of_the_tests() -> None:
     pinned = re.compile(r"github\.com/minio/minio@(\S+)")
     versions = [
         pinned.findall((ROOT / name).read_text(encoding="utf-8")) for name in ("Dockerfile", "services/tools.sh")
@@ -140,7 +140,7 @@ def test_the_image_of_the_store_is_built_at_the_version_of_the_tests():
     assert versions[0] == versions[1] and len(versions[0]) == 1
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed):
+def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed) -> None:
     metrics = RunMetrics(feed)
     known = {sample for metric in metrics.registry.collect() for sample in names_of(metric)}
     board = json.loads((ROOT / "conf/grafana/dashboards/stream.json").read_text(encoding="utf-8"))
@@ -154,7 +154,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed):
     assert datasource["url"] == "http://prometheus:9090"
 
 
-def test_prometheus_looks_where_the_stream_serves():
+def test_prometheus_looks_where_the_stream_serves() -> None:
     scraped = yaml.safe_load((ROOT / "conf/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     command = services()["stream"]["command"]
     port = command[command.index("--metrics-port") + 1]

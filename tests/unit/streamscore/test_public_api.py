@@ -47,19 +47,19 @@ def parameters_of(name: str) -> list[str]:
     ]
 
 
-def test_these_names_are_public():
+def test_these_names_are_public() -> None:
     assert streamscore.__all__ == ["__version__", *sorted(PARAMETERS)]
     assert set(streamscore.__all__) <= set(dir(streamscore))
 
 
-def test_each_name_is_the_function_itself():
+def test_each_name_is_the_function_itself() -> None:
     exported = [getattr(streamscore, name) for name in sorted(PARAMETERS)]
     assert exported == [load_feed, load_settings, open_registry, predict_udf, read_table, start_session]
     assert streamscore.__version__ == version("streamscore")
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
-def test_its_parameters_stay_and_each_is_typed_and_described(name: str):
+def test_its_parameters_stay_and_each_is_typed_and_described(name: str) -> None:
     assert parameters_of(name) == PARAMETERS[name]
     signature = inspect.signature(getattr(streamscore, name))
     assert signature.return_annotation is not signature.empty
@@ -67,7 +67,7 @@ def test_its_parameters_stay_and_each_is_typed_and_described(name: str):
     assert inspect.getdoc(getattr(streamscore, name))
 
 
-def test_type_checkers_see_the_same_names_from_the_same_places():
+def test_type_checkers_see_the_same_names_from_the_same_places() -> None:
     tree = ast.parse(Path(streamscore.__file__).read_text("utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     imported = {
@@ -78,18 +78,18 @@ def test_type_checkers_see_the_same_names_from_the_same_places():
         assert Path(package.__path__[0], "py.typed").is_file()
 
 
-def test_importing_it_imports_nothing_heavy(tmp_path: Path):
+def test_importing_it_imports_nothing_heavy(tmp_path: Path) -> None:
     code = "import sys, streamscore; print(*{name.split('.')[0] for name in sys.modules})"
     assert set(run(code, tmp_path).split()) & HEAVY == set()
 
 
-def test_a_script_anywhere_imports_every_name(tmp_path: Path):
+def test_a_script_anywhere_imports_every_name(tmp_path: Path) -> None:
     code = f"from streamscore import {', '.join(streamscore.__all__)}\nprint(load_feed('wine_quality').name)"
     assert run(code, tmp_path) == "wine_quality\n"
     assert run("from streamscore import *\nprint(__version__, read_table.__name__)", tmp_path).endswith("read_table\n")
 
 
-def test_an_unknown_name_is_told_with_those_there_are():
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'predict'; it exports __version__, load_feed"):
         streamscore.predict  # noqa: B018
     with pytest.raises(ImportError, match=r"cannot import name 'read_tables'"):

@@ -1,5 +1,9 @@
 """What will not do is told in one line before anything is fitted, and leaves nothing in the registry."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,12 +55,12 @@ def good() -> pd.DataFrame:
     return frame.assign(a=a, b=b, price=a + random.normal(size=ROWS), kind=np.where(a > np.median(a), "x", "y"))
 
 
-def at(row, value):
+def at(row: Any, value: Any) -> Callable[..., Any]:
     """A change of one value."""
     return lambda column: [*column[:row], value, *column[row + 1 :]]
 
 
-def text_of(**changed) -> str:
+def text_of(**changed: Any) -> str:
     frame = good().astype(object)
     for name, change in changed.items():
         frame[name] = change(list(frame[name])) if callable(change) else change
@@ -88,8 +92,8 @@ def text_of(**changed) -> str:
     ],
 )
 def test_it_is_told_before_anything_is_fitted_and_nothing_is_registered(
-    registry, tmp_path, feed, settings, text, message
-):
+    registry: Registry, tmp_path: Path, feed: Any, settings: Any, text: Any, message: str
+) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
     with pytest.raises((FeedError, SettingsError), match=message) as caught:
@@ -119,8 +123,8 @@ def test_it_is_told_before_anything_is_fitted_and_nothing_is_registered(
     ],
 )
 def test_settings_that_do_not_suit_the_feed_are_told_before_anything_is_fitted(
-    registry, tmp_path, feed, given, message
-):
+    registry: Registry, tmp_path: Path, feed: Any, given: Any, message: str
+) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text_of())
     with pytest.raises((FeedError, SettingsError), match=message):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +32,7 @@ from streamscore.storage.folder import Listed, LocalFolder
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows, append_events
 from streamscore.tables.parts import write_part
+from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import (
     FEED,
@@ -49,17 +51,17 @@ HOUR = 3600
 
 
 @pytest.fixture
-def tables(tmp_path):
+def tables(tmp_path: Path) -> Tables:
     return open_tables(tmp_path / "tables")
 
 
-def put(tables, *numbers, rejects=0):
+def put(tables: Tables, *numbers: Any, rejects: int = 0) -> None:
     for number in numbers:
         batch = a_batch(number)
         commit(parts_of(tables, batch, 3, rejects), batch, tables, writer_of(tables))
 
 
-def task_of(tables, tmp_path, **settings):
+def task_of(tables: Tables, tmp_path: Path, **settings: Any) -> Task:
     return Task(
         feed=FEED,
         path=tables.path,
@@ -70,39 +72,39 @@ def task_of(tables, tmp_path, **settings):
     )
 
 
-def age(folder, hours, pattern="*"):
+def age(folder: Path, hours: float, pattern: str = "*") -> None:
     old = time.time() - hours * HOUR
     for path in Path(folder).glob(pattern):
         if path.is_file():
             os.utime(path, (old, old))
 
 
-def files(tables, table="predictions"):
+def files(tables: Tables, table: str = "predictions") -> int:
     return len(tables.log(table).handle().file_uris())
 
 
-def stored(tables, table="predictions"):
+def stored(tables: Tables, table: str = "predictions") -> set[Any]:
     return {path.name for path in Path(tables.uri(table)).glob("*.parquet")}
 
 
-def log_of(tables, table="predictions"):
+def log_of(tables: Tables, table: str = "predictions") -> Path:
     return Path(tables.uri(table), "_delta_log")
 
 
 # --- which files
 
 
-def a_file(name, size, modified=0, rows=10):
+def a_file(name: str, size: int, modified: int = 0, rows: int = 10) -> DataFile:
     return DataFile(name, size, modified, rows)
 
 
-def test_small_files_are_grouped_oldest_first_up_to_the_target():
+def test_small_files_are_grouped_oldest_first_up_to_the_target() -> None:
     small = [a_file(f"{n}", 4 * MB, modified=n) for n in range(20)]
     groups = list(plan([*reversed(small), a_file("big", 30 * MB)], 64 * MB))
     assert [[f.path for f in group] for group in groups] == [[str(n) for n in range(16)], ["16", "17", "18", "19"]]
 
 
-def test_a_file_that_outweighs_the_others_waits_until_they_have_grown():
+def test_a_file_that_outweighs_the_others_waits_until_they_have_grown() -> None:
     tail = a_file("tail", 10 * MB)
     few = [a_file(str(n), MB, modified=n + 1) for n in range(5)]
     assert [f.path for f in next(plan([tail, *few], 64 * MB))] == [f.path for f in few]
@@ -110,18 +112,18 @@ def test_a_file_that_outweighs_the_others_waits_until_they_have_grown():
     assert len(next(plan([tail, *many], 64 * MB))) == 11
 
 
-def test_too_few_files_are_left_alone():
+def test_too_few_files_are_left_alone() -> None:
     assert list(plan([a_file(str(n), MB) for n in range(FEWEST - 1)], 64 * MB)) == []
 
 
-def test_rows_that_take_much_memory_fill_a_file_too():
+def test_rows_that_take_much_memory_fill_a_file_too() -> None:
     dense = [a_file(str(n), 1000, modified=n, rows=1000) for n in range(100)]
     assert [len(group) for group in plan(dense, 64 * MB, row_bytes=10 * MB / 1000)] == [12] * 8 + [4]
     assert list(plan(dense, 64 * MB, row_bytes=40 * MB / 1000)) == []  # each is whole by that
 
 
 @given(st.lists(st.integers(0, 100 * MB), max_size=60))
-def test_every_group_is_of_small_files_each_once_and_fits(sizes):
+def test_every_group_is_of_small_files_each_once_and_fits(sizes: Any) -> None:
     there = [a_file(str(n), size, modified=n) for n, size in enumerate(sizes)]
     groups = list(plan(there, 64 * MB))
     grouped = [file for group in groups for file in group]
@@ -132,7 +134,7 @@ def test_every_group_is_of_small_files_each_once_and_fits(sizes):
 # --- compaction
 
 
-def test_many_small_files_become_one_with_the_same_rows(tables):
+def test_many_small_files_become_one_with_the_same_rows(tables: Tables) -> None:
     put(tables, *range(10), rejects=2)
     before = {
         name: rows_of(tables, name).sort_by([("source_file", "ascending"), ("source_line", "ascending")])
@@ -146,7 +148,7 @@ def test_many_small_files_become_one_with_the_same_rows(tables):
         assert files(tables, name) == 1 and compact(tables.log(name), 64 * MB, Budget()) == 0
 
 
-def test_no_string_view_and_every_filter_finds_its_rows(tables):
+def test_no_string_view_and_every_filter_finds_its_rows(tables: Tables) -> None:
     for number, values in enumerate([[-1.0, float("nan"), None], [5.0, 6.0, None]] * 2):
         writer = parts_writer(tables, a_batch(number, f"{number}.csv"))
         columns = {"first_value": values, "kind": ["red", None, "w"], "born_at": [None, LANDED_AT, None]}
@@ -171,7 +173,7 @@ def test_no_string_view_and_every_filter_finds_its_rows(tables):
     assert bounded == set(tables.predictions.schema.names)
 
 
-def test_string_views_of_others_become_strings(tables):
+def test_string_views_of_others_become_strings(tables: Tables) -> None:
     put(tables, *range(5), rejects=2)
     for number in range(4):  # what `deltalake` rewrites holds string views
         tables.quarantine.handle().delete(f"batch_id = {number} AND source_line = 5")
@@ -182,7 +184,7 @@ def test_string_views_of_others_become_strings(tables):
     assert dataset.count_rows(filter=pc.field("reason") == "bad_type") == 6
 
 
-def test_files_from_before_a_column_was_added_hold_null(tables):
+def test_files_from_before_a_column_was_added_hold_null(tables: Tables) -> None:
     put(tables, *range(3))
     from deltalake import Field
     from deltalake.schema import PrimitiveType
@@ -193,7 +195,7 @@ def test_files_from_before_a_column_was_added_hold_null(tables):
     assert rows_of(tables, "predictions")["extra"].null_count == 12
 
 
-def test_readers_are_told_that_no_row_changed(tables):
+def test_readers_are_told_that_no_row_changed(tables: Tables) -> None:
     put(tables, *range(4))
     compact(tables.predictions, 64 * MB, Budget())
     lines = [json.loads(line) for line in (log_of(tables) / f"{5:020}.json").read_text().splitlines()]
@@ -202,7 +204,7 @@ def test_readers_are_told_that_no_row_changed(tables):
     assert all(line[kind]["dataChange"] is False for line, kind in zip(lines[1:], kinds[1:], strict=True))
 
 
-def test_a_running_stream_commits_on_and_knows_its_batches(tables):
+def test_a_running_stream_commits_on_and_knows_its_batches(tables: Tables) -> None:
     stream = tables.reopen()
     put(stream, *range(4), rejects=1)
     compact(tables.predictions, 64 * MB, Budget())
@@ -216,12 +218,12 @@ def test_a_running_stream_commits_on_and_knows_its_batches(tables):
     assert len(set(keys(tables, "predictions"))) == 18 == len(keys(tables, "predictions"))
 
 
-def test_what_is_appended_between_plan_and_commit_stays(tables, monkeypatch):
+def test_what_is_appended_between_plan_and_commit_stays(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tables, *range(4))
     stream = tables.reopen()
     real = write_part
 
-    def slow(table, folder):
+    def slow(table: str, folder: Path) -> Any:
         part = real(table, folder)
         put(stream, 4, 5)
         return part
@@ -231,11 +233,11 @@ def test_what_is_appended_between_plan_and_commit_stays(tables, monkeypatch):
     assert files(tables) == 3 and len(keys(tables, "predictions")) == 18
 
 
-def test_it_does_not_run_after_a_stream_that_goes_on(tables, monkeypatch):
+def test_it_does_not_run_after_a_stream_that_goes_on(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tables, *range(4))
     stream, numbers, real = tables.reopen(), iter(range(4, 100)), write_part
 
-    def slow(table, folder):
+    def slow(table: str, folder: Path) -> Any:
         put(stream, *(next(numbers) for _ in range(8)))
         return real(table, folder)
 
@@ -243,17 +245,19 @@ def test_it_does_not_run_after_a_stream_that_goes_on(tables, monkeypatch):
     assert compact(tables.predictions, 64 * MB, Budget()) == 4 and files(tables) == 9
 
 
-def test_what_many_groups_became_is_grouped_again(tables, monkeypatch):
+def test_what_many_groups_became_is_grouped_again(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.maintenance.plan_compaction.MOST", 4)
     put(tables, *range(16))
     assert compact(tables.predictions, 64 * MB, Budget()) == 20 and files(tables) == 1
 
 
-def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind(tables, monkeypatch):
+def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tables, *range(4))
     real, other = write_part, tables.reopen()
 
-    def overtaken(table, folder):
+    def overtaken(table: str, folder: Path) -> Any:
         monkeypatch.setattr(compact_module, "write_part", real)
         assert compact(other.predictions, 64 * MB, Budget()) == 4
         return real(table, folder)
@@ -263,7 +267,7 @@ def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind
     assert files(tables) == 1 and len(stored(tables)) == 5 and len(keys(tables, "predictions")) == 12
 
 
-def test_rejects_are_replaced_while_their_files_are_compacted(tables, monkeypatch):
+def test_rejects_are_replaced_while_their_files_are_compacted(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that a crash interrupted is run again: its replacing commit must not fail because of a compaction."""
     from streamscore.tables import commit as commit_module
 
@@ -271,7 +275,7 @@ def test_rejects_are_replaced_while_their_files_are_compacted(tables, monkeypatc
     batch, stream, other = a_batch(3), tables.reopen(), tables.reopen()
     real, raced = commit_module.write_deltalake, []
 
-    def overtaken(*arguments, **options):
+    def overtaken(*arguments: Any, **options: Any) -> Any:
         if not raced:
             raced.append(compact(other.quarantine, 64 * MB, Budget()))
         return real(*arguments, **options)
@@ -282,11 +286,11 @@ def test_rejects_are_replaced_while_their_files_are_compacted(tables, monkeypatc
     assert raced == [4] and len(keys(tables, "quarantine")) == 7
 
 
-def test_a_stream_that_commits_all_the_time_neither_waits_nor_fails(tables):
+def test_a_stream_that_commits_all_the_time_neither_waits_nor_fails(tables: Tables) -> None:
     put(tables, *range(8), rejects=1)
     stop, failed = threading.Event(), []
 
-    def maintain_on_and_on():
+    def maintain_on_and_on() -> None:
         mine = tables.reopen()
         while not stop.is_set():
             for name in ("predictions", "quarantine"):
@@ -311,7 +315,7 @@ def test_a_stream_that_commits_all_the_time_neither_waits_nor_fails(tables):
     assert len(keys(tables, "quarantine")) == 60 == len(set(keys(tables, "quarantine")))
 
 
-def test_a_file_that_holds_other_rows_than_the_log_says_stops_it(tables):
+def test_a_file_that_holds_other_rows_than_the_log_says_stops_it(tables: Tables) -> None:
     put(tables, *range(4))
     victim = Path(tables.predictions.handle().file_uris()[0])
     pq.write_table(pq.read_table(victim).slice(0, 1), victim)
@@ -320,7 +324,7 @@ def test_a_file_that_holds_other_rows_than_the_log_says_stops_it(tables):
     assert files(tables) == 4
 
 
-def test_a_round_does_no_more_than_it_may(tables):
+def test_a_round_does_no_more_than_it_may(tables: Tables) -> None:
     put(tables, *range(8))
     assert compact(tables.predictions, 64 * MB, Budget(seconds=0.0)) == 0
     assert compact(tables.predictions, 64 * MB, Budget(left_bytes=0)) == 0
@@ -329,36 +333,36 @@ def test_a_round_does_no_more_than_it_may(tables):
 # --- what is old
 
 
-def listed(*names, hours=0.0):
+def listed(*names: Any, hours: float = 0.0) -> list[Any]:
     return [Listed(name, 1, 1000 - hours * HOUR) for name in names]
 
 
-def entry(version):
+def entry(version: str) -> str:
     return f"{version:020}.json"
 
 
-def checkpoint(version):
+def checkpoint(version: str) -> str:
     return f"{version:020}.checkpoint.parquet"
 
 
-def test_entries_go_up_to_a_checkpoint_that_is_as_old():
+def test_entries_go_up_to_a_checkpoint_that_is_as_old() -> None:
     there = listed(*map(entry, range(8)), checkpoint(3), checkpoint(6), hours=2) + listed(*map(entry, range(8, 12)))
     there += listed(checkpoint(10))
     gone = expired_entries(there, folded=100, before=1000 - HOUR)
     assert gone == [name for n in range(6) for name in ([checkpoint(3)] if n == 3 else []) + [entry(n)]]
 
 
-def test_entries_that_are_not_folded_stay():
+def test_entries_that_are_not_folded_stay() -> None:
     there = listed(*map(entry, range(8)), checkpoint(3), checkpoint(6), hours=2)
     assert expired_entries(there, folded=4, before=1000) == [entry(n) for n in range(3)]
     assert expired_entries(there, folded=-1, before=1000) == []
 
 
-def test_without_a_checkpoint_no_entry_goes():
+def test_without_a_checkpoint_no_entry_goes() -> None:
     assert expired_entries(listed(*map(entry, range(8)), hours=2), folded=100, before=1000) == []
 
 
-def test_a_cleaned_log_reads_as_before_and_the_stream_goes_on(tables, tmp_path):
+def test_a_cleaned_log_reads_as_before_and_the_stream_goes_on(tables: Tables, tmp_path: Path) -> None:
     stream = tables.reopen()
     put(stream, *range(20), rejects=1)
     age(log_of(tables), 200)
@@ -373,13 +377,13 @@ def test_a_cleaned_log_reads_as_before_and_the_stream_goes_on(tables, tmp_path):
     assert len(keys(again, "predictions")) == 63 and len(keys(again, "quarantine")) == 21
 
 
-def test_young_entries_stay(tables, tmp_path):
+def test_young_entries_stay(tables: Tables, tmp_path: Path) -> None:
     put(tables, *range(10))
     maintain(task_of(tables, tmp_path, checkpoint_every=5))
     assert len(list(log_of(tables).glob("0*.json"))) == 12
 
 
-def test_only_files_that_left_the_table_long_ago_go(tables):
+def test_only_files_that_left_the_table_long_ago_go(tables: Tables) -> None:
     put(tables, *range(4))
     compact(tables.predictions, 64 * MB, Budget())
     orphan = write_part(rows_of(tables, "predictions"), tables.predictions.folder).path
@@ -392,7 +396,7 @@ def test_only_files_that_left_the_table_long_ago_go(tables):
     assert old.to_pyarrow_table().num_rows == 12 == rows_of(tables, "predictions").num_rows
 
 
-def test_files_that_were_compacted_long_ago_go(tables):
+def test_files_that_were_compacted_long_ago_go(tables: Tables) -> None:
     put(tables, *range(4))
     compact(tables.predictions, 64 * MB, Budget())
     newest = log_of(tables) / entry(5)
@@ -407,7 +411,7 @@ def test_files_that_were_compacted_long_ago_go(tables):
     assert len(stored(tables)) == 1 and rows_of(tables, "predictions").num_rows == 12
 
 
-def test_what_a_crash_left_goes_and_nothing_else(tables):
+def test_what_a_crash_left_goes_and_nothing_else(tables: Tables) -> None:
     put(tables, 0)
     folder = Path(tables.uri("predictions"))
     (folder / f".part-x.parquet.{'0' * 32}.tmp").touch()
@@ -421,7 +425,7 @@ def test_what_a_crash_left_goes_and_nothing_else(tables):
     assert (folder / "notes.txt").exists() and rows_of(tables, "predictions").num_rows == 3
 
 
-def test_models_that_scored_lately_or_were_used_stay(tmp_path):
+def test_models_that_scored_lately_or_were_used_stay(tmp_path: Path) -> None:
     journal = LocalFolder(tmp_path).open_journal("models")
     for number in range(6):
         folder = tmp_path / "models" / f"wine-{number}"
@@ -437,7 +441,7 @@ def test_models_that_scored_lately_or_were_used_stay(tmp_path):
 # --- all of it
 
 
-def test_all_tables_are_maintained_and_again_is_nothing(tables, tmp_path):
+def test_all_tables_are_maintained_and_again_is_nothing(tables: Tables, tmp_path: Path) -> None:
     for number in range(5):
         put(tables, number, rejects=1)
         append_batch_rows(tables)
@@ -453,19 +457,19 @@ def test_all_tables_are_maintained_and_again_is_nothing(tables, tmp_path):
     assert rows_of(tables, "batches").num_rows == 5 == rows_of(tables, "events").num_rows
 
 
-def test_without_tables_it_says_who_makes_them(tables, tmp_path):
+def test_without_tables_it_says_who_makes_them(tables: Tables, tmp_path: Path) -> None:
     task = task_of(tables, tmp_path).model_copy(update={"path": str(tmp_path / "nothing")})
     with pytest.raises(StorageError, match=r"no Delta tables in .*streamscore run kit"):
         maintain(task)
 
 
-def test_a_second_one_at_the_same_time_is_told_to_come_later(tables, tmp_path):
+def test_a_second_one_at_the_same_time_is_told_to_come_later(tables: Tables, tmp_path: Path) -> None:
     with alone(tables.path, "kit", Storage()), pytest.raises(TryAgainError, match=r"another maintenance .* is at work"):
         maintain(task_of(tables, tmp_path))
     maintain(task_of(tables, tmp_path))
 
 
-def test_where_spark_commits_the_stream_must_be_stopped(tables, tmp_path):
+def test_where_spark_commits_the_stream_must_be_stopped(tables: Tables, tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     task = task_of(tables, tmp_path, writer="delta-spark")
     held = LocalFolder(tmp_path / "checkpoint").take_lease("kit", lambda _: None)
@@ -498,7 +502,9 @@ maintain.maintain(task)
 
 
 @pytest.mark.parametrize("point", ["part", "commit", "checkpoint", "log"])
-def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(tables, tmp_path, point):
+def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(
+    tables: Tables, tmp_path: Path, point: str
+) -> None:
     put(tables, *range(6), rejects=1)
     append_batch_rows(tables)
     age(log_of(tables), 200)
@@ -525,7 +531,7 @@ def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(tables,
 # --- inside a run
 
 
-def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables, tmp_path):
+def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables: Tables, tmp_path: Path) -> None:
     put(tables, *range(6), rejects=1)
     rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_commits=2))
     rounds.look()
@@ -541,7 +547,7 @@ def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables, t
     rounds.stop()
 
 
-def test_a_round_is_ended_with_the_run(tables, tmp_path):
+def test_a_round_is_ended_with_the_run(tables: Tables, tmp_path: Path) -> None:
     put(tables, *range(6))
     rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_commits=1))
     rounds.committed()
@@ -551,7 +557,7 @@ def test_a_round_is_ended_with_the_run(tables, tmp_path):
     assert len(keys(tables, "predictions")) == 18
 
 
-def test_maintenance_inside_a_run_can_be_switched_off(tables, tmp_path):
+def test_maintenance_inside_a_run_can_be_switched_off(tables: Tables, tmp_path: Path) -> None:
     rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_every=0, maintain_commits=1))
     rounds.committed()
     rounds.look()

@@ -1,5 +1,9 @@
 """`streamscore maintain`: what it prints, and its exit codes."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import structlog
 
@@ -12,7 +16,7 @@ from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Tables of the feed `kit` in a working folder that has its schema."""
     tables = open_tables(tmp_path / "tables")
     for number in range(5):
@@ -25,13 +29,15 @@ def folder(tmp_path, monkeypatch):
     structlog.reset_defaults()  # the command logs to the standard error of its test
 
 
-def ended(*arguments):
+def ended(*arguments: Any) -> Any:
     with pytest.raises(SystemExit) as end:
         main(["maintain", "kit", "--checkpoint", "checkpoint", *arguments])
     return end.value.code
 
 
-def test_it_prints_before_and_after_and_a_dry_run_changes_nothing(folder, capsys):
+def test_it_prints_before_and_after_and_a_dry_run_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert ended("--tables", "tables", "--dry-run") == 0
     assert "predictions │ 5 " in capsys.readouterr().out
     assert ended("--tables", "tables") == 0
@@ -41,7 +47,7 @@ def test_it_prints_before_and_after_and_a_dry_run_changes_nothing(folder, capsys
     assert "predictions │ 1 " in capsys.readouterr().out
 
 
-def test_no_tables_is_5_and_another_at_work_is_75(folder, capsys):
+def test_no_tables_is_5_and_another_at_work_is_75(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--tables", "nowhere") == 5
     assert "no Delta tables in" in capsys.readouterr().err
     with alone(str(folder / "tables"), "kit", Storage()):

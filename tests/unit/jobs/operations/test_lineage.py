@@ -1,6 +1,9 @@
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,9 +14,11 @@ from jobs.cli import main
 from jobs.operations.lineage import show_lineage, trace
 from jobs.operations.models import show_models
 from schemas.errors import RegistryError, SettingsError
+from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
 from streamscore.registry.provenance import feed_digest
+from streamscore.registry.registry import Registry
 from tests.support.register_kit import HOMES, REJECTED, a_candidate, registry_in
 from training.registration.register import register
 
@@ -21,7 +26,7 @@ SOON = datetime.now(UTC) + timedelta(hours=1)  # after every promotion of these 
 
 
 @pytest.fixture(scope="module")
-def promoted(homes, homes_registry):
+def promoted(homes: Feed, homes_registry: Registry) -> Any:
     """Version 1 is in Production, by ada; the second of these versions was rejected and promoted all the same."""
     rejected = register(homes, a_candidate(homes, REJECTED), homes_registry).version
     homes_registry.promote("homes", "2", homes, by="bob")
@@ -30,22 +35,22 @@ def promoted(homes, homes_registry):
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path: Path) -> Settings:
     return Settings(
         landing=str(tmp_path / "in"), tables={"path": str(tmp_path / "tables")}, checkpoint=str(tmp_path / "checkpoint")
     )
 
 
-def write(settings, table, schema, *rows):
+def write(settings: Settings, table: str, schema: pa.Schema, *rows: Any) -> None:
     filled = [dict.fromkeys(schema.names) | row for row in rows]
     write_deltalake(f"{settings.tables.path}/{table}", pa.Table.from_pylist(filled, schema=schema), mode="append")
 
 
 @pytest.fixture
-def predict(settings, homes):
+def predict(settings: Settings, homes: Feed) -> Callable[..., None]:
     """A row of predictions; what is not given is of version 1."""
 
-    def add(file="a.csv", line=2, prediction=7.5, of_type=None, **more):
+    def add(file: str = "a.csv", line: int = 2, prediction: float = 7.5, of_type: Any = None, **more: Any) -> None:
         values = {
             "prediction": prediction,
             "model_name": "homes",
@@ -63,8 +68,8 @@ def predict(settings, homes):
 
 
 @pytest.fixture
-def reject(settings):
-    def add(file="a.csv", line=3, **more):
+def reject(settings: Settings) -> Callable[..., None]:
+    def add(file: str = "a.csv", line: int = 3, **more: Any) -> None:
         values = {"source_file": file, "source_line": line, "reason": "bad_type", "column": "size"}
         write(
             settings, "quarantine", QUARANTINE_SCHEMA, values | {"detail": "found 'x'", "quarantined_at": SOON} | more
@@ -73,13 +78,15 @@ def reject(settings):
     return add
 
 
-def shown(lineage, as_json=False):
+def shown(lineage: Any, as_json: bool = False) -> str:
     console = Console(file=io.StringIO(), width=300)
     show_lineage(lineage, console, as_json)
     return console.file.getvalue()
 
 
-def test_a_prediction_is_told_back_to_its_data(promoted, homes, homes_registry, settings, predict):
+def test_a_prediction_is_told_back_to_its_data(
+    promoted: Any, homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     predict("a b'c.csv")
     found = trace(homes, settings, homes_registry, "a b'c.csv", 2)
     made = found.made_of
@@ -99,7 +106,9 @@ def test_a_prediction_is_told_back_to_its_data(promoted, homes, homes_registry, 
     assert (said["row"]["prediction"], said["made_of"]["promoted"]["by"]) == (7.5, "ada")
 
 
-def test_the_promotion_is_the_last_before_the_row_was_predicted(promoted, homes, homes_registry, settings, predict):
+def test_the_promotion_is_the_last_before_the_row_was_predicted(
+    promoted: Any, homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     first = next(done for done in reversed(homes_registry.history("homes")) if done.by == "bob")
     homes_registry.promote("homes", "2", homes, by="carl")
     predict(model_version="2", predicted_at=first.at + timedelta(milliseconds=1))
@@ -108,7 +117,9 @@ def test_the_promotion_is_the_last_before_the_row_was_predicted(promoted, homes,
     assert trace(homes, settings, homes_registry, "a.csv", 3).made_of.promoted.by == "carl"
 
 
-def test_a_feed_that_was_changed_since_is_told(promoted, homes, homes_registry, settings, predict):
+def test_a_feed_that_was_changed_since_is_told(
+    promoted: Any, homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     predict()
     now = homes.model_copy(update={"model": "models:/homes@candidate"})
     found = trace(now, settings, homes_registry, "a.csv", 2)
@@ -116,7 +127,9 @@ def test_a_feed_that_was_changed_since_is_told(promoted, homes, homes_registry, 
     assert "the feed was changed since" in shown(found)
 
 
-def test_a_rejected_version_that_predicts_is_told_with_the_reasons(promoted, homes, homes_registry, settings, predict):
+def test_a_rejected_version_that_predicts_is_told_with_the_reasons(
+    promoted: Any, homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     predict(model_version=promoted)
     found = trace(homes, settings, homes_registry, "a.csv", 2)
     assert (found.made_of.gate.verdict, found.made_of.gate.reasons) == (
@@ -127,7 +140,9 @@ def test_a_rejected_version_that_predicts_is_told_with_the_reasons(promoted, hom
     assert "FAIL rmse is 0.3" in shown(found)
 
 
-def test_what_another_tool_registered_says_what_is_not_recorded(homes, homes_registry, settings, predict):
+def test_what_another_tool_registered_says_what_is_not_recorded(
+    homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     ref = homes_registry.resolve("models:/homes/1")
     predict(model_version=homes_registry.add_version("homes", ref.source.removeprefix("models:/"), ref.run_id, {}))
     predict(model_version="run-9", model_name="model", line=3)  # of runs:/run-9/model
@@ -136,7 +151,9 @@ def test_what_another_tool_registered_says_what_is_not_recorded(homes, homes_reg
         assert shown(found).count("not recorded") == 6
 
 
-def test_a_struct_of_labels_and_probabilities_is_shown_whole(promoted, homes, homes_registry, settings, predict):
+def test_a_struct_of_labels_and_probabilities_is_shown_whole(
+    promoted: Any, homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     kind = pa.struct([("label", pa.string()), ("p", pa.float64())])
     predict(prediction={"label": "x", "p": 0.25}, of_type=kind)
     found = trace(homes, settings, homes_registry, "a.csv", 2)
@@ -144,7 +161,9 @@ def test_a_struct_of_labels_and_probabilities_is_shown_whole(promoted, homes, ho
     assert json.loads(found.to_json())["row"]["prediction"]["p"] == 0.25
 
 
-def test_a_row_in_quarantine_is_told_with_its_reason(homes, homes_registry, settings, predict, reject):
+def test_a_row_in_quarantine_is_told_with_its_reason(
+    homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None], reject: Callable[..., None]
+) -> None:
     predict()
     reject()
     reject("whole.csv", None, reason="missing_column", column="kind", detail="found size")
@@ -156,7 +175,9 @@ def test_a_row_in_quarantine_is_told_with_its_reason(homes, homes_registry, sett
     assert trace(homes, settings, homes_registry, "a.csv", 2).row is not None
 
 
-def test_a_row_that_is_nowhere_is_refused_with_what_is_near(homes, homes_registry, settings, predict):
+def test_a_row_that_is_nowhere_is_refused_with_what_is_near(
+    homes: Feed, homes_registry: Registry, settings: Settings, predict: Callable[..., None]
+) -> None:
     with pytest.raises(SettingsError, match="files like it: none"):
         trace(homes, settings, homes_registry, "a.csv", 2)
     predict("2026/monday.csv")
@@ -168,7 +189,9 @@ def test_a_row_that_is_nowhere_is_refused_with_what_is_near(homes, homes_registr
         trace(homes, settings, homes_registry, "monday.csv", 2)
 
 
-def test_with_the_registry_down_the_tables_still_tell(homes, settings, predict, tmp_path):
+def test_with_the_registry_down_the_tables_still_tell(
+    homes: Feed, settings: Settings, predict: Callable[..., None], tmp_path: Path
+) -> None:
     predict()
     found = trace(homes, settings, registry_in(tmp_path / "no"), "a.csv", 2)
     assert isinstance(found.trouble, RegistryError)
@@ -177,7 +200,13 @@ def test_with_the_registry_down_the_tables_still_tell(homes, settings, predict, 
     assert "no folder" in json.loads(found.to_json())["trouble"]
 
 
-def test_the_command_prints_what_the_tables_know_and_ends_with_4(settings, predict, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_what_the_tables_know_and_ends_with_4(
+    settings: Settings,
+    predict: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     predict()
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
@@ -192,14 +221,14 @@ def test_the_command_prints_what_the_tables_know_and_ends_with_4(settings, predi
 
 
 @pytest.mark.parametrize("given", [["homes"], ["homes", "1", "--rollback"]])
-def test_promote_wants_a_version_or_the_way_back(given, capsys):
+def test_promote_wants_a_version_or_the_way_back(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["promote", *given])
     assert ended.value.code == 2
     assert "wanted either a version or --rollback" in capsys.readouterr().err
 
 
-def test_models_lists_versions_and_history(promoted, homes_registry):
+def test_models_lists_versions_and_history(promoted: Any, homes_registry: Registry) -> None:
     console = Console(file=io.StringIO(), width=200)
     history = homes_registry.history("homes")
     show_models(homes_registry.versions("homes"), history, console)

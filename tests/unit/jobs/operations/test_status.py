@@ -3,6 +3,8 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -23,40 +25,42 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def stream(tmp_path):
+def stream(tmp_path: Path) -> "Stream":
     return Stream(tmp_path)
 
 
 class Stream:
     """A stream's folders, written by hand."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.landing, self.tables, self.checkpoint = folder / "in é", folder / "tables", folder / "checkpoint"
         self.landing.mkdir()
         self.settings = Settings(
             landing=str(self.landing), tables={"path": str(self.tables)}, checkpoint=str(self.checkpoint)
         )
 
-    def status(self):
+    def status(self) -> Any:
         return read_status(FEED, self.settings)
 
-    def shown(self, as_json=False):
+    def shown(self, as_json: bool = False) -> str:
         console = Console(file=io.StringIO(), width=200)
         show_status(self.status(), console, as_json)
         return console.file.getvalue()
 
-    def land(self, name):
+    def land(self, name: str) -> LandedFile:
         path = self.landing / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a\n1\n")
         return LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns, found=1)
 
-    def ledger(self, *files, seq=1):
+    def ledger(self, *files: Any, seq: int = 1) -> None:
         self.checkpoint.mkdir(exist_ok=True)
         with (self.checkpoint / "ledger.jsonl").open("a") as ledger:
             ledger.write(json.dumps(BatchManifest(seq, files).to_offset()) + "\n")
 
-    def predict(self, batch_id, files=(), rows=3, rejects=0, version="1"):
+    def predict(
+        self, batch_id: int, files: tuple[Any, ...] = (), rows: int = 3, rejects: int = 0, version: str = "1"
+    ) -> None:
         batch = Batch("app", batch_id, BatchManifest(batch_id + 1, tuple(files)), "wine_quality", version, "run")
         counts = {file.path: Counts(rows, rejects) for file in files}
         write_deltalake(
@@ -69,15 +73,15 @@ class Stream:
             ),
         )
 
-    def write(self, table, schema, *rows):
+    def write(self, table: str, schema: pa.Schema, *rows: Any) -> None:
         write_deltalake(self.tables / table, rows_of(schema, rows), mode="append")
 
 
-def rows_of(schema, rows):
+def rows_of(schema: pa.Schema, rows: int) -> Any:
     return pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema=schema)
 
 
-def folded(batch_id, table_version, **more):
+def folded(batch_id: int, table_version: Any, **more: Any) -> Any:
     return {
         "app_id": "app",
         "batch_id": batch_id,
@@ -92,20 +96,20 @@ def folded(batch_id, table_version, **more):
     } | more
 
 
-def test_a_stream_that_never_ran_says_so_and_names_the_next_command(stream):
+def test_a_stream_that_never_ran_says_so_and_names_the_next_command(stream: Stream) -> None:
     stream.land("a.csv")
     assert "nothing streamed yet" in stream.shown()
     assert "1 files wait" in stream.shown()
     assert "next: streamscore run wine_quality" in stream.shown()
 
 
-def test_a_feed_without_any_folder_has_an_empty_status(stream):
+def test_a_feed_without_any_folder_has_an_empty_status(stream: Stream) -> None:
     stream.landing.rmdir()
     status = stream.status()
     assert (status.files_waiting, status.rows, status.reject_ratio, status.last_batch_id) == (None, 0, None, None)
 
 
-def test_commits_that_are_not_folded_yet_count(stream):
+def test_commits_that_are_not_folded_yet_count(stream: Stream) -> None:
     stream.predict(0, [stream.land("a.csv")], rows=3, rejects=2)
     stream.predict(1, [stream.land("b.csv")], rows=5, version="2")
     status = stream.status()
@@ -115,7 +119,7 @@ def test_commits_that_are_not_folded_yet_count(stream):
     assert status.last_batch_seconds_ago < 60
 
 
-def test_commits_that_are_folded_count_once(stream):
+def test_commits_that_are_folded_count_once(stream: Stream) -> None:
     for batch_id in range(3):
         stream.predict(batch_id, [stream.land(f"{batch_id}.csv")], rows=3, rejects=1)
     stream.write("batches", BATCHES_SCHEMA, folded(0, 0), folded(1, 1))
@@ -123,19 +127,19 @@ def test_commits_that_are_folded_count_once(stream):
     assert (status.last_batch_id, status.batches, status.rows, status.rejects) == (2, 3, 9, 3)
 
 
-def test_batches_outlive_the_log_of_predictions(stream):
+def test_batches_outlive_the_log_of_predictions(stream: Stream) -> None:
     stream.write("batches", BATCHES_SCHEMA, folded(0, 0), folded(1, 1))
     status = stream.status()
     assert (status.last_batch_id, status.batches, status.rejects) == (1, 2, 2)
     assert status.last_batch_committed_at == NOON + timedelta(milliseconds=40)
 
 
-def test_after_a_recovery_the_last_batch_is_the_newest_not_the_one_of_the_highest_id(stream):
+def test_after_a_recovery_the_last_batch_is_the_newest_not_the_one_of_the_highest_id(stream: Stream) -> None:
     stream.write("batches", BATCHES_SCHEMA, folded(70, 70), folded(0, 71, app_id="new", model_version="2"))
     assert (stream.status().last_batch_id, stream.status().model_version) == (0, "2")
 
 
-def test_latency_is_of_the_last_thousand_batches(stream):
+def test_latency_is_of_the_last_thousand_batches(stream: Stream) -> None:
     slow = [folded(i, i, committed_at=NOON + timedelta(hours=1)) for i in range(5)]
     fast = [folded(i, i, committed_at=NOON + timedelta(milliseconds=30)) for i in range(5, 1005)]
     fast[-1]["committed_at"] = NOON + timedelta(milliseconds=900)
@@ -145,7 +149,7 @@ def test_latency_is_of_the_last_thousand_batches(stream):
     assert status.measured_batches == 1000
 
 
-def test_files_wait_until_their_batch_is_committed(stream):
+def test_files_wait_until_their_batch_is_committed(stream: Stream) -> None:
     done = stream.land("done.csv")
     stream.ledger(done)
     stream.predict(0, [stream.land("in the newest batch %.csv")])
@@ -156,7 +160,7 @@ def test_files_wait_until_their_batch_is_committed(stream):
     assert stream.status().files_waiting == 2
 
 
-def test_a_known_file_with_other_content_waits(stream):
+def test_a_known_file_with_other_content_waits(stream: Stream) -> None:
     file = stream.land("a.csv")
     stream.ledger(file)
     assert stream.status().files_waiting == 0
@@ -164,21 +168,21 @@ def test_a_known_file_with_other_content_waits(stream):
     assert stream.status().files_waiting == 1
 
 
-def test_files_of_the_newest_batch_do_not_wait_once_it_is_folded(stream):
+def test_files_of_the_newest_batch_do_not_wait_once_it_is_folded(stream: Stream) -> None:
     file = stream.land("a.csv")
     entry = {"path": file.path, "size": file.size, "modified": file.modified, "etag": ""}
     stream.write("batches", BATCHES_SCHEMA, folded(0, 0, files=[entry | {"predictions": 1, "rejects": 0}]))
     assert stream.status().files_waiting == 0
 
 
-def test_a_ledger_whose_last_line_is_torn_is_read(stream):
+def test_a_ledger_whose_last_line_is_torn_is_read(stream: Stream) -> None:
     stream.ledger(stream.land("a.csv"))
     with (stream.checkpoint / "ledger.jsonl").open("a") as ledger:
         ledger.write('{"seq":2,"fil')
     assert stream.status().files_waiting == 0
 
 
-def test_rejects_are_told_by_reason_the_most_frequent_first(stream):
+def test_rejects_are_told_by_reason_the_most_frequent_first(stream: Stream) -> None:
     rows = [{"reason": "bad_type", "rows": 1}] * 2 + [{"reason": "out_of_range", "rows": 1, "replayed_as": "r.csv"}] * 3
     stream.write("quarantine", QUARANTINE_SCHEMA, *rows)
     stream.write("quarantine", QUARANTINE_SCHEMA, {"reason": "missing_column", "rows": 40})
@@ -187,7 +191,7 @@ def test_rejects_are_told_by_reason_the_most_frequent_first(stream):
     assert (status.rejects, status.rejects_replayed) == (6, 3)
 
 
-def test_of_very_many_parts_of_quarantine_the_newest_are_read(stream, monkeypatch):
+def test_of_very_many_parts_of_quarantine_the_newest_are_read(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.operations.status.REASON_PARTS", 2)
     for minute, reason in enumerate(["unreadable", "bad_type", "not_finite"]):
         at = NOON + timedelta(minutes=minute)
@@ -196,7 +200,7 @@ def test_of_very_many_parts_of_quarantine_the_newest_are_read(stream, monkeypatc
     assert stream.status().rejects == 3
 
 
-def test_the_last_swap_or_refusal_is_told_with_when_and_why(stream):
+def test_the_last_swap_or_refusal_is_told_with_when_and_why(stream: Stream) -> None:
     stream.predict(0, rows=1)
     event = {"model_name": "wine_quality", "app_id": "app"}
     refused = event | {"at": NOON, "kind": "refused", "model_version": "2", "detail": "wants [pH] as int\nmore"}
@@ -207,7 +211,7 @@ def test_the_last_swap_or_refusal_is_told_with_when_and_why(stream):
     assert "v2 refused at 2026-05-01 12:00:00 UTC: wants [pH] as int\n" in stream.shown().replace(" \n", "\n")
 
 
-def test_json_has_stable_keys(stream):
+def test_json_has_stable_keys(stream: Stream) -> None:
     stream.predict(0, [stream.land("a.csv")])
     stream.write("events", EVENTS_SCHEMA, {"at": NOON, "kind": "swapped", "model_version": "2"})
     shown = json.loads(stream.shown(as_json=True))
@@ -223,14 +227,14 @@ def test_json_has_stable_keys(stream):
     assert datetime.fromisoformat(shown["last_batch_committed_at"]).tzinfo
 
 
-def test_a_damaged_table_is_a_storage_error_that_names_the_next_command(stream):
+def test_a_damaged_table_is_a_storage_error_that_names_the_next_command(stream: Stream) -> None:
     stream.predict(0)
     (stream.tables / "predictions" / "_delta_log" / f"{0:020}.json").write_text("{")
     with pytest.raises(StorageError, match="streamscore doctor wine_quality"):
         stream.status()
 
 
-def test_status_imports_nothing_that_takes_long(stream):
+def test_status_imports_nothing_that_takes_long(stream: Stream) -> None:
     stream.predict(0, [stream.land("a.csv")])
     stream.write("batches", BATCHES_SCHEMA, folded(0, 0))
     stream.write("quarantine", QUARANTINE_SCHEMA, {"reason": "bad_type", "rows": 1, "quarantined_at": NOON})

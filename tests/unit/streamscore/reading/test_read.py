@@ -77,12 +77,12 @@ def see_text(land: Callable[..., LandedFile], see: Callable[..., Seen]) -> Calla
 # --- the header ---
 
 
-def test_columns_are_found_by_name_whatever_their_order(see_text):
+def test_columns_are_found_by_name_whatever_their_order(see_text: Callable[..., Seen]) -> None:
     seen = see_text("b,a\n2,1\n")
     assert (seen["a"], seen["b"]) == ([1.0], [2.0])
 
 
-def test_rows_carry_their_file_line_and_time(see_text, tmp_path):
+def test_rows_carry_their_file_line_and_time(see_text: Callable[..., Seen], tmp_path: Path) -> None:
     seen = see_text("a,b\n1,2\n3,4\n", "sub dir/100% é.csv")
     assert seen["source_file"] == ["sub dir/100% é.csv"] * 2
     assert seen["source_line"] == [2, 3]
@@ -90,7 +90,7 @@ def test_rows_carry_their_file_line_and_time(see_text, tmp_path):
     assert seen.table["landed_at"].cast(pa.int64()).to_pylist() == [modified // 1000] * 2
 
 
-def test_the_table_has_the_feed_s_schema_then_text_then_the_place(see_text):
+def test_the_table_has_the_feed_s_schema_then_text_then_the_place(see_text: Callable[..., Seen]) -> None:
     feed = feed_of([{"name": "fixed acidity", "type": "int"}, {"name": "pH", "type": "double"}])
     seen = see_text("pH,fixed acidity\n 3.10,7\n", feed=feed, text_columns=frozenset({"pH"}))
     assert seen.table.schema.names == ["fixed_acidity", "ph", "text:pH", "source_file", "source_line", "landed_at"]
@@ -99,23 +99,25 @@ def test_the_table_has_the_feed_s_schema_then_text_then_the_place(see_text):
 
 
 @pytest.mark.parametrize("header", ["a,b", " a ,\tb", '"a","b"', "\ufeffa,b", "\n\r\n  \na,b", '\ufeff"a" , b'])
-def test_headers_are_trimmed_unquoted_and_freed_of_bom_and_blank_lines(see_text, header):
+def test_headers_are_trimmed_unquoted_and_freed_of_bom_and_blank_lines(
+    see_text: Callable[..., Seen], header: str
+) -> None:
     seen = see_text(f"{header}\n1,2\n")
     assert (seen["a"], seen["b"], seen.rejects) == ([1.0], [2.0], [])
 
 
-def test_blank_lines_before_the_header_count_as_lines(see_text):
+def test_blank_lines_before_the_header_count_as_lines(see_text: Callable[..., Seen]) -> None:
     assert see_text("\n\na,b\n1,2\n")["source_line"] == [4]
 
 
-def test_the_case_of_names_matters_only_if_the_feed_says_so(see_text):
+def test_the_case_of_names_matters_only_if_the_feed_says_so(see_text: Callable[..., Seen]) -> None:
     assert see_text("A,B\n1,2\n", feed=feed_of(AB, header="ignore_case"))["a"] == [1.0]
     seen = see_text("A,B\n1,2\n", feed=feed_of(AB, header="exact"))
     assert seen.reasons == ["missing_column"]
     assert "ignore_case would find 'a', 'b'" in seen.rejects[0]["detail"]
 
 
-def test_a_missing_column_refuses_the_file_and_counts_its_rows(see_text):
+def test_a_missing_column_refuses_the_file_and_counts_its_rows(see_text: Callable[..., Seen]) -> None:
     seen = see_text('x,y\n1,2\n\n3,4\n"5\n6",7')
     assert seen.table.num_rows == 0
     reject = seen.rejects[0]
@@ -124,27 +126,29 @@ def test_a_missing_column_refuses_the_file_and_counts_its_rows(see_text):
     assert reject["detail"] == "found 'x', 'y'; missing: 'a', 'b'"
 
 
-def test_a_target_may_be_absent(see_text):
+def test_a_target_may_be_absent(see_text: Callable[..., Seen]) -> None:
     feed = feed_of([*AB, {"name": "y", "type": "int", "role": "target"}])
     seen = see_text("a,b\n1,2\n", feed=feed)
     assert (seen["y"], seen.rejects) == ([None], [])
 
 
 @pytest.mark.parametrize(("header", "rule"), [("a,b,a", "exact"), ("a,b,A", "ignore_case"), ("a, a ,b", "exact")])
-def test_a_duplicate_column_of_the_feed_refuses_the_file(see_text, header, rule):
+def test_a_duplicate_column_of_the_feed_refuses_the_file(see_text: Callable[..., Seen], header: str, rule: str) -> None:
     seen = see_text(f"{header}\n1,2,3\n", feed=feed_of(AB, header=rule))
     assert seen.reasons == ["duplicate_column"]
     assert seen.rejects[0]["column"] == "a"
 
 
-def test_an_extra_column_is_refused_or_ignored_as_the_feed_says(see_text):
+def test_an_extra_column_is_refused_or_ignored_as_the_feed_says(see_text: Callable[..., Seen]) -> None:
     refused = see_text("a,x,b\n1,z,2\n", feed=feed_of(AB))
     assert (refused.reasons, refused.rejects[0]["column"]) == (["extra_column"], "x")
     ignored = see_text("a,x,b,x\n1,z,2,z\n", feed=feed_of(AB, extra_columns="ignore"))
     assert (ignored["b"], ignored.rejects) == ([2.0], [])
 
 
-def test_files_with_different_headers_are_read_in_one_chunk(land, see):
+def test_files_with_different_headers_are_read_in_one_chunk(
+    land: Callable[..., LandedFile], see: Callable[..., Seen]
+) -> None:
     texts = ["a,b\n1,2\n", "b,a\n4,3\n", "a,b\n5,6\n", "A,b\n7,8\n"]
     seen = see(*[land(text, f"{i}.csv") for i, text in enumerate(texts)])
     rows = sorted(zip(seen["source_file"], seen["a"], seen["b"], strict=True))
@@ -157,27 +161,29 @@ def test_files_with_different_headers_are_read_in_one_chunk(land, see):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("last", [True, False])
-def test_all_line_ends_are_read_the_same(see_text, end, last):
+def test_all_line_ends_are_read_the_same(see_text: Callable[..., Seen], end: str, last: bool) -> None:
     seen = see_text(end.join(["a,b", "1,2", "3,4"]) + end * last)
     assert (seen["a"], seen["source_line"], seen.rejects) == ([1.0, 3.0], [2, 3], [])
 
 
-def test_empty_lines_are_no_rows_and_keep_their_numbers(see_text):
+def test_empty_lines_are_no_rows_and_keep_their_numbers(see_text: Callable[..., Seen]) -> None:
     seen = see_text("a,b\n\n1,2\n\r\n3,4\n\n\n")
     assert (seen["source_line"], seen.rejects) == ([3, 5], [])
 
 
-def test_quoted_newlines_belong_to_the_value_and_the_record_begins_on_its_first_line(see_text):
+def test_quoted_newlines_belong_to_the_value_and_the_record_begins_on_its_first_line(
+    see_text: Callable[..., Seen],
+) -> None:
     seen = see_text('n,word\n1,"x\r\ny"\n2,"a ""b"", c"\n', feed=feed_of(WORDS))
     assert (seen["word"], seen["source_line"]) == (["x\r\ny", 'a "b", c'], [2, 4])
 
 
-def test_a_refused_record_of_many_lines_keeps_them_all(see_text):
+def test_a_refused_record_of_many_lines_keeps_them_all(see_text: Callable[..., Seen]) -> None:
     seen = see_text('n,word\n1,"x\ny",z\n2,w\n', feed=feed_of(WORDS))
     assert (seen.rejects[0]["raw"], seen.rejects[0]["source_line"], seen["source_line"]) == ('1,"x\ny",z', 2, [4])
 
 
-def test_too_few_and_too_many_fields_cost_only_their_rows(see_text):
+def test_too_few_and_too_many_fields_cost_only_their_rows(see_text: Callable[..., Seen]) -> None:
     seen = see_text("a,b\n1\n1,2\n1,2,3\n")
     assert [(r["reason"], r["source_line"], r["raw"], r["rows"], r["header"]) for r in seen.rejects] == [
         ("too_few_fields", 2, "1", 1, "a,b"),
@@ -188,39 +194,41 @@ def test_too_few_and_too_many_fields_cost_only_their_rows(see_text):
 
 
 @pytest.mark.parametrize("line", ['1,"2', '"1,2', '"1""'])
-def test_a_quote_that_is_never_closed_costs_only_its_own_line(see_text, line):
+def test_a_quote_that_is_never_closed_costs_only_its_own_line(see_text: Callable[..., Seen], line: str) -> None:
     seen = see_text(f"a,b\n1,2\n{line}\n3,4\n5,6")
     assert [(r["reason"], r["source_line"], r["raw"]) for r in seen.rejects] == [("unreadable", 3, line)]
     assert seen["source_line"] == [2, 4, 5]
 
 
-def test_an_unclosed_quote_on_the_last_line_is_refused(see_text):
+def test_an_unclosed_quote_on_the_last_line_is_refused(see_text: Callable[..., Seen]) -> None:
     seen = see_text('n,word\n1,"x\n', feed=feed_of(WORDS))
     assert (seen.table.num_rows, seen.reasons, seen.rejects[0]["raw"]) == (0, ["unreadable"], '1,"x')
 
 
-def test_a_quote_in_one_file_does_not_reach_into_the_next(land, see):
+def test_a_quote_in_one_file_does_not_reach_into_the_next(
+    land: Callable[..., LandedFile], see: Callable[..., Seen]
+) -> None:
     files = [land('n,word\n1,"x\n', "1.csv"), land('n,word\n2,y"\n', "2.csv"), land("n,word\n3,z\n", "3.csv")]
     seen = see(*files, feed=feed_of(WORDS))
     assert sorted(seen["word"]) == ['y"', "z"]
     assert [(r["reason"], r["source_file"]) for r in seen.rejects] == [("unreadable", "1.csv")]
 
 
-def test_a_quote_inside_an_unquoted_value_is_a_character(see_text):
+def test_a_quote_inside_an_unquoted_value_is_a_character(see_text: Callable[..., Seen]) -> None:
     assert see_text('n,word\n1,5" pipe\n2,"a"b"\n', feed=feed_of(WORDS))["word"] == ['5" pipe', 'ab"']
 
 
-def test_other_delimiters_and_quotes_are_read(see_text):
+def test_other_delimiters_and_quotes_are_read(see_text: Callable[..., Seen]) -> None:
     assert see_text("n;word\n1;'a;b'\n", feed=feed_of(WORDS, delimiter=";", quote="'"))["word"] == ["a;b"]
     assert see_text("n¦word\n1¦«a¦b«\n", feed=feed_of(WORDS, delimiter="¦", quote="«"))["word"] == ["a¦b"]
 
 
-def test_a_line_beyond_the_bound_is_refused_and_the_next_one_read(see_text):
+def test_a_line_beyond_the_bound_is_refused_and_the_next_one_read(see_text: Callable[..., Seen]) -> None:
     seen = see_text(f"n,word\n1,{'x' * (1 << 20)}\n2,y\n", feed=feed_of(WORDS))
     assert (seen.reasons, seen["word"], len(seen.rejects[0]["raw"])) == (["unreadable"], ["y"], 10_000)
 
 
-def test_a_long_field_within_the_bound_is_read(see_text):
+def test_a_long_field_within_the_bound_is_read(see_text: Callable[..., Seen]) -> None:
     for text in ("x" * 900_000, '"' + "x\n" * 300_000 + '"'):
         seen = see_text(f'n,word\n1,{text}\n2,5" pipe\n', feed=feed_of(WORDS))
         assert (seen.rejects, len(seen["word"][0])) == ([], len(text.strip('"')))
@@ -229,7 +237,7 @@ def test_a_long_field_within_the_bound_is_read(see_text):
 # --- values ---
 
 
-def test_text_in_a_number_costs_only_its_row(see_text):
+def test_text_in_a_number_costs_only_its_row(see_text: Callable[..., Seen]) -> None:
     seen = see_text("a,b\n1,2\nabc,x\n3,4\n")
     reject = seen.rejects[0]
     assert (reject["reason"], reject["column"], reject["source_line"], reject["raw"]) == ("bad_type", "a", 3, "abc,x")
@@ -237,7 +245,7 @@ def test_text_in_a_number_costs_only_its_row(see_text):
     assert (seen["source_line"], len(seen.rejects)) == ([2, 4], 1)
 
 
-def test_one_reject_a_row_and_the_first_column_of_the_feed_is_to_blame(see_text):
+def test_one_reject_a_row_and_the_first_column_of_the_feed_is_to_blame(see_text: Callable[..., Seen]) -> None:
     assert [r["column"] for r in see_text("b,a\nx,y\n").rejects] == ["a"]
 
 
@@ -266,7 +274,9 @@ def test_one_reject_a_row_and_the_first_column_of_the_feed_is_to_blame(see_text)
         ("string", " x ", " x "),
     ],
 )
-def test_text_becomes_a_value_or_is_refused(see_text, type_, text, value):
+def test_text_becomes_a_value_or_is_refused(
+    see_text: Callable[..., Seen], type_: str, text: str, value: bool | float | str
+) -> None:
     seen = see_text(f"v,w\n{text},1\n", feed=feed_of([{"name": "v", "type": type_}, {"name": "w", "type": "int"}]))
     if value == "bad":
         assert (seen.reasons, seen.rejects[0]["column"]) == (["bad_type"], "v")
@@ -275,26 +285,26 @@ def test_text_becomes_a_value_or_is_refused(see_text, type_, text, value):
         assert (str(found) if type_ in ("date", "timestamp") else found) == value
 
 
-def test_timestamps_with_and_without_zone_stand_in_one_column(see_text):
+def test_timestamps_with_and_without_zone_stand_in_one_column(see_text: Callable[..., Seen]) -> None:
     feed = feed_of([{"name": "t", "type": "timestamp"}])
     seen = see_text("t\n2024-01-01T10:00:00\n2024-01-01T10:00:00+01:00\nx\n", feed=feed)
     assert [str(t) for t in seen["t"]] == ["2024-01-01 10:00:00+00:00", "2024-01-01 09:00:00+00:00"]
 
 
-def test_the_dialect_s_null_values_and_no_others_are_null(see_text):
+def test_the_dialect_s_null_values_and_no_others_are_null(see_text: Callable[..., Seen]) -> None:
     columns = [{"name": "v", "type": "double", "nullable": True}, {"name": "s", "type": "string", "nullable": True}]
     seen = see_text("v,s\nNA,NA\n1,\n,x\n", feed=feed_of(columns, null_values=["NA"]))
     assert (seen["v"], seen["s"], seen.reasons) == ([None, 1.0], [None, ""], ["bad_type"])
 
 
-def test_quoted_null_values_are_null_too(see_text):
+def test_quoted_null_values_are_null_too(see_text: Callable[..., Seen]) -> None:
     columns = [{"name": "v", "type": "double"}, {"name": "s", "type": "string"}]
     assert see_text('v,s\n"",""\n', feed=feed_of(columns)).table.select(["v", "s"]).to_pylist() == [
         {"v": None, "s": None}
     ]
 
 
-def test_text_columns_keep_the_text_exactly_and_null_where_it_is_a_null_value(see_text):
+def test_text_columns_keep_the_text_exactly_and_null_where_it_is_a_null_value(see_text: Callable[..., Seen]) -> None:
     texts = frozenset({"a"})
     seen = see_text("a,b\n 1.50 ,1\n,1\n007,1\nx,1\n", text_columns=texts)
     assert (seen["text:a"], seen["a"]) == ([" 1.50 ", None, "007"], [1.5, None, 7.0])
@@ -304,37 +314,37 @@ def test_text_columns_keep_the_text_exactly_and_null_where_it_is_a_null_value(se
 # --- encodings ---
 
 
-def test_bytes_that_are_no_utf8_cost_only_their_line(see_text):
+def test_bytes_that_are_no_utf8_cost_only_their_line(see_text: Callable[..., Seen]) -> None:
     seen = see_text(b"n,word\n1,caf\xe9\n2,caf\xc3\xa9\n", feed=feed_of(WORDS))
     reject = seen.rejects[0]
     assert (reject["reason"], reject["source_line"], reject["raw"]) == ("bad_encoding", 2, "1,caf\\xe9")
     assert seen["word"] == ["café"]
 
 
-def test_bad_bytes_in_an_ignored_column_cost_their_line_too(see_text):
+def test_bad_bytes_in_an_ignored_column_cost_their_line_too(see_text: Callable[..., Seen]) -> None:
     seen = see_text(b"n,word,x\n1,a,\xe9\n2,b,c\n", feed=feed_of(WORDS, extra_columns="ignore"))
     assert (seen.reasons, seen["word"]) == (["bad_encoding"], ["b"])
 
 
-def test_the_encoding_of_the_dialect_is_decoded(see_text):
+def test_the_encoding_of_the_dialect_is_decoded(see_text: Callable[..., Seen]) -> None:
     seen = see_text("n,word\n1,café\n2,x\x81\n".encode("latin-1"), feed=feed_of(WORDS, encoding="cp1252"))
     assert (seen["word"], seen.rejects[0]["raw"], seen.reasons) == (["café"], "2,x\\x81", ["bad_encoding"])
     assert see_text("n,word\n1,é\n".encode("utf-16"), feed=feed_of(WORDS, encoding="utf-16"))["word"] == ["é"]
 
 
 @pytest.mark.parametrize("bom", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
-def test_utf16_is_named(see_text, bom):
+def test_utf16_is_named(see_text: Callable[..., Seen], bom: Any) -> None:
     seen = see_text(bom + "a,b\n".encode("utf-16-le"))
     assert (seen.reasons, seen.rejects[0]["rows"]) == (["bad_encoding"], None)
     assert "UTF-16" in seen.rejects[0]["detail"]
 
 
-def test_a_header_that_is_no_utf8_refuses_the_file(see_text):
+def test_a_header_that_is_no_utf8_refuses_the_file(see_text: Callable[..., Seen]) -> None:
     seen = see_text(b"a,b\xe9\n1,2\n")
     assert (seen.reasons, seen.rejects[0]["rows"]) == (["bad_encoding"], None)
 
 
-def test_a_nul_makes_a_file_binary_at_its_start_and_costs_a_line_later(see_text):
+def test_a_nul_makes_a_file_binary_at_its_start_and_costs_a_line_later(see_text: Callable[..., Seen]) -> None:
     assert see_text(b"a,b\n1,2\n\0\n").reasons == ["unreadable"]
     seen = see_text(b"n,word\n" + b"1,x\n" * 3000 + b"2,\0\n3,y\n", feed=feed_of(WORDS))
     assert (seen.reasons, seen.rejects[0]["source_line"], seen.table.num_rows) == (["unreadable"], 3002, 3001)
@@ -344,28 +354,28 @@ def test_a_nul_makes_a_file_binary_at_its_start_and_costs_a_line_later(see_text)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\ufeff", " \n\r\n\r"])
-def test_an_empty_file_is_unreadable_with_no_rows(see_text, content):
+def test_an_empty_file_is_unreadable_with_no_rows(see_text: Callable[..., Seen], content: str) -> None:
     reject = see_text(content).rejects[0]
     assert (reject["reason"], reject["rows"]) == ("unreadable", 0)
     assert reject["detail"] == "the file is empty: no header line"
 
 
 @pytest.mark.parametrize("content", ["a,b", "a,b\n", "a,b\r\n\r\n", "a,b\r"])
-def test_a_file_of_a_header_only_is_fine_and_has_no_rows(see_text, content):
+def test_a_file_of_a_header_only_is_fine_and_has_no_rows(see_text: Callable[..., Seen], content: str) -> None:
     seen = see_text(content)
     assert (seen.table.num_rows, seen.rejects) == (0, [])
 
 
-def test_a_header_with_an_unclosed_quote_refuses_the_file(see_text):
+def test_a_header_with_an_unclosed_quote_refuses_the_file(see_text: Callable[..., Seen]) -> None:
     assert see_text('a,"b\n1,2\n').reasons == ["unreadable"]
 
 
-def test_a_binary_file_is_unreadable(see_text):
+def test_a_binary_file_is_unreadable(see_text: Callable[..., Seen]) -> None:
     seen = see_text(bytes(range(256)) * 40)
     assert (seen.reasons, seen.rejects[0]["rows"]) == (["unreadable"], None)
 
 
-def test_gzip_is_read_by_its_name(see_text):
+def test_gzip_is_read_by_its_name(see_text: Callable[..., Seen]) -> None:
     assert see_text(gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"3,4\n"), "in.csv.gz")["b"] == [2.0, 4.0]
     assert see_text(gzip.compress(b"a,b\n1,2\n"), "IN.CSV.GZ")["b"] == [2.0]
 
@@ -373,26 +383,30 @@ def test_gzip_is_read_by_its_name(see_text):
 @pytest.mark.parametrize(
     "spoil", [lambda z: z[:-4], lambda z: z[:20], lambda z: z[:30] + b"xx" + z[32:], lambda z: b"a,b"]
 )
-def test_a_damaged_gzip_is_unreadable(see_text, spoil):
+def test_a_damaged_gzip_is_unreadable(see_text: Callable[..., Seen], spoil: Callable[..., Any]) -> None:
     whole = gzip.compress("".join(f"{i},{i * 7}\n" for i in range(99)).join(["a,b\n", ""]).encode())
     seen = see_text(spoil(whole), "in.csv.gz")
     assert (seen.table.num_rows, seen.reasons, seen.rejects[0]["rows"]) == (0, ["unreadable"], None)
 
 
-def test_a_missing_file_is_one_reject(see, land, tmp_path):
+def test_a_missing_file_is_one_reject(
+    see: Callable[..., Seen], land: Callable[..., LandedFile], tmp_path: Path
+) -> None:
     file = land("a,b\n1,2\n")
     os.unlink(tmp_path / "in.csv")
     assert [(r["reason"], r["rows"]) for r in see(file).rejects] == [("file_missing", None)]
 
 
-def test_a_folder_in_place_of_a_file_is_unreadable(see, tmp_path):
+def test_a_folder_in_place_of_a_file_is_unreadable(see: Callable[..., Seen], tmp_path: Path) -> None:
     (tmp_path / "x.csv").mkdir()
     status = (tmp_path / "x.csv").stat()
     seen = see(LandedFile((tmp_path / "x.csv").as_uri(), status.st_size, status.st_mtime_ns))
     assert seen.reasons == ["unreadable"]
 
 
-def test_a_file_of_another_size_or_time_than_the_manifest_s_is_changed(see, land):
+def test_a_file_of_another_size_or_time_than_the_manifest_s_is_changed(
+    see: Callable[..., Seen], land: Callable[..., LandedFile]
+) -> None:
     file = land("a,b\n1,2\n")
     for other in (replace(file, size=7), replace(file, modified=1), replace(file, changed=True)):
         seen = see(other)
@@ -400,7 +414,9 @@ def test_a_file_of_another_size_or_time_than_the_manifest_s_is_changed(see, land
         assert (seen.rejects[0]["source_line"], seen.rejects[0]["rows"]) == (None, None)
 
 
-def test_a_file_that_changes_while_it_is_read_is_changed(see, land, tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_changed(
+    see: Callable[..., Seen], land: Callable[..., LandedFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Growing(landed.LocalSource):
         def read(self, size: int) -> bytes:
             data = super().read(size)
@@ -414,7 +430,9 @@ def test_a_file_that_changes_while_it_is_read_is_changed(see, land, tmp_path, mo
     assert (seen.table.num_rows, seen.reasons, seen.rejects[0]["header"]) == (0, ["file_changed"], "a,b")
 
 
-def test_storage_that_fails_is_an_error_and_no_reject(see, land, monkeypatch):
+def test_storage_that_fails_is_an_error_and_no_reject(
+    see: Callable[..., Seen], land: Callable[..., LandedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Failing(landed.LocalSource):
         def read(self, size: int) -> bytes:
             raise OSError(5, "Input/output error")
@@ -424,7 +442,9 @@ def test_storage_that_fails_is_an_error_and_no_reject(see, land, monkeypatch):
         see(land("a,b\n1,2\n"))
 
 
-def test_a_known_refusal_is_its_reject_and_the_file_is_not_opened(see, land, tmp_path):
+def test_a_known_refusal_is_its_reject_and_the_file_is_not_opened(
+    see: Callable[..., Seen], land: Callable[..., LandedFile], tmp_path: Path
+) -> None:
     file, other = land("a,b\n1,2\n"), land("a,b\n3,4\n", "other.csv")
     os.unlink(tmp_path / "in.csv")
     refusal = FileReject(Reason.UNREADABLE, "told before", column="a", rows=4, header="a,b")
@@ -437,7 +457,7 @@ def test_a_known_refusal_is_its_reject_and_the_file_is_not_opened(see, land, tmp
 
 
 @pytest.fixture
-def small_blocks(monkeypatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (blocks, read):
         monkeypatch.setattr(module, "BLOCK_BYTES", 100)
 
@@ -446,37 +466,39 @@ def numbered(count: int, head: str = "a,b") -> str:
     return "\n".join([head, *(f"{i},{i * 2}" for i in range(count))]) + "\n"
 
 
-def test_a_large_file_is_read_in_blocks_with_its_own_lines(see_text, small_blocks):
+def test_a_large_file_is_read_in_blocks_with_its_own_lines(see_text: Callable[..., Seen], small_blocks: None) -> None:
     seen = see_text(numbered(500))
     assert (seen["a"], seen["source_line"]) == (list(map(float, range(500))), list(range(2, 502)))
     assert max(seen.chunk_sizes) < 50
 
 
-def test_a_large_file_is_cut_between_records_that_span_lines(see_text, small_blocks):
+def test_a_large_file_is_cut_between_records_that_span_lines(see_text: Callable[..., Seen], small_blocks: None) -> None:
     words = [f'{i},"x\n{"y" * (i % 30)}\n"\n' for i in range(100)]
     seen = see_text("n,word\n" + "".join(words), feed=feed_of(WORDS))
     assert (seen["source_line"], seen.rejects) == (list(range(2, 302, 3)), [])
 
 
-def test_a_large_file_with_a_stray_quote_is_split_by_hand(see_text, small_blocks):
+def test_a_large_file_with_a_stray_quote_is_split_by_hand(see_text: Callable[..., Seen], small_blocks: None) -> None:
     lines = [f"{i},{'5 inch' if i % 7 else chr(34) + 'a,b' + chr(34)}" for i in range(100)]
     lines[60] = '60,5" pipe'
     seen = see_text("\n".join(["n,word", *lines]), feed=feed_of(WORDS))
     assert (seen["n"], seen.rejects) == (list(range(100)), [])
 
 
-def test_rejects_of_a_large_file_have_their_own_text(see_text, small_blocks):
+def test_rejects_of_a_large_file_have_their_own_text(see_text: Callable[..., Seen], small_blocks: None) -> None:
     lines = [f"{i},{'x' if i % 9 == 0 else i}" for i in range(200)]
     seen = see_text("\n".join(["a,b", *lines]))
     assert [(r["source_line"], r["raw"]) for r in seen.rejects] == [(i + 2, f"{i},x") for i in range(0, 200, 9)]
 
 
-def test_a_refused_large_file_is_counted_to_its_end(see_text, small_blocks):
+def test_a_refused_large_file_is_counted_to_its_end(see_text: Callable[..., Seen], small_blocks: None) -> None:
     assert see_text(numbered(500, "x,y")).rejects[0]["rows"] == 500
     assert see_text(numbered(500, "x,y") + '1,"2\n3,4').rejects[0]["rows"] == 502
 
 
-def test_a_file_that_turns_out_bad_after_rows_starts_the_batch_again(see, land, small_blocks):
+def test_a_file_that_turns_out_bad_after_rows_starts_the_batch_again(
+    see: Callable[..., Seen], land: Callable[..., LandedFile], small_blocks: None
+) -> None:
     whole = gzip.compress(numbered(50).encode())
     file, other = land(whole[:-6], "in.csv.gz"), land("a,b\n1,2\n", "other.csv")
     with pytest.raises(FileRejectedError) as caught:
@@ -486,19 +508,23 @@ def test_a_file_that_turns_out_bad_after_rows_starts_the_batch_again(see, land, 
     assert (seen["a"], seen.reasons, seen.rejects[0]["header"]) == ([1.0], ["unreadable"], "a,b")
 
 
-def test_a_file_refused_error_survives_pickling(land):
+def test_a_file_refused_error_survives_pickling(land: Callable[..., LandedFile]) -> None:
     error = FileRejectedError(land(""), FileReject(Reason.UNREADABLE, "x"))
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.file, copy.refusal, str(copy)) == (error.file, error.refusal, str(error))
 
 
-def test_chunks_span_small_files_and_split_large_ones(see, land):
+def test_chunks_span_small_files_and_split_large_ones(
+    see: Callable[..., Seen], land: Callable[..., LandedFile]
+) -> None:
     files = [land(numbered(30), f"{i}.csv") for i in range(10)]
     assert see(*files, chunk_rows=100).chunk_sizes == [90, 90, 90, 30]
     assert see(land(numbered(250), "large.csv"), chunk_rows=100).chunk_sizes == [84, 84, 82]
 
 
-def test_one_bad_file_among_many_does_not_move_their_lines(see, land):
+def test_one_bad_file_among_many_does_not_move_their_lines(
+    see: Callable[..., Seen], land: Callable[..., LandedFile]
+) -> None:
     texts = [numbered(3), 'a,b\n1,"2\n3,4\n', numbered(2), "a,b\n1\n5,6\n", b"a,b\n\xff,2\n7,8\n", "a,b\r1,2\r"]
     seen = see(*[land(text, f"{i}.csv") for i, text in enumerate(texts)])
     places = set(zip(seen["source_file"], seen["source_line"], strict=True))
@@ -508,16 +534,16 @@ def test_one_bad_file_among_many_does_not_move_their_lines(see, land):
     assert places == {(f"{i}.csv", line) for i, lines in good.items() for line in lines}
 
 
-def test_no_files_make_no_chunks(see):
+def test_no_files_make_no_chunks(see: Callable[..., Seen]) -> None:
     assert see().chunk_sizes == []
 
 
-def test_rejects_come_even_where_no_row_is_good(see, land):
+def test_rejects_come_even_where_no_row_is_good(see: Callable[..., Seen], land: Callable[..., LandedFile]) -> None:
     seen = see(*[land("x\n1\n", f"{i}.csv") for i in range(3)], chunk_rows=1)
     assert (seen.reasons, seen.table.num_rows) == (["missing_column"] * 3, 0)
 
 
-def test_any_row_can_be_refused_later_with_its_text(land, tmp_path):
+def test_any_row_can_be_refused_later_with_its_text(land: Callable[..., LandedFile], tmp_path: Path) -> None:
     file = land('n,word\n1,"x\ny"\n\n2,caf\u00e9\n')
     [(rows, _)] = read_chunks([file], feed_of(WORDS), ReadOptions(tmp_path.as_uri()))
     later = rows.with_table(rows.table.slice(1)).reject([0], Reason.MODEL_ERROR, None, "the model raised")
@@ -530,14 +556,18 @@ def test_any_row_can_be_refused_later_with_its_text(land, tmp_path):
     assert rows.reject([], Reason.MODEL_ERROR, None, "").num_rows == 0
 
 
-def test_the_slow_path_is_not_taken_for_clean_quoted_text(see_text, monkeypatch):
+def test_the_slow_path_is_not_taken_for_clean_quoted_text(
+    see_text: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parse.Parser, "parse_by_hand", None)
     monkeypatch.setattr(blocks._Reader, "_split", None)
     seen = see_text('n,word\r\n"1","a ""b"""\r\n\r\n"2","c\nd"\r\n3\r\nx,y\r\n', feed=feed_of(WORDS))
     assert (seen["source_line"], seen.reasons) == ([2, 4], ["too_few_fields", "bad_type"])
 
 
-def test_a_stray_quote_does_not_slow_the_rest_of_a_large_file(see_text, monkeypatch):
+def test_a_stray_quote_does_not_slow_the_rest_of_a_large_file(
+    see_text: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (blocks, records, split):
         monkeypatch.setattr(module, "MAX_RECORD", 40)
     for module in (blocks, read):

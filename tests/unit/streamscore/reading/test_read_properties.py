@@ -143,7 +143,7 @@ def read_all(contents: list[bytes], feed: Feed = FEED, **options: Any) -> list[d
 @example(b'1,"x')
 @example(b'"\n"\n,')
 @example(b"1,x\r")
-def test_every_record_is_a_row_or_a_reject_once(body):
+def test_every_record_is_a_row_or_a_reject_once(body: Any) -> None:
     expected = oracle(body)
     seen = read_all([HEADER + body])
     assert [row["source_line"] for row in seen] == [line for line, _ in expected]
@@ -163,26 +163,26 @@ def test_every_record_is_a_row_or_a_reject_once(body):
 @settings(max_examples=400, deadline=None)
 @given(st.lists(ANY_BODY, min_size=1, max_size=4))
 @example([b'1,"x\n', b'"2,"y"\n'])
-def test_the_fast_and_the_slow_path_agree(bodies):
+def test_the_fast_and_the_slow_path_agree(bodies: Any) -> None:
     contents = [HEADER + body for body in bodies]
     assert read_all(contents) == read_all(contents, slow=True)
 
 
 @settings(max_examples=300, deadline=None)
 @given(ANY_BODY, st.integers(8, 60))
-def test_the_size_of_blocks_changes_nothing(body, block):
+def test_the_size_of_blocks_changes_nothing(body: Any, block: Any) -> None:
     assert read_all([HEADER + body], block=block) == read_all([HEADER + body])
 
 
 @settings(max_examples=200, deadline=None)
 @given(ANY_BODY, st.integers(8, 60))
-def test_the_size_of_blocks_changes_nothing_on_the_slow_path(body, block):
+def test_the_size_of_blocks_changes_nothing_on_the_slow_path(body: Any, block: Any) -> None:
     assert read_all([HEADER + body], block=block, slow=True) == read_all([HEADER + body])
 
 
 @settings(max_examples=300, deadline=None)
 @given(ANY_BODY, st.integers(8, 60), st.integers(4, 30))
-def test_a_bound_on_records_is_the_same_on_both_paths(body, block, longest):
+def test_a_bound_on_records_is_the_same_on_both_paths(body: Any, block: Any, longest: Any) -> None:
     seen = read_all([HEADER + body], longest=longest)
     assert seen == read_all([HEADER + body], longest=longest, slow=True)
     assert seen == read_all([HEADER + body], longest=longest, block=block)
@@ -190,7 +190,7 @@ def test_a_bound_on_records_is_the_same_on_both_paths(body, block, longest):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(ANY_BODY, min_size=1, max_size=5), st.integers(1, 7))
-def test_chunks_and_other_files_change_nothing(bodies, chunk_rows):
+def test_chunks_and_other_files_change_nothing(bodies: Any, chunk_rows: Any) -> None:
     contents = [HEADER + body for body in bodies]
     alone = [
         row | {"source_file": f"{number}.csv"} for number, content in enumerate(contents) for row in read_all([content])
@@ -203,7 +203,7 @@ def test_chunks_and_other_files_change_nothing(bodies, chunk_rows):
     st.permutations(["a", "b", "c"]),
     st.lists(st.tuples(*[st.sampled_from(["1", " 2 ", "", "x", "1e3", '"3"', "nan"])] * 3), max_size=8),
 )
-def test_the_order_of_columns_changes_no_value(order, rows):
+def test_the_order_of_columns_changes_no_value(order: Any, rows: Any) -> None:
     feed = Feed.model_validate({"name": "test", "columns": [{"name": name, "type": "double"} for name in "abc"]})
 
     def text(names: list[str]) -> bytes:
@@ -217,7 +217,7 @@ def test_the_order_of_columns_changes_no_value(order, rows):
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet='n,word "\n\r\ufeffé', max_size=20), ANY_BODY)
-def test_any_header_ends_as_rows_rejects_or_a_refused_file(head, body):
+def test_any_header_ends_as_rows_rejects_or_a_refused_file(head: Any, body: Any) -> None:
     seen = read_all([head.encode() + b"\n" + body])
     assert seen == read_all([head.encode() + b"\n" + body], slow=True)
     if any(row["source_line"] is None for row in seen):
@@ -226,7 +226,7 @@ def test_any_header_ends_as_rows_rejects_or_a_refused_file(head, body):
 
 @settings(max_examples=200, deadline=None)
 @given(ANY_BODY, st.booleans())
-def test_a_refused_file_counts_its_records(body, slow):
+def test_a_refused_file_counts_its_records(body: Any, slow: Any) -> None:
     seen = read_all([b"other,names\n" + body], slow=slow)
     assert [(row["reason"], row["rows"]) for row in seen] == [("missing_column", len(oracle(body)))]
 
@@ -247,7 +247,7 @@ NUMBERS = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(["int", "long", "float", "double"]), st.lists(NUMBERS, max_size=8), st.booleans())
-def test_numbers_are_the_same_on_both_paths_and_beside_their_text(type_, values, as_text):
+def test_numbers_are_the_same_on_both_paths_and_beside_their_text(type_: Any, values: Any, as_text: Any) -> None:
     feed = Feed.model_validate(
         {"name": "test", "columns": [{"name": "v", "type": type_}, {"name": "w", "type": "string"}]}
     )
@@ -277,7 +277,7 @@ TIMES = st.builds(
     st.sampled_from(["timestamp", "date", "boolean", "double", "int"]),
     st.lists(st.one_of(TIMES, NUMBERS, st.sampled_from(["true", "TRUE", "no", "0", "1"]), st.none()), max_size=10),
 )
-def test_a_value_converts_the_same_whatever_stands_beside_it(type_, values):
+def test_a_value_converts_the_same_whatever_stands_beside_it(type_: Any, values: Any) -> None:
     together = convert(pa.array(values, pa.string()), TYPES[type_])
     alone = [convert(pa.array([value], pa.string()), TYPES[type_]) for value in values]
     assert list(together.failed) == [at for at, one in enumerate(alone) if one.failed]

@@ -42,12 +42,12 @@ def check(tmp_path: Path) -> Check:
     return check
 
 
-def test_good_rows_pass_as_they_are(check):
+def test_good_rows_pass_as_they_are(check: Check) -> None:
     good, rejects = check([{"name": "a", "type": "double", "min": 0, "max": 1}], "a\n0\n1\n0.5\n")
     assert (good.table["a"].to_pylist(), rejects) == ([0.0, 1.0, 0.5], [])
 
 
-def test_a_null_is_refused_where_the_feed_wants_a_value(check):
+def test_a_null_is_refused_where_the_feed_wants_a_value(check: Check) -> None:
     columns = [{"name": "a", "type": "double"}, {"name": "s", "type": "string", "nullable": True}]
     good, [reject] = check(columns, "a,s\n1,\n,x\n")
     assert good.table["source_line"].to_pylist() == [2]
@@ -57,7 +57,7 @@ def test_a_null_is_refused_where_the_feed_wants_a_value(check):
 
 
 @pytest.mark.parametrize("type_", ["float", "double"])
-def test_numbers_that_are_not_finite_are_refused_unless_the_feed_lets_them_pass(check, type_):
+def test_numbers_that_are_not_finite_are_refused_unless_the_feed_lets_them_pass(check: Check, type_: str) -> None:
     text = "a,b\n1,1\nNaN,1\ninf,1\n-Infinity,1\n"
     columns = [{"name": "a", "type": type_}, {"name": "b", "type": "int"}]
     good, rejects = check(columns, text)
@@ -69,7 +69,7 @@ def test_numbers_that_are_not_finite_are_refused_unless_the_feed_lets_them_pass(
     assert check(columns, text)[1] == []
 
 
-def test_values_out_of_range_are_refused_with_the_range(check):
+def test_values_out_of_range_are_refused_with_the_range(check: Check) -> None:
     columns = [{"name": "a", "type": "int", "min": 0, "max": 10}, {"name": "b", "type": "double", "min": 0.5}]
     _, rejects = check(columns, "a,b\n0,0.5\n11,1\n10,0.4\n-1,0\n")
     assert [(r["source_line"], r["column"], r["detail"]) for r in rejects] == [
@@ -79,11 +79,11 @@ def test_values_out_of_range_are_refused_with_the_range(check):
     ]
 
 
-def test_a_bound_holds_in_the_column_s_own_precision(check):
+def test_a_bound_holds_in_the_column_s_own_precision(check: Check) -> None:
     assert check([{"name": "a", "type": "float", "max": 0.1}], "a\n0.1\n")[1] == []
 
 
-def test_nulls_have_no_range_and_no_allowed_values(check):
+def test_nulls_have_no_range_and_no_allowed_values(check: Check) -> None:
     columns = [
         {"name": "a", "type": "int", "min": 5, "nullable": True},
         {"name": "s", "type": "string", "allowed": ["x"], "nullable": True},
@@ -102,14 +102,14 @@ def test_nulls_have_no_range_and_no_allowed_values(check):
         ("date", ["2024-01-01"], "2024-01-01", "2024-01-02"),
     ],
 )
-def test_values_that_are_not_allowed_are_refused(check, type_, allowed, good, bad):
+def test_values_that_are_not_allowed_are_refused(check: Check, type_: str, allowed: Any, good: str, bad: str) -> None:
     columns = [{"name": "a", "type": type_, "allowed": allowed}]
     rows, [reject] = check(columns, f"a\n{good}\n{bad}\n")
     assert (rows.table.num_rows, reject["reason"], reject["column"]) == (1, "not_allowed", "a")
     assert "wanted one of " in reject["detail"]
 
 
-def test_a_target_may_be_absent_and_must_be_there_where_its_column_is(check):
+def test_a_target_may_be_absent_and_must_be_there_where_its_column_is(check: Check) -> None:
     columns = [{"name": "a", "type": "double"}, {"name": "y", "type": "int", "role": "target"}]
     good, [reject] = check(columns, "a\n1\n2\n", "a,y\n3,\n4,5\n")
     assert good.table["a"].to_pylist() == [1.0, 2.0, 4.0]
@@ -118,13 +118,13 @@ def test_a_target_may_be_absent_and_must_be_there_where_its_column_is(check):
     assert check(columns, "a\n1\n2\n", "a,y\n3,\n4,5\n")[1] == []
 
 
-def test_a_row_with_many_faults_is_one_reject_of_its_first_column(check):
+def test_a_row_with_many_faults_is_one_reject_of_its_first_column(check: Check) -> None:
     columns = [{"name": n, "type": "double", "min": 0, "allowed": [1]} for n in ("a", "b")]
     _, rejects = check(columns, "b,a\n,-1\n-inf,1\n")
     assert [(r["column"], r["reason"]) for r in rejects] == [("a", "out_of_range"), ("b", "not_finite")]
 
 
-def test_no_rows_are_good_rows(check):
+def test_no_rows_are_good_rows(check: Check) -> None:
     columns = [{"name": "a", "type": "double", "min": 0, "allowed": [1]}]
     feed = feed_of(*columns)
     good, _ = check(columns, "a\n1\n")
@@ -132,7 +132,7 @@ def test_no_rows_are_good_rows(check):
     assert (empty.table.num_rows, rejects.num_rows) == (0, 0)
 
 
-def test_a_slice_of_a_chunk_is_checked_by_itself(check):
+def test_a_slice_of_a_chunk_is_checked_by_itself(check: Check) -> None:
     columns = [{"name": "a", "type": "double", "min": 0}]
     good, _ = check([{"name": "a", "type": "double"}], "a\n1\n-1\n2\n-2\n")
     rest, rejects = validate(good.with_table(good.table.slice(2)), feed_of(*columns))
@@ -143,7 +143,9 @@ VALUES = st.sampled_from(["", "nan", "inf", "-1", "0", "1", "2", "3"])
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=20))
-def test_every_row_is_good_or_refused_for_its_first_fault(tmp_path_factory, values):
+def test_every_row_is_good_or_refused_for_its_first_fault(
+    tmp_path_factory: pytest.TempPathFactory, values: Any
+) -> None:
     a = {"name": "a", "type": "double", "min": 0, "max": 2, "allowed": [0, 1, 3]}
     feed = feed_of(a, {"name": "b", "type": "double", "nullable": True, "finite": False, "max": 2})
     path = tmp_path_factory.mktemp("landing") / "in.csv"

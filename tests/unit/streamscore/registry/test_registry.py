@@ -1,6 +1,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +16,17 @@ from streamscore.registry.requirements import requirements_differences, signatur
 from tests.support.register_kit import a_version
 
 
-def registry_at(uri):
+def registry_at(uri: str) -> Registry:
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return registry_at(f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
-def versions(registry) -> list[VersionInfo]:
+def versions(registry: Registry) -> list[VersionInfo]:
     """Two versions of wine_quality; the first was promoted before the second was trained."""
     feed = load_feed("wine_quality")
     return [a_version(feed, registry, promote=True), a_version(feed, registry)]
@@ -40,22 +41,24 @@ def versions(registry) -> list[VersionInfo]:
         "models:/wine_quality/1",
     ],
 )
-def test_alias_stage_in_any_case_and_number_resolve_to_the_promoted_version(registry, versions, uri):
+def test_alias_stage_in_any_case_and_number_resolve_to_the_promoted_version(
+    registry: Registry, versions: list[VersionInfo], uri: str
+) -> None:
     ref = registry.resolve(uri)
     assert (ref.uri, ref.name, ref.version, ref.run_id) == (uri, "wine_quality", "1", versions[0].run_id)
 
 
-def test_latest_is_the_newest_version(registry, versions):
+def test_latest_is_the_newest_version(registry: Registry, versions: list[VersionInfo]) -> None:
     assert registry.resolve("models:/wine_quality/latest").version == "2"
 
 
-def test_a_run_resolves_to_its_path_and_its_id(registry, versions, tmp_path):
+def test_a_run_resolves_to_its_path_and_its_id(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:
     ref = registry.resolve(f"runs:/{versions[1].run_id}/model")
     assert (ref.name, ref.version, ref.run_id) == ("model", versions[1].run_id, versions[1].run_id)
     assert signature(registry.download(ref, tmp_path)).inputs.input_names()[0] == "fixed acidity"
 
 
-def test_a_logged_model_resolves_by_its_id(registry, versions, tmp_path):
+def test_a_logged_model_resolves_by_its_id(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:
     source = registry.resolve("models:/wine_quality/2").source
     ref = registry.resolve(source)
     assert source == f"models:/{ref.version}"
@@ -63,7 +66,7 @@ def test_a_logged_model_resolves_by_its_id(registry, versions, tmp_path):
     assert (registry.download(ref, tmp_path) / "MLmodel").is_file()
 
 
-def test_resolving_is_cheap_enough_for_every_two_seconds(registry, versions):
+def test_resolving_is_cheap_enough_for_every_two_seconds(registry: Registry, versions: list[VersionInfo]) -> None:
     registry.resolve("models:/wine_quality@production")
     took = []
     for _ in range(20):
@@ -76,7 +79,9 @@ def test_resolving_is_cheap_enough_for_every_two_seconds(registry, versions):
 @pytest.mark.parametrize(
     "uri", ["models:/wine_quality@nope", "models:/wine_quality/Staging", "models:/wine_quality/77"]
 )
-def test_a_missing_version_is_told_with_those_there_are(registry, versions, uri):
+def test_a_missing_version_is_told_with_those_there_are(
+    registry: Registry, versions: list[VersionInfo], uri: str
+) -> None:
     with pytest.raises(RegistryError, match=r"'wine_quality' has v2.*, v1 Production production; next: ") as caught:
         registry.resolve(uri, "wine_quality")
     assert "streamscore train wine_quality --promote" in str(caught.value)
@@ -85,12 +90,14 @@ def test_a_missing_version_is_told_with_those_there_are(registry, versions, uri)
 
 
 @pytest.mark.parametrize("uri", ["models:/nope@x", "nonsense", "runs:/nope/model", "runs:/nope", "models:/m-0"])
-def test_a_missing_model_is_told_with_those_there_are(registry, versions, uri):
+def test_a_missing_model_is_told_with_those_there_are(
+    registry: Registry, versions: list[VersionInfo], uri: str
+) -> None:
     with pytest.raises(RegistryError, match=r"models there: 'wine_quality'.*streamscore train FEED --promote"):
         registry.resolve(uri)
 
 
-def test_a_download_is_whole_and_happens_once(registry, versions, tmp_path):
+def test_a_download_is_whole_and_happens_once(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:
     ref = registry.resolve("models:/wine_quality/1")
     path = registry.download(ref, tmp_path)
     before = (path / "MLmodel").stat().st_mtime_ns
@@ -99,10 +106,12 @@ def test_a_download_is_whole_and_happens_once(registry, versions, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_download_that_breaks_leaves_nothing(registry, versions, tmp_path, monkeypatch):
+def test_a_download_that_breaks_leaves_nothing(
+    registry: Registry, versions: list[VersionInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow.artifacts
 
-    def half(artifact_uri, dst_path):
+    def half(artifact_uri: str, dst_path: Any) -> None:
         Path(dst_path, "model.skops").write_bytes(b"half")
         raise OSError("connection lost")
 
@@ -112,7 +121,9 @@ def test_a_download_that_breaks_leaves_nothing(registry, versions, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_promoting_sets_stage_alias_and_tags_and_archives_the_one_before(registry, versions):
+def test_promoting_sets_stage_alias_and_tags_and_archives_the_one_before(
+    registry: Registry, versions: list[VersionInfo]
+) -> None:
     feed = load_feed("wine_quality")
     done = registry.promote("wine_quality", "2", feed, by="ada")
     try:
@@ -129,24 +140,24 @@ def test_promoting_sets_stage_alias_and_tags_and_archives_the_one_before(registr
         registry.promote("wine_quality", "1", feed)
 
 
-def test_a_version_that_does_not_fit_the_feed_is_not_promoted(registry, versions):
+def test_a_version_that_does_not_fit_the_feed_is_not_promoted(registry: Registry, versions: list[VersionInfo]) -> None:
     before = registry.versions("wine_quality")
     with pytest.raises(ContractError, match="'fixed acidity' is string in the feed and double in the model"):
         registry.promote("wine_quality", "2", load_feed("wine_quality_text"))
     assert registry.versions("wine_quality") == before
 
 
-def test_promoting_a_version_that_is_not_there_is_refused(registry, versions):
+def test_promoting_a_version_that_is_not_there_is_refused(registry: Registry, versions: list[VersionInfo]) -> None:
     with pytest.raises(RegistryError, match="no models:/wine_quality/9"):
         registry.promote("wine_quality", "9", load_feed("wine_quality"))
 
 
-def test_versions_of_an_unknown_model_are_refused(registry, versions):
+def test_versions_of_an_unknown_model_are_refused(registry: Registry, versions: list[VersionInfo]) -> None:
     with pytest.raises(RegistryError, match="models there: 'wine_quality'"):
         registry.versions("nope")
 
 
-def test_requirements_that_differ_are_reported(registry, versions, tmp_path):
+def test_requirements_that_differ_are_reported(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:
     path = registry.download(registry.resolve("models:/wine_quality/1"), tmp_path)
     assert requirements_differences(path) == []
     (path / "python_env.yaml").write_text("python: 3.8.1\n")
@@ -159,7 +170,9 @@ def test_requirements_that_differ_are_reported(registry, versions, tmp_path):
     assert missing == "no-such-package: the model wants >=2, none is installed"
 
 
-def test_a_feed_proposed_from_a_signature_fits_the_model(registry, versions, tmp_path):
+def test_a_feed_proposed_from_a_signature_fits_the_model(
+    registry: Registry, versions: list[VersionInfo], tmp_path: Path
+) -> None:
     import yaml
 
     from schemas.signature import differences
@@ -171,7 +184,7 @@ def test_a_feed_proposed_from_a_signature_fits_the_model(registry, versions, tmp
 
 
 @pytest.mark.parametrize("where", ["postgresql://ada:secret@127.0.0.1:9/x", "sqlite:////no/such/folder/x.db"])
-def test_a_database_that_cannot_be_used_is_refused_at_once(where):
+def test_a_database_that_cannot_be_used_is_refused_at_once(where: str) -> None:
     start = time.perf_counter()
     with pytest.raises(RegistryError) as caught:
         registry_at(where).resolve("models:/a@b")
@@ -179,13 +192,13 @@ def test_a_database_that_cannot_be_used_is_refused_at_once(where):
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path):
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("a text, and not a database")
     with pytest.raises(RegistryError, match="is not a SQLite file"):
         registry_at(f"sqlite:///{tmp_path}/x.db").resolve("models:/a@b")
 
 
-def test_a_server_that_is_down_is_told_in_bounded_time():
+def test_a_server_that_is_down_is_told_in_bounded_time() -> None:
     start = time.perf_counter()
     with pytest.raises(RegistryError, match="Connection refused") as caught:
         registry_at("http://127.0.0.1:9").resolve("models:/a@b")
@@ -193,7 +206,9 @@ def test_a_server_that_is_down_is_told_in_bounded_time():
     assert "http://127.0.0.1:9" in str(caught.value)
 
 
-def test_settings_come_before_mlflows_variables_and_these_before_the_default(tmp_path, monkeypatch):
+def test_settings_come_before_mlflows_variables_and_these_before_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     plain = open_registry(load_settings())
     assert plain.tracking_uri == plain.registry_uri == f"sqlite:///{tmp_path}/var/mlflow.db"
@@ -209,7 +224,9 @@ def test_settings_come_before_mlflows_variables_and_these_before_the_default(tmp
     assert (set_here.tracking_uri, set_here.registry_uri) == ("http://a", "http://b")
 
 
-def test_nothing_is_written_beside_var_even_in_a_folder_with_odd_letters(tmp_path, monkeypatch):
+def test_nothing_is_written_beside_var_even_in_a_folder_with_odd_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "ä b%41?#"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -223,7 +240,9 @@ def test_nothing_is_written_beside_var_even_in_a_folder_with_odd_letters(tmp_pat
     assert {name: value for name, value in os.environ.items() if name.endswith("_URI")} == variables
 
 
-def test_a_registry_made_anew_does_not_get_the_old_ones_files(registry, versions, tmp_path):
+def test_a_registry_made_anew_does_not_get_the_old_ones_files(
+    registry: Registry, versions: list[VersionInfo], tmp_path: Path
+) -> None:
     from dataclasses import replace
 
     ref = registry.resolve("models:/wine_quality/1")

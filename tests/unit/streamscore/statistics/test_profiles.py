@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +31,11 @@ TABLE = pa.table(
 )
 
 
-def of(values, name: str = "x"):
+def of(values: Any, name: str = "x") -> Any:
     return profile(pa.table({name: values})).column(name)
 
 
-def test_statistics_of_a_number_are_of_its_finite_values():
+def test_statistics_of_a_number_are_of_its_finite_values() -> None:
     found = profile(TABLE).column("number")
     assert (found.kind, found.rows, found.nulls, found.not_finite, found.distinct) == ("number", 7, 1, 2, 4)
     assert (found.min, found.max, found.mean) == (1.0, 4.0, 2.5)
@@ -42,7 +44,7 @@ def test_statistics_of_a_number_are_of_its_finite_values():
     assert (len(found.edges), len(found.counts)) == (21, 20)
 
 
-def test_text_and_booleans_are_counted_by_value():
+def test_text_and_booleans_are_counted_by_value() -> None:
     found = profile(TABLE)
     assert found.column("word").values == (("b", 3), ("a", 2), ("c", 1))
     assert (found.column("word").nulls, found.column("word").rest, found.column("word").distinct) == (1, 0, 3)
@@ -51,12 +53,12 @@ def test_text_and_booleans_are_counted_by_value():
     assert (many.distinct, len(many.values), many.values[0], many.rest) == (30, 20, ("7", 4), 30)
 
 
-def test_times_of_csv_without_a_zone_are_utc(tmp_path):
+def test_times_of_csv_without_a_zone_are_utc(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("at\n1970-01-01 00:01:00\n1970-01-01 00:02:00\n")
     assert profile_files(tmp_path / "t.csv").column("at").min == 60.0
 
 
-def test_times_count_as_seconds():
+def test_times_count_as_seconds() -> None:
     found = profile(TABLE).column("day")
     assert (found.kind, found.min, found.max, found.nulls) == ("time", 86_400.0, 6 * 86_400.0, 1)
 
@@ -64,18 +66,18 @@ def test_times_count_as_seconds():
 @pytest.mark.parametrize(
     ("column", "is_constant"), [("same", True), ("none", True), ("word", False), ("number", False)]
 )
-def test_a_constant_column_is_known(column, is_constant):
+def test_a_constant_column_is_known(column: str, is_constant: bool) -> None:
     assert profile(TABLE).column(column).is_constant == is_constant
 
 
-def test_a_value_that_is_null_in_some_rows_is_not_constant():
+def test_a_value_that_is_null_in_some_rows_is_not_constant() -> None:
     assert not of(pa.array([1.0, 1.0, None])).is_constant
     assert not of(["a", "a", None]).is_constant
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e9, 1e9, allow_subnormal=False) | st.integers(-5, 5).map(float), min_size=1, max_size=60))
-def test_numbers_are_those_of_numpy(values):
+def test_numbers_are_those_of_numpy(values: Any) -> None:
     found = of(values)
     assert found.quantiles == pytest.approx(np.quantile(values, QUANTILES), rel=1e-9, abs=1e-9)
     assert found.distinct == len(set(values))
@@ -91,7 +93,7 @@ def test_numbers_are_those_of_numpy(values):
         assert found.counts == (len(values),)
 
 
-def test_files_give_what_a_table_gives(tmp_path):
+def test_files_give_what_a_table_gives(tmp_path: Path) -> None:
     rows = np.random.default_rng(0)
     table = pa.table({"a": rows.normal(size=500), "n": rows.integers(0, 9, 500), "w": rows.choice(["x", "y"], 500)})
     (tmp_path / "parts").mkdir()
@@ -101,7 +103,7 @@ def test_files_give_what_a_table_gives(tmp_path):
     assert profile_files(tmp_path / "parts") == profile(table) == profile_files(tmp_path / "rows.csv")
 
 
-def test_training_data_are_described_with_their_target(tmp_path):
+def test_training_data_are_described_with_their_target(tmp_path: Path) -> None:
     feed = load_feed("wine_quality")
     data = read_data(feed, sample(feed, rows=300, files=1, out=tmp_path).paths[0])
     found = profile(data.columns())
@@ -111,23 +113,23 @@ def test_training_data_are_described_with_their_target(tmp_path):
     assert profile(broken.columns()).column("pH").nulls == 3
 
 
-def test_statistics_survive_as_json():
+def test_statistics_survive_as_json() -> None:
     found = {"fitted": profile(TABLE), "held_out": profile(TABLE.slice(0, 2))}
     assert profiles_from_json(profiles_to_json(found)) == found
     assert Profile.from_json(found["fitted"].to_json()) == found["fitted"]
 
 
-def test_no_rows_have_statistics_too():
+def test_no_rows_have_statistics_too() -> None:
     found = profile(TABLE.slice(0, 0))
     assert (found.rows, found.column("number").mean, found.column("word").values) == (0, None, ())
 
 
-def test_a_column_of_lists_is_refused():
+def test_a_column_of_lists_is_refused() -> None:
     with pytest.raises(FeedError, match=r"'x' is list<.*>, of which there are no statistics"):
         of([[1], [2]])
 
 
-def test_a_file_that_cannot_be_described_is_refused(tmp_path):
+def test_a_file_that_cannot_be_described_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no file .*nope\.csv"):
         profile_files(tmp_path / "nope.csv")
     (tmp_path / "odd.csv").write_bytes(b"a,b\n1,2\n\xff\xfe,3\n")
@@ -145,11 +147,11 @@ ROWS = ["id;when;day;weight;pieces;channel;returned;note"] + [
 ]
 
 
-def proposed(path, **more) -> Feed:
+def proposed(path: Path, **more: Any) -> Feed:
     return Feed.model_validate(yaml.safe_load(propose_feed(path, "orders", **more)))
 
 
-def test_a_feed_is_proposed_that_reads_its_file(tmp_path):
+def test_a_feed_is_proposed_that_reads_its_file(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_text("\n".join(ROWS) + "\n")
     feed = proposed(path, target="pieces")
@@ -176,13 +178,13 @@ def test_a_feed_is_proposed_that_reads_its_file(tmp_path):
     assert read_data(feed, path).rows == 40
 
 
-def test_days_that_the_stream_would_not_read_are_text(tmp_path):
+def test_days_that_the_stream_would_not_read_are_text(tmp_path: Path) -> None:
     path = tmp_path / "days.csv"
     path.write_text("day,at\n" + "".join(f"{i:02}/12/2026,{i:02}/12/2026 10:00:00\n" for i in range(13, 25)))
     assert [column.type for column in proposed(path).columns] == ["string", "string"]
 
 
-def test_a_feed_is_proposed_from_parquet_with_its_types(tmp_path):
+def test_a_feed_is_proposed_from_parquet_with_its_types(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([1, 2], pa.int32()), "b": pa.array([1.5, None], pa.float32()), "c": ["x", "y"]})
     pq.write_table(table, tmp_path / "t.parquet")
     assert [(c.name, c.type, c.nullable) for c in proposed(tmp_path / "t.parquet").columns] == [
@@ -192,7 +194,7 @@ def test_a_feed_is_proposed_from_parquet_with_its_types(tmp_path):
     ]
 
 
-def test_the_feed_of_the_samples_is_found_again(tmp_path):
+def test_the_feed_of_the_samples_is_found_again(tmp_path: Path) -> None:
     feed = load_feed("wine_quality")
     path = sample(feed, rows=500, files=1, out=tmp_path).paths[0]
     again = proposed(path, target="quality")
@@ -201,19 +203,19 @@ def test_the_feed_of_the_samples_is_found_again(tmp_path):
     assert training_data(again, path).rows == 500
 
 
-def test_a_target_that_is_not_there_is_refused(tmp_path):
+def test_a_target_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SettingsError, match=r"--target c: .* has no such column; it has a, b"):
         propose_feed(tmp_path / "t.csv", "orders", "c")
 
 
-def test_names_that_make_no_feed_are_refused(tmp_path):
+def test_names_that_make_no_feed_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a b,a_b\n1,2\n")
     with pytest.raises(FeedError, match=r"no feed can be made of .*t\.csv: .*are both 'a_b' in the tables"):
         propose_feed(tmp_path / "t.csv", "orders")
 
 
-def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row():
+def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row() -> None:
     of_numbers = profile(pa.table({"x": [0.0] * 97 + [0.5, 1.0, 1.0]})).column("x")
     assert bars(of_numbers) == "█" + " " * 8 + "▁" + " " * 9 + "▁"
     assert bars(profile(pa.table({"x": ["a", "a", "b", None]})).column("x")) == "█▄"

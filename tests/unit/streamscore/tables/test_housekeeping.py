@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -11,26 +12,27 @@ from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
 from streamscore.tables import housekeeping
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import Housekeeping, append_batch_rows, append_events, checkpoint_logs
+from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import a_batch, entries, open_tables, parts_of, rows_of
 from tests.support.wait import until
 
 
 @pytest.fixture
-def tables(tmp_path):
+def tables(tmp_path: Path) -> Tables:
     return open_tables(tmp_path, every=5)
 
 
-def put(tables, *batches, rejects=0):
+def put(tables: Tables, *batches: Any, rejects: int = 0) -> None:
     for batch in batches:
         commit(parts_of(tables, batch, 3, rejects), batch, tables, writer_of(tables))
 
 
-def folded(tables):
+def folded(tables: Tables) -> list[Any]:
     return sorted(rows_of(tables, "batches")["batch_id"].to_pylist())
 
 
-def test_a_commit_becomes_one_row_of_batches(tables):
+def test_a_commit_becomes_one_row_of_batches(tables: Tables) -> None:
     batch = a_batch(0, "a.csv", "b.csv")
     put(tables, batch, rejects=1)
     assert append_batch_rows(tables) == 1
@@ -55,7 +57,7 @@ def test_a_commit_becomes_one_row_of_batches(tables):
     }
 
 
-def test_folding_again_adds_only_what_is_new(tables):
+def test_folding_again_adds_only_what_is_new(tables: Tables) -> None:
     put(tables, a_batch(0), a_batch(1))
     assert (append_batch_rows(tables), append_batch_rows(tables)) == (2, 0)
     put(tables, a_batch(2))
@@ -63,12 +65,12 @@ def test_folding_again_adds_only_what_is_new(tables):
     assert folded(tables) == [0, 1, 2] and entries(tables, "batches") == 2
 
 
-def test_two_who_fold_at_once_double_nothing(tables):
+def test_two_who_fold_at_once_double_nothing(tables: Tables) -> None:
     put(tables, *(a_batch(number) for number in range(5)))
     tables.batches  # noqa: B018 - made before the race
     barrier = threading.Barrier(4)
 
-    def run():
+    def run() -> None:
         mine = tables.reopen()
         barrier.wait()
         append_batch_rows(mine)
@@ -81,7 +83,7 @@ def test_two_who_fold_at_once_double_nothing(tables):
     assert folded(tables) == [0, 1, 2, 3, 4]
 
 
-def test_commits_of_others_are_not_folded(tables):
+def test_commits_of_others_are_not_folded(tables: Tables) -> None:
     put(tables, a_batch(0), a_batch(1))
     tables.predictions.handle().optimize.compact()
     put(tables, a_batch(2))
@@ -89,7 +91,7 @@ def test_commits_of_others_are_not_folded(tables):
     assert [row["table_version"] for row in rows_of(tables, "batches").to_pylist()] == [1, 2, 4]
 
 
-def test_a_log_cleaned_after_folding_loses_nothing(tables):
+def test_a_log_cleaned_after_folding_loses_nothing(tables: Tables) -> None:
     put(tables, a_batch(0), a_batch(1))
     append_batch_rows(tables)
     put(tables, a_batch(2))
@@ -100,7 +102,7 @@ def test_a_log_cleaned_after_folding_loses_nothing(tables):
     assert folded(tables) == [0, 1, 2]
 
 
-def test_events_have_a_time_and_what_else_they_have(tables):
+def test_events_have_a_time_and_what_else_they_have(tables: Tables) -> None:
     append_events(tables, [{"kind": "swapped", "model_version": "4"}, {"kind": "stopped", "detail": "SIGTERM"}])
     append_events(tables, [])
     table = rows_of(tables, "events")
@@ -108,7 +110,7 @@ def test_events_have_a_time_and_what_else_they_have(tables):
     assert table["kind"].to_pylist() == ["swapped", "stopped"] and entries(tables, "events") == 1
 
 
-def test_logs_are_checkpointed_every_so_many_commits(tables):
+def test_logs_are_checkpointed_every_so_many_commits(tables: Tables) -> None:
     put(tables, *(a_batch(number) for number in range(4)))
     checkpoint_logs(tables)
     assert tables.predictions.last_checkpoint() == -1
@@ -121,7 +123,7 @@ def test_logs_are_checkpointed_every_so_many_commits(tables):
     assert committed(5, "app", a_batch(5).manifest.digest, tables)
 
 
-def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_stops(tables):
+def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_stops(tables: Tables) -> None:
     keeping = Housekeeping(tables, "app", seconds=0.05)
     keeping.start()
     assert tables.reopen().app_ids == ["app"]
@@ -137,7 +139,7 @@ def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_
     assert (row["kind"], row["app_id"], row["model_version"], row["detail"]) == ("swapped", "app", "4", "promoted")
 
 
-def test_many_commits_start_housekeeping_before_its_time(tables, monkeypatch):
+def test_many_commits_start_housekeeping_before_its_time(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "PENDING", 3)
     keeping = Housekeeping(tables, "app", seconds=600)
     keeping.start()
@@ -148,11 +150,11 @@ def test_many_commits_start_housekeeping_before_its_time(tables, monkeypatch):
     keeping.stop()
 
 
-def test_housekeeping_logs_what_fails_and_tries_again(tables, monkeypatch):
+def test_housekeeping_logs_what_fails_and_tries_again(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     real = housekeeping.append_events
     failures = iter([True, True])
 
-    def failing(tables, rows):
+    def failing(tables: Tables, rows: int) -> None:
         if rows and next(failures, False):
             raise OSError("the disk is full")
         real(tables, rows)
@@ -168,5 +170,5 @@ def test_housekeeping_logs_what_fails_and_tries_again(tables, monkeypatch):
     assert rows_of(tables, "events").num_rows == 1
 
 
-def test_housekeeping_that_was_never_started_stops(tables):
+def test_housekeeping_that_was_never_started_stops(tables: Tables) -> None:
     Housekeeping(tables, "app").stop()

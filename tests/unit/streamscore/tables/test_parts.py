@@ -4,6 +4,7 @@ import json
 import math
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ from streamscore.tables.parts import Parts, write_part
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of, parts_writer, scored
 
 
-def stats_of(tmp_path: Path, **columns) -> dict:
+def stats_of(tmp_path: Path, **columns: Any) -> dict:
     table = pa.table(columns)
     return json.loads(write_part(table, LocalFolder(tmp_path)).stats)
 
@@ -37,7 +38,7 @@ def table_with(path: Path, *tables: pa.Table) -> DeltaTable:
     return table
 
 
-def test_a_part_has_the_columns_of_the_table_in_its_order(tmp_path):
+def test_a_part_has_the_columns_of_the_table_in_its_order(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     parts = parts_of(tables, a_batch(7, "a.csv"), rows=3, rejects=2)
     predictions = pq.read_table(Path(tables.folders[0], parts.predictions[0].path))
@@ -52,7 +53,7 @@ def test_a_part_has_the_columns_of_the_table_in_its_order(tmp_path):
     assert rejects["replayed_as"].null_count == 2
 
 
-def test_rows_are_counted_by_file(tmp_path):
+def test_rows_are_counted_by_file(tmp_path: Path) -> None:
     writer = parts_writer(open_tables(tmp_path), a_batch(0, "a.csv", "b%20c.csv"))
     writer.add(*scored("a.csv", 3, 2))
     writer.add(*scored("a.csv", 1, 0))
@@ -62,7 +63,7 @@ def test_rows_are_counted_by_file(tmp_path):
     assert parts.reasons == {"bad_type": 7}
 
 
-def test_a_refused_file_whose_rows_cannot_be_counted_counts_as_unknown(tmp_path):
+def test_a_refused_file_whose_rows_cannot_be_counted_counts_as_unknown(tmp_path: Path) -> None:
     writer = parts_writer(open_tables(tmp_path), a_batch(0, "a.csv"))
     no_predictions, _ = scored("a.csv", 0)
     reject = {"source_file": "a.csv", "reason": "unreadable"}
@@ -72,7 +73,7 @@ def test_a_refused_file_whose_rows_cannot_be_counted_counts_as_unknown(tmp_path)
     assert (parts.reasons, parts.refused) == ({"unreadable": 1}, ("file:///in/a.csv",))
 
 
-def test_small_chunks_share_a_part_and_large_ones_are_split_over_parts(tmp_path):
+def test_small_chunks_share_a_part_and_large_ones_are_split_over_parts(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     many = parts_writer(tables, a_batch(0, "a.csv"))
     bounded = parts_writer(tables, a_batch(0, "a.csv"), part_bytes=20_000)
@@ -84,7 +85,7 @@ def test_small_chunks_share_a_part_and_large_ones_are_split_over_parts(tmp_path)
     assert 3 < len(several) < 30 and sum(part.rows for part in several) == 1000
 
 
-def test_discarded_parts_leave_no_file(tmp_path):
+def test_discarded_parts_leave_no_file(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     writer = parts_writer(tables, a_batch(0, "a.csv"), part_bytes=1)
     writer.add(*scored("a.csv", 20, 3))
@@ -93,13 +94,13 @@ def test_discarded_parts_leave_no_file(tmp_path):
     assert list(tmp_path.rglob("*.parquet")) == [] and writer.finish().predictions == ()
 
 
-def test_parts_survive_the_way_from_an_executor(tmp_path):
+def test_parts_survive_the_way_from_an_executor(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     parts = parts_of(tables, a_batch(0, "a.csv", "b.csv"), 3, 1)
     assert Parts.from_json(parts.to_json()) == parts
 
 
-def test_parts_of_several_executors_add_up(tmp_path):
+def test_parts_of_several_executors_add_up(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     one, other = parts_of(tables, a_batch(0, "a.csv"), 3, 1), parts_of(tables, a_batch(0, "b.csv"), 2, 2)
     both = Parts.merge([one, other, Parts()])
@@ -108,12 +109,12 @@ def test_parts_of_several_executors_add_up(tmp_path):
     assert both.reasons == {"bad_type": 3}
 
 
-def test_a_folder_that_cannot_be_written_is_a_storage_error_with_the_way_out(tmp_path):
+def test_a_folder_that_cannot_be_written_is_a_storage_error_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot write .*gone/part-.*streamscore doctor"):
         write_part(pa.table({"a": [1]}), LocalFolder(tmp_path / "gone"))
 
 
-def test_statistics_have_numbers_strings_dates_and_times(tmp_path):
+def test_statistics_have_numbers_strings_dates_and_times(tmp_path: Path) -> None:
     stats = stats_of(
         tmp_path,
         i=[3, None, -5],
@@ -134,14 +135,14 @@ def test_statistics_have_numbers_strings_dates_and_times(tmp_path):
     }
 
 
-def test_a_column_with_a_nan_spans_all_numbers_and_an_infinite_one_goes_to_the_largest(tmp_path):
+def test_a_column_with_a_nan_spans_all_numbers_and_an_infinite_one_goes_to_the_largest(tmp_path: Path) -> None:
     largest = 1.7976931348623157e308
     stats = stats_of(tmp_path, nan=[1.0, math.nan], inf=[1.0, math.inf], zero=[0.0, 0.0], b=[True, True])
     assert stats["minValues"] == {"nan": -largest, "inf": 1.0, "zero": 0.0, "b": True}
     assert stats["maxValues"] == {"nan": largest, "inf": largest, "zero": 0.0, "b": True}
 
 
-def test_parquet_keeps_no_bounds_of_a_column_with_a_nan(tmp_path):
+def test_parquet_keeps_no_bounds_of_a_column_with_a_nan(tmp_path: Path) -> None:
     nan = [{"a": math.nan, "b": 1.0}]
     part = write_part(pa.table({"x": [math.nan], "y": [1.0], "s": nan, "xs": [[1.0]]}), LocalFolder(tmp_path))
     group = pq.read_metadata(tmp_path / part.path).row_group(0)
@@ -149,7 +150,7 @@ def test_parquet_keeps_no_bounds_of_a_column_with_a_nan(tmp_path):
     assert [c.path_in_schema for c in columns if c.is_stats_set and c.statistics.has_min_max] == ["y", "s.b"]
 
 
-def test_long_strings_are_cut_outwards(tmp_path):
+def test_long_strings_are_cut_outwards(tmp_path: Path) -> None:
     last = "\U0010ffff"
     stats = stats_of(tmp_path, s=["a" * 40, "z" * 40], top=["a" * 32 + last + "b"] * 2, huge=["x" * 10_000] * 2)
     assert stats["minValues"]["s"] == "a" * 32
@@ -158,7 +159,7 @@ def test_long_strings_are_cut_outwards(tmp_path):
     assert (stats["minValues"]["huge"], stats["maxValues"]["huge"]) == ("x" * 32, "x" * 32 + last)
 
 
-def test_a_struct_has_the_bounds_of_its_fields_and_an_array_only_nulls(tmp_path):
+def test_a_struct_has_the_bounds_of_its_fields_and_an_array_only_nulls(tmp_path: Path) -> None:
     prediction = pa.array([{"a": 1.0, "b": "x"}, None, {"a": 3.0, "b": None}])
     stats = stats_of(tmp_path, p=prediction, xs=[[1.0, 2.0], None, []])
     assert stats["minValues"] == {"p": {"a": 1.0, "b": "x"}}
@@ -166,7 +167,7 @@ def test_a_struct_has_the_bounds_of_its_fields_and_an_array_only_nulls(tmp_path)
     assert stats["nullCount"] == {"p": {"a": 1, "b": 2}, "xs": 1}
 
 
-def test_files_are_skipped_by_their_statistics_and_no_row_is_missed(tmp_path):
+def test_files_are_skipped_by_their_statistics_and_no_row_is_missed(tmp_path: Path) -> None:
     nothing = pa.table({"x": pa.array([None], pa.float64()), "s": ["q"], "b": [None], "t": [None]})
     time = datetime(2020, 1, 1, 12, 30, 0, 123456, UTC)
     low = pa.table({"x": [-2.0, None, -1.0], "s": ["a", "b", None], "b": [True, True, None], "t": [time, None, None]})
@@ -177,7 +178,7 @@ def test_files_are_skipped_by_their_statistics_and_no_row_is_missed(tmp_path):
     dataset = table.to_pyarrow_dataset()
     field = pc.field
 
-    def fragments(condition):
+    def fragments(condition: Any) -> int:
         return sum(1 for _ in dataset.get_fragments(filter=condition))
 
     for condition, rows, files in [
@@ -210,7 +211,7 @@ def test_files_are_skipped_by_their_statistics_and_no_row_is_missed(tmp_path):
         max_size=20,
     )
 )
-def test_every_row_is_inside_the_statistics_of_its_part(tmp_path_factory, rows):
+def test_every_row_is_inside_the_statistics_of_its_part(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> None:
     kinds = [pa.float64(), pa.string(), pa.timestamp("us", tz="UTC"), pa.int64(), pa.date32()]
     arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
     stats = stats_of(tmp_path_factory.mktemp("part"), **dict(zip("fstid", arrays, strict=True)))
@@ -223,7 +224,7 @@ def test_every_row_is_inside_the_statistics_of_its_part(tmp_path_factory, rows):
         assert stats["nullCount"][name] == array.null_count
 
 
-def as_bound(value, name):
+def as_bound(value: Any, name: str) -> Any:
     if name != "t":
         return value
     return datetime.fromisoformat(value.replace("Z", "+00:00")) + timedelta(0)

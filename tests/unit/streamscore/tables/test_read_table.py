@@ -34,7 +34,7 @@ def tables(tmp_path: Path) -> Tables:
     return made
 
 
-def test_every_row_in_the_documented_columns(tables: Tables, settings: Settings):
+def test_every_row_in_the_documented_columns(tables: Tables, settings: Settings) -> None:
     predictions = read_table(FEED, settings=settings)
     assert predictions.schema.equals(predictions_schema(FEED, pa.float64()))
     assert sorted(predictions["batch_id"].to_pylist()) == [0, 0, 0, 1, 1, 1]
@@ -42,16 +42,16 @@ def test_every_row_in_the_documented_columns(tables: Tables, settings: Settings)
     assert quarantine.schema.equals(QUARANTINE_SCHEMA) and quarantine.num_rows == 2
 
 
-def test_only_the_columns_asked_for_in_their_order(tables: Tables, settings: Settings):
+def test_only_the_columns_asked_for_in_their_order(tables: Tables, settings: Settings) -> None:
     read = read_table(FEED, columns=["prediction", "source_file"], settings=settings)
     assert read.column_names == ["prediction", "source_file"] and read.num_rows == 6
 
 
-def test_an_older_version_as_it_was(tables: Tables, settings: Settings):
+def test_an_older_version_as_it_was(tables: Tables, settings: Settings) -> None:
     assert [read_table(FEED, version=version, settings=settings).num_rows for version in (0, 1, 2)] == [0, 3, 6]
 
 
-def test_tables_that_maintenance_makes(tables: Tables, settings: Settings):
+def test_tables_that_maintenance_makes(tables: Tables, settings: Settings) -> None:
     with pytest.raises(StorageError, match=r"no table at .*/kit/batches yet; make it: streamscore run kit"):
         read_table(FEED, "batches", settings=settings)
     append_batch_rows(tables)
@@ -60,7 +60,7 @@ def test_tables_that_maintenance_makes(tables: Tables, settings: Settings):
 
 def test_without_settings_those_of_the_working_folder_hold(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREAMSCORE_TABLES__PATH", "{feed}")
     assert read_table(FEED).num_rows == 6
@@ -86,12 +86,12 @@ def test_without_settings_those_of_the_working_folder_hold(
 )
 def test_what_is_not_there_is_told_with_what_is(
     tables: Tables, settings: Settings, asked: dict[str, object], error: type[Exception], said: str
-):
+) -> None:
     with pytest.raises(error, match=said):
         read_table(FEED, **asked, settings=settings)  # type: ignore[arg-type]
 
 
-def test_a_lost_file_is_told_in_one_line(tables: Tables, settings: Settings):
+def test_a_lost_file_is_told_in_one_line(tables: Tables, settings: Settings) -> None:
     next(Path(tables.uri("predictions")).glob("*.parquet")).unlink()
     with pytest.raises(
         StorageError, match=r"/kit/predictions cannot be read: .*look: streamscore doctor kit"
@@ -100,7 +100,7 @@ def test_a_lost_file_is_told_in_one_line(tables: Tables, settings: Settings):
     assert "\n" not in str(caught.value)
 
 
-def test_no_table_yet_and_no_such_feed(settings: Settings):
+def test_no_table_yet_and_no_such_feed(settings: Settings) -> None:
     with pytest.raises(
         StorageError, match=r"no table at .*wine_quality/predictions yet; make it: streamscore run wine_q"
     ):
@@ -109,7 +109,7 @@ def test_no_table_yet_and_no_such_feed(settings: Settings):
         read_table("wine_qualiti", settings=settings)
 
 
-def test_a_series_feed_has_forecasts_in_the_place_of_predictions(settings: Settings):
+def test_a_series_feed_has_forecasts_in_the_place_of_predictions(settings: Settings) -> None:
     series = load_feed("macrodata")
     with pytest.raises(
         SettingsError, match=r"no table 'predictions', wanted one of forecasts, quarantine, batches, ev"
@@ -119,7 +119,7 @@ def test_a_series_feed_has_forecasts_in_the_place_of_predictions(settings: Setti
         read_table(series, "forecasts", settings=settings)
 
 
-def test_the_process_that_read_ends_well(tables: Tables, tmp_path: Path):
+def test_the_process_that_read_ends_well(tables: Tables, tmp_path: Path) -> None:
     code = (
         "from schemas.settings import load_settings\nfrom streamscore import read_table\n"
         "from tests.support.tables_kit import FEED\n"

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from schemas.settings import Tables as TablesSettings
 from streamscore import failpoints
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.lease import NoLease
+from streamscore.tables.batch import Batch
 from streamscore.tables.commit import commit
 from streamscore.tables.housekeeping import append_batch_rows
 from streamscore.tables.recover import assert_known_checkpoint, processed_files
@@ -23,23 +25,23 @@ from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of,
 
 
 @pytest.fixture
-def tables(tmp_path):
+def tables(tmp_path: Path) -> Tables:
     return open_tables(tmp_path)
 
 
-def put(tables, *batches, rows=3, rejects=0):
+def put(tables: Tables, *batches: Any, rows: int = 3, rejects: int = 0) -> None:
     for batch in batches:
         commit(parts_of(tables, batch, rows, rejects), batch, tables, writer_of(tables))
 
 
-def crash_between_the_commits(tables, batch, monkeypatch):
+def crash_between_the_commits(tables: Tables, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     crash_at(monkeypatch, "predictions:before")
     with pytest.raises(Crash):
         put(tables, batch, rejects=2)
     monkeypatch.undo()
 
 
-def test_a_new_checkpoint_is_taken_by_tables_without_rows(tmp_path):
+def test_a_new_checkpoint_is_taken_by_tables_without_rows(tmp_path: Path) -> None:
     assert_known_checkpoint(Tables(tmp_path / "none", FEED, TablesSettings()), "app", is_new=True)
     tables = open_tables(tmp_path)
     assert_known_checkpoint(tables, "app", is_new=True)
@@ -48,14 +50,14 @@ def test_a_new_checkpoint_is_taken_by_tables_without_rows(tmp_path):
 
 
 @pytest.mark.parametrize(("rows", "rejects"), [(3, 0), (0, 1)])
-def test_a_new_checkpoint_is_refused_by_tables_with_rows(tables, rows, rejects):
+def test_a_new_checkpoint_is_refused_by_tables_with_rows(tables: Tables, rows: int, rejects: int) -> None:
     put(tables, a_batch(0), rows=rows, rejects=rejects)
     with pytest.raises(RecoveryError, match=r"have rows and checkpoint new-app is new; .*run kit --recover"):
         assert_known_checkpoint(tables, "new-app", is_new=True)
     assert_known_checkpoint(tables, "new-app", is_new=True, recover=True)
 
 
-def test_a_checkpoint_is_known_by_its_commits_or_by_the_tables_property(tables):
+def test_a_checkpoint_is_known_by_its_commits_or_by_the_tables_property(tables: Tables) -> None:
     put(tables, a_batch(0))
     assert_known_checkpoint(tables.reopen(), "app", is_new=False)
     tables.register_checkpoint("another")
@@ -64,13 +66,13 @@ def test_a_checkpoint_is_known_by_its_commits_or_by_the_tables_property(tables):
     assert tables.reopen().app_ids == ["another"]
 
 
-def test_a_checkpoint_with_micro_batches_is_refused_by_tables_that_have_none_of_them(tables):
+def test_a_checkpoint_with_micro_batches_is_refused_by_tables_that_have_none_of_them(tables: Tables) -> None:
     with pytest.raises(RecoveryError, match=r"has done micro-batch 7, and the tables in .* have none of it"):
         assert_known_checkpoint(tables, "app", is_new=False, last_commit=7)
 
 
 @pytest.mark.parametrize("fold", [False, True])
-def test_all_files_of_predictions_commits_are_known_after_recovery(tables, fold):
+def test_all_files_of_predictions_commits_are_known_after_recovery(tables: Tables, fold: bool) -> None:
     put(tables, a_batch(0, "a.csv", "b.csv"), a_batch(1, "c.csv"), rejects=1)
     if fold:
         append_batch_rows(tables)
@@ -80,7 +82,7 @@ def test_all_files_of_predictions_commits_are_known_after_recovery(tables, fold)
     assert {file.content for file in files} == {(100, 1000, "")}
 
 
-def test_files_are_known_after_recovery_when_the_log_was_cleaned(tables):
+def test_files_are_known_after_recovery_when_the_log_was_cleaned(tables: Tables) -> None:
     put(tables, a_batch(0, "a.csv"), a_batch(1, "b.csv"))
     append_batch_rows(tables)
     tables.predictions.handle().create_checkpoint()
@@ -89,7 +91,9 @@ def test_files_are_known_after_recovery_when_the_log_was_cleaned(tables):
     assert len(processed_files(tables.reopen(), "new-app")) == 2
 
 
-def test_recovery_after_a_crash_between_the_commits_leaves_no_reject_twice(tables, monkeypatch):
+def test_recovery_after_a_crash_between_the_commits_leaves_no_reject_twice(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tables, a_batch(0), rejects=1)
     crash_between_the_commits(tables, a_batch(1), monkeypatch)
     assert len(keys(tables, "quarantine")) == 3
@@ -100,7 +104,7 @@ def test_recovery_after_a_crash_between_the_commits_leaves_no_reject_twice(table
     assert len(set(keys(tables, "quarantine"))) == 3 == len(keys(tables, "quarantine"))
 
 
-def test_recovery_keeps_rejects_of_a_batch_whose_record_is_lost(tables):
+def test_recovery_keeps_rejects_of_a_batch_whose_record_is_lost(tables: Tables) -> None:
     put(tables, a_batch(0), a_batch(1), rejects=1)
     tables.predictions.handle().create_checkpoint()
     Path(tables.uri("predictions"), f"_delta_log/{1:020}.json").unlink()
@@ -108,14 +112,14 @@ def test_recovery_keeps_rejects_of_a_batch_whose_record_is_lost(tables):
     assert len(keys(tables, "quarantine")) == 2
 
 
-def test_recovery_is_an_event_and_can_be_run_again(tables):
+def test_recovery_is_an_event_and_can_be_run_again(tables: Tables) -> None:
     put(tables, a_batch(0))
     assert processed_files(tables, "new-app") == processed_files(tables, "new-app")
     event = rows_of(tables, "events").to_pylist()[0]
     assert (event["kind"], event["app_id"]) == ("recovered", "new-app") and "1 files in 1 batches" in event["detail"]
 
 
-def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables):
+def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables: Tables) -> None:
     put(tables, a_batch(0))
     processed_files(tables, "new-app")  # a crash comes before its ledger is written
     with pytest.raises(RecoveryError):
@@ -134,8 +138,14 @@ def test_a_checkpoint_whose_recovery_crashed_is_not_known(tables):
     ],
 )
 def test_what_a_start_planned_that_was_never_ready_is_forgotten(
-    tmp_path, tables, noted, planned, spark_done, in_tables, left
-):
+    tmp_path: Path,
+    tables: Tables,
+    noted: str | None,
+    planned: int,
+    spark_done: int,
+    in_tables: list[Any] | list[int],
+    left: list[Any] | list[int],
+) -> None:
     folder = LocalFolder(tmp_path / "checkpoint")
     checkpoint = Checkpoint(folder, a_batch(0).app_id, False, NoLease())
     for log, newest in (("offsets", planned), ("commits", spark_done)):
@@ -152,12 +162,12 @@ def test_what_a_start_planned_that_was_never_ready_is_forgotten(
 
 
 @pytest.mark.parametrize("spec", ["nowhere:before", "offset", "offset:now", "offset:before:x"])
-def test_a_fail_point_that_does_not_exist_is_refused(spec):
+def test_a_fail_point_that_does_not_exist_is_refused(spec: str) -> None:
     with pytest.raises(SettingsError, match=r"STREAMSCORE_FAIL_AT is .* wanted"):
         failpoints.arm(spec)
 
 
-def test_fail_points_are_off_until_they_are_armed():
+def test_fail_points_are_off_until_they_are_armed() -> None:
     failpoints.arm("")
     failpoints.fail_at("predictions:before", 0)
 
@@ -165,7 +175,7 @@ def test_fail_points_are_off_until_they_are_armed():
 @pytest.mark.parametrize(
     ("spec", "last"), [("predictions:before", 0), ("predictions:before:2", 2), ("ledger:after", 3), ("", 3)]
 )
-def test_an_armed_fail_point_kills_the_driver_at_its_batch(spec, last):
+def test_an_armed_fail_point_kills_the_driver_at_its_batch(spec: str, last: int) -> None:
     code = f"""
 from streamscore.failpoints import arm, fail_at
 arm({spec!r})
@@ -180,7 +190,7 @@ fail_at("ledger:after", None)
     assert done.returncode == (-signal.SIGKILL if spec else 0)
 
 
-def test_a_worker_takes_the_driver_and_what_it_started_along():
+def test_a_worker_takes_the_driver_and_what_it_started_along() -> None:
     code = """
 import os, subprocess, sys, time
 jvm = subprocess.Popen(["sleep", "60"])

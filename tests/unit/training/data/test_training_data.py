@@ -2,6 +2,7 @@ import gzip
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pyarrow import parquet as pq
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
+from streamscore.tables.parts import Parts
 from training.data.labels import read_labelled
 from training.data.split import held_out_rows, split
 from training.data.training_data import Data, read_data, training_data
@@ -30,7 +32,7 @@ COLUMNS = [
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def feed_of(columns) -> Feed:
+def feed_of(columns: Any) -> Feed:
     return Feed.model_validate({"name": "homes", "csv": {"header": "ignore_case"}, "columns": columns})
 
 
@@ -55,7 +57,7 @@ def as_csv(table: pa.Table) -> bytes:
     return table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get).to_csv(index=False).encode()
 
 
-def data_of_rows(keys=None, times=None, rows: int = 0) -> Data:
+def data_of_rows(keys: Any = None, times: Any = None, rows: int = 0) -> Data:
     """Rows that tell themselves apart by their only feature."""
     count = rows or len(keys if keys is not None else times)
     others = {"id": pd.array(keys, "Int64")} if keys is not None else {"sold at": times} if times is not None else {}
@@ -64,7 +66,7 @@ def data_of_rows(keys=None, times=None, rows: int = 0) -> Data:
     return Data(pd.DataFrame({"Size m2": numbers}), pd.Series(numbers, name="price"), others, "00", "rows")
 
 
-def test_parquet_gives_what_csv_gives(tmp_path):
+def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     table = homes(30)
     (tmp_path / "homes.csv").write_bytes(as_csv(table))
     pq.write_table(table.rename_columns([FEED.columns[i].table_name for i in range(6)]), tmp_path / "homes.parquet")
@@ -77,7 +79,7 @@ def test_parquet_gives_what_csv_gives(tmp_path):
     assert from_csv.features["rooms"].dtype == "float64"
 
 
-def test_the_files_of_a_folder_follow_each_other_by_name(tmp_path):
+def test_the_files_of_a_folder_follow_each_other_by_name(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(as_csv(homes(10, first=10)))
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(as_csv(homes(10))))
     (tmp_path / "_notes.csv").write_text("not looked at\n")
@@ -88,7 +90,7 @@ def test_the_files_of_a_folder_follow_each_other_by_name(tmp_path):
     assert data.digest == hashlib.sha256(lines.encode()).hexdigest()
 
 
-def test_a_column_that_no_model_sees_may_be_missing(tmp_path):
+def test_a_column_that_no_model_sees_may_be_missing(tmp_path: Path) -> None:
     pq.write_table(homes(12).drop_columns(["id"]), tmp_path / "homes.parquet")
     assert list(training_data(FEED, tmp_path / "homes.parquet").others) == ["sold at"]
 
@@ -110,7 +112,7 @@ def delta_table(folder: Path) -> None:
         (lambda folder: None, "no file in .* ends with .csv"),
     ],
 )
-def test_a_folder_that_is_not_of_one_kind_is_refused(tmp_path, make, message):
+def test_a_folder_that_is_not_of_one_kind_is_refused(tmp_path: Path, make: Any, message: str) -> None:
     make(tmp_path)
     with pytest.raises(SettingsError, match=message):
         read_data(FEED, tmp_path)
@@ -124,7 +126,7 @@ def test_a_folder_that_is_not_of_one_kind_is_refused(tmp_path, make, message):
         ({"Size m2": pa.array(["much"] * 10)}, "'Size m2' is string, wanted double"),
     ],
 )
-def test_parquet_of_another_type_is_refused(tmp_path, change, message):
+def test_parquet_of_another_type_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     table = homes(10)
     for name, values in change.items():
         table = table.set_column(table.column_names.index(name), name, values)
@@ -134,13 +136,13 @@ def test_parquet_of_another_type_is_refused(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("content", [b"no Parquet", b""])
-def test_a_file_that_is_no_parquet_is_refused(tmp_path, content):
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "homes.parquet").write_bytes(content)
     with pytest.raises(FeedError, match="is no Parquet file"):
         read_data(FEED, tmp_path / "homes.parquet")
 
 
-def test_text_that_is_only_named_as_compressed_is_refused(tmp_path):
+def test_text_that_is_only_named_as_compressed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "homes.csv.gz").write_bytes(as_csv(homes(10)))
     with pytest.raises(FeedError, match="cannot be read as CSV: Not a gzipped file"):
         read_data(FEED, tmp_path / "homes.csv.gz")
@@ -154,7 +156,9 @@ def test_text_that_is_only_named_as_compressed_is_refused(tmp_path):
         ("int", ["3", "5"], [3, 5]),
     ],
 )
-def test_a_classifier_gets_its_labels_as_they_are(tmp_path, kind, texts, labels):
+def test_a_classifier_gets_its_labels_as_they_are(
+    tmp_path: Path, kind: str, texts: list[str], labels: list[bool] | list[int] | list[str]
+) -> None:
     feed = feed_of([{"name": "a", "type": "double"}, {"name": "label", "type": kind, "role": "target"}])
     (tmp_path / "data.csv").write_text("a,label\n" + "".join(f"{i},{texts[i % 2]}\n" for i in range(10)))
     assert training_data(feed, tmp_path / "data.csv", is_classifier=True).target.tolist() == labels * 5
@@ -172,7 +176,9 @@ def test_a_classifier_gets_its_labels_as_they_are(tmp_path, kind, texts, labels)
         ("double", False, ["much", "1"], "invalid value 'much'"),
     ],
 )
-def test_a_target_from_which_nothing_can_be_learned_is_refused(tmp_path, kind, is_classifier, values, message):
+def test_a_target_from_which_nothing_can_be_learned_is_refused(
+    tmp_path: Path, kind: str, is_classifier: bool, values: list[str], message: str
+) -> None:
     feed = feed_of([{"name": "a", "type": "double"}, {"name": "label", "type": kind, "role": "target"}])
     (tmp_path / "data.csv").write_text("a,label\n" + "".join(f"{i},{values[i % len(values)]}\n" for i in range(10)))
     with pytest.raises(FeedError, match=message):
@@ -183,7 +189,7 @@ def test_a_target_from_which_nothing_can_be_learned_is_refused(tmp_path, kind, i
 
 
 @pytest.fixture(scope="module")
-def predictions(tmp_path_factory) -> Path:
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table as the stream writes it: 40 rows in two files, no price; the same home three times."""
     rows = homes(40).drop_columns(["price"])
     arrays = {field.name: rows[column.name] for field, column in zip(FEED.arrow_schema, FEED.columns[:5], strict=False)}
@@ -207,7 +213,7 @@ def labelled(predictions: Path, folder: Path, text: str) -> Data:
     return read_labelled(FEED, str(predictions), folder / "labels.csv")
 
 
-def test_labels_find_their_rows_by_file_and_line(predictions, tmp_path):
+def test_labels_find_their_rows_by_file_and_line(predictions: Path, tmp_path: Path) -> None:
     data = labelled(predictions, tmp_path, labels_by_line(25) + "1.csv,20,\nnever.csv,2,5\n")
     assert data.features["Size m2"].tolist() == [float(i) for i in range(25)]
     assert data.target.tolist() == [i * 10.0 for i in range(25)]
@@ -218,13 +224,13 @@ def test_labels_find_their_rows_by_file_and_line(predictions, tmp_path):
     pd.testing.assert_frame_equal(data.features, read_data(FEED, tmp_path / "whole.csv").features)
 
 
-def test_the_label_of_a_key_is_that_of_all_its_rows(predictions, tmp_path):
+def test_the_label_of_a_key_is_that_of_all_its_rows(predictions: Path, tmp_path: Path) -> None:
     data = labelled(predictions, tmp_path, "ID,Price\n2,20\n0,5\n11,7\n12,8\n")
     assert data.features["Size m2"].tolist() == [0, 1, 2, 6, 7, 8, 33, 34, 35, 36, 37, 38]
     assert data.target.tolist() == [5.0] * 3 + [20.0] * 3 + [7.0] * 3 + [8.0] * 3
 
 
-def test_the_digest_is_of_the_joined_rows_alone(predictions, tmp_path):
+def test_the_digest_is_of_the_joined_rows_alone(predictions: Path, tmp_path: Path) -> None:
     first = labelled(predictions, tmp_path, labels_by_line(20))
     grown = tmp_path / "predictions"
     write_deltalake(grown, DeltaTable(predictions).to_pyarrow_table())
@@ -252,13 +258,13 @@ def test_the_digest_is_of_the_joined_rows_alone(predictions, tmp_path):
         ("id,price\n0,2\n", "has 3 rows; training wants at least 10"),
     ],
 )
-def test_labels_that_will_not_do_are_refused(predictions, tmp_path, text, message):
+def test_labels_that_will_not_do_are_refused(predictions: Path, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(FeedError, match=message) as caught:
         labelled(predictions, tmp_path, text)
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_of_another_feed_is_refused(tmp_path):
+def test_a_table_of_another_feed_is_refused(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "t", homes(10).select(["kind"]))
     with pytest.raises(FeedError, match="lacks 'source_file', wanted a predictions table of feed homes"):
         labelled(tmp_path / "t", tmp_path, labels_by_line(10))
@@ -276,7 +282,7 @@ def numbers(data: Data) -> list[float]:
 RATIOS = st.builds(Splitting, by=st.just("ratio"), held_out=st.floats(0.05, 0.9), seed=st.integers(0, 9))
 
 
-def parts_or_refusal(data: Data, how: Splitting):
+def parts_or_refusal(data: Data, how: Splitting) -> Any:
     try:
         return split(data, how, FEED)
     except FeedError as error:
@@ -284,7 +290,7 @@ def parts_or_refusal(data: Data, how: Splitting):
         return None
 
 
-def assert_every_row_once(parts, rows: int) -> None:
+def assert_every_row_once(parts: Parts, rows: int) -> None:
     assert sorted(numbers(parts.fitted) + numbers(parts.held_out)) == list(range(rows))
     for part in (parts.fitted, parts.held_out):
         assert part.positions.tolist() == numbers(part) == part.target.tolist() == sorted(numbers(part))
@@ -293,7 +299,7 @@ def assert_every_row_once(parts, rows: int) -> None:
 
 @settings(deadline=None)
 @given(st.integers(10, 200), RATIOS)
-def test_a_split_by_ratio_has_every_row_once(rows, how):
+def test_a_split_by_ratio_has_every_row_once(rows: Any, how: Any) -> None:
     if parts := parts_or_refusal(data_of_rows(rows=rows), how):
         assert_every_row_once(parts, rows)
         assert numbers(parts.held_out) == held_out_rows(rows, how.held_out, how.seed).tolist()
@@ -301,7 +307,7 @@ def test_a_split_by_ratio_has_every_row_once(rows, how):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=10, max_size=100), RATIOS)
-def test_rows_held_out_by_time_are_later_than_all_fitted_ones(hours, how):
+def test_rows_held_out_by_time_are_later_than_all_fitted_ones(hours: Any, how: Any) -> None:
     times = pd.Series([START + timedelta(hours=hour) for hour in hours])
     if parts := parts_or_refusal(data_of_rows(times=times), how.model_copy(update={"by": "time"})):
         assert_every_row_once(parts, len(hours))
@@ -311,14 +317,14 @@ def test_rows_held_out_by_time_are_later_than_all_fitted_ones(hours, how):
 
 @settings(deadline=None)
 @given(st.lists(st.none() | st.integers(-5, 40), min_size=10, max_size=100), RATIOS)
-def test_a_key_is_never_on_both_sides(keys, how):
+def test_a_key_is_never_on_both_sides(keys: Any, how: Any) -> None:
     if parts := parts_or_refusal(data_of_rows(keys=keys), how.model_copy(update={"by": "key"})):
         assert_every_row_once(parts, len(keys))
         fitted, held_out = (set(part.others["id"].astype(str)) for part in (parts.fitted, parts.held_out))
         assert not fitted & held_out
 
 
-def test_a_key_stays_on_its_side_when_rows_are_added():
+def test_a_key_stays_on_its_side_when_rows_are_added() -> None:
     how = Splitting(by="key", held_out=0.3, seed=1)
     before = split(data_of_rows(keys=list(range(500))), how, FEED)
     after = split(data_of_rows(keys=[None, *reversed(range(900))]), how, FEED)
@@ -328,7 +334,7 @@ def test_a_key_stays_on_its_side_when_rows_are_added():
     assert before.held_out.others["id"].tolist()[:6] == [2, 8, 9, 10, 11, 13]
 
 
-def test_a_part_has_a_digest_of_its_own():
+def test_a_part_has_a_digest_of_its_own() -> None:
     data = data_of_rows(rows=50)
     parts, again, other = (split(data, Splitting(seed=seed), FEED) for seed in (0, 0, 1))
     assert len({parts.fitted.digest, parts.held_out.digest, other.fitted.digest, data.digest}) == 4
@@ -344,12 +350,12 @@ def test_a_part_has_a_digest_of_its_own():
         ({"by": "ratio", "held_out": 0.999}, "leaves no fitted row"),
     ],
 )
-def test_a_split_that_cannot_be_is_refused(how, message):
+def test_a_split_that_cannot_be_is_refused(how: dict[str, Any] | dict[str, str], message: str) -> None:
     with pytest.raises(FeedError, match=message):
         split(data_of_rows(rows=10), Splitting(**how), FEED)
 
 
-def test_a_split_by_a_role_that_the_feed_has_not_is_refused():
+def test_a_split_by_a_role_that_the_feed_has_not_is_refused() -> None:
     bare = feed_of([COLUMNS[0], COLUMNS[-1]])
     with pytest.raises(FeedError, match="wants a column with 'role: key'"):
         split(data_of_rows(rows=10), Splitting(by="key"), bare)
@@ -359,6 +365,6 @@ def test_a_split_by_a_role_that_the_feed_has_not_is_refused():
     ("times", "message"),
     [([START] * 10, "leaves no held-out row"), ([None] + [START] * 9, "'sold at' is null in 1 of 10 rows")],
 )
-def test_times_by_which_nothing_can_be_split_are_refused(times, message):
+def test_times_by_which_nothing_can_be_split_are_refused(times: Any, message: str) -> None:
     with pytest.raises(FeedError, match=message):
         split(data_of_rows(times=pd.Series(times)), Splitting(by="time"), FEED)

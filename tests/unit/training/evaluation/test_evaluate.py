@@ -33,12 +33,12 @@ def features() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def price(features) -> pd.Series:
+def price(features: pd.DataFrame) -> pd.Series:
     return (1000 + features["signal"] + np.random.default_rng(1).normal(size=ROWS) / 2).rename("price")
 
 
 @pytest.fixture(scope="module")
-def labels(features) -> pd.Series:
+def labels(features: pd.DataFrame) -> pd.Series:
     drawn = features["signal"] + np.random.default_rng(2).normal(size=ROWS)
     return pd.Series(np.select([drawn < -1, drawn < 1], ["low", "mid"], "top"), name="label")
 
@@ -56,16 +56,16 @@ def predict_label(features: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def of_price(features, price) -> Evaluation:
+def of_price(features: pd.DataFrame, price: pd.Series) -> Evaluation:
     return evaluate(predict_price, features, price, price + 0.5, False, features[["signal", "kind"]], seed=4)
 
 
 @pytest.fixture(scope="module")
-def of_label(features, labels) -> Evaluation:
+def of_label(features: pd.DataFrame, labels: pd.Series) -> Evaluation:
     return evaluate(predict_label, features, labels, labels, True, features[["kind"]], seed=4)
 
 
-def test_errors_of_a_quantity_are_scikit_learns(of_price, features, price):
+def test_errors_of_a_quantity_are_scikit_learns(of_price: Evaluation, features: pd.DataFrame, price: pd.Series) -> None:
     given = predict_price(features)
     assert of_price.metrics == pytest.approx(
         {
@@ -78,14 +78,14 @@ def test_errors_of_a_quantity_are_scikit_learns(of_price, features, price):
     )
 
 
-def test_the_baseline_of_a_quantity_is_the_fitted_rows_mean(of_price, price):
+def test_the_baseline_of_a_quantity_is_the_fitted_rows_mean(of_price: Evaluation, price: pd.Series) -> None:
     mean = np.full(ROWS, price.mean() + 0.5)
     assert of_price.baseline["rmse"] == pytest.approx(sk.root_mean_squared_error(price, mean), rel=1e-12)
     assert of_price.flat()["baseline_mae"] == pytest.approx(sk.mean_absolute_error(price, mean), rel=1e-12)
     assert of_price.flat()["rmse"] == of_price.metrics["rmse"]
 
 
-def test_scores_of_labels_are_scikit_learns(of_label, features, labels):
+def test_scores_of_labels_are_scikit_learns(of_label: Evaluation, features: pd.DataFrame, labels: pd.Series) -> None:
     answer = predict_label(features)
     shares = answer[["probability_low", "probability_mid", "probability_top"]]
     assert of_label.metrics == pytest.approx(
@@ -99,7 +99,7 @@ def test_scores_of_labels_are_scikit_learns(of_label, features, labels):
     )
 
 
-def test_scores_of_two_labels_are_scikit_learns(features, labels):
+def test_scores_of_two_labels_are_scikit_learns(features: pd.DataFrame, labels: pd.Series) -> None:
     true = labels == "top"
     share = (1 / (1 + np.exp(-features["signal"]))).round(1)
     answer = pd.DataFrame({"label": share > 0.5, "probability_false": 1 - share, "probability_true": share})
@@ -108,7 +108,7 @@ def test_scores_of_two_labels_are_scikit_learns(features, labels):
     assert found["log_loss"] == pytest.approx(sk.log_loss(true, share), rel=1e-12)
 
 
-def test_the_baseline_of_labels_is_their_frequency(of_label, labels):
+def test_the_baseline_of_labels_is_their_frequency(of_label: Evaluation, labels: pd.Series) -> None:
     frequency = labels.value_counts(normalize=True)
     assert of_label.baseline["accuracy"] == pytest.approx(frequency.max())
     assert of_label.baseline["log_loss"] == pytest.approx(-(frequency * np.log(frequency)).sum())
@@ -116,7 +116,9 @@ def test_the_baseline_of_labels_is_their_frequency(of_label, labels):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_metrics_with_weights_are_those_of_rows_repeated(features, price, labels, seed):
+def test_metrics_with_weights_are_those_of_rows_repeated(
+    features: pd.DataFrame, price: pd.Series, labels: pd.Series, seed: int
+) -> None:
     weights = np.random.default_rng(seed).integers(0, 3, ROWS)
     rows = np.repeat(np.arange(ROWS), weights)
     for predict, target, is_classifier in ((predict_price, price, False), (predict_label, labels, True)):
@@ -127,7 +129,7 @@ def test_metrics_with_weights_are_those_of_rows_repeated(features, price, labels
         assert weighted == pytest.approx(repeated, rel=1e-9)
 
 
-def test_an_interval_holds_the_truth_about_as_often_as_it_says():
+def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     random, held = np.random.default_rng(0), 0
     for seed in range(60):
         actual = pd.Series(random.normal(size=150))
@@ -137,14 +139,18 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says():
     assert held >= 50  # of 60; 57 are what 95 % say
 
 
-def test_intervals_come_from_the_seed_and_hold_the_metric(of_price, features, price):
+def test_intervals_come_from_the_seed_and_hold_the_metric(
+    of_price: Evaluation, features: pd.DataFrame, price: pd.Series
+) -> None:
     same = evaluate(predict_price, features, price, price + 0.5, False, seed=4)
     assert same.intervals == of_price.intervals
     assert evaluate(predict_price, features, price, price, False, seed=5).intervals != of_price.intervals
     assert all(i.low < of_price.metrics[name] < i.high for name, i in of_price.intervals.items())
 
 
-def test_numbers_are_sliced_in_quartiles_and_text_by_value_nulls_too(of_price, features, price):
+def test_numbers_are_sliced_in_quartiles_and_text_by_value_nulls_too(
+    of_price: Evaluation, features: pd.DataFrame, price: pd.Series
+) -> None:
     sizes = {(part.column, part.value): part.rows for part in of_price.slices}
     assert [rows for (column, _), rows in sizes.items() if column == "signal"] == [75] * 4
     assert {value for column, value in sizes if column == "kind"} == {"flat", "house", "(null)"}
@@ -156,19 +162,21 @@ def test_numbers_are_sliced_in_quartiles_and_text_by_value_nulls_too(of_price, f
     assert found.baseline["mae"] == pytest.approx(np.abs(price[flats] - price.mean() - 0.5).mean())
 
 
-def test_what_is_not_defined_in_a_slice_is_left_out(labels, features):
+def test_what_is_not_defined_in_a_slice_is_left_out(labels: pd.Series, features: pd.DataFrame) -> None:
     found = evaluate(predict_label, features, labels, labels, True, labels.to_frame())
     assert [set(part.metrics) for part in found.slices] == [{"accuracy", "f1", "log_loss"}] * 3
 
 
-def test_a_column_to_slice_by_must_be_there(features):
+def test_a_column_to_slice_by_must_be_there(features: pd.DataFrame) -> None:
     others = pd.DataFrame({"shop": ["a"] * ROWS})
     assert list(slice_columns(["shop", "kind"], features, others)) == ["shop", "kind"]
     with pytest.raises(SettingsError, match=r"gate.slices: there is no column 'colour'; wanted .*signal, .*shop"):
         slice_columns(["colour"], features, others)
 
 
-def test_a_model_of_fewer_labels_or_none_but_labels_is_judged_as_well(features, labels):
+def test_a_model_of_fewer_labels_or_none_but_labels_is_judged_as_well(
+    features: pd.DataFrame, labels: pd.Series
+) -> None:
     whole = predict_label(features)
     fewer = evaluate(lambda rows: whole.drop(columns="probability_low"), features, labels, labels, True)
     assert fewer.metrics["accuracy"] == (whole["label"] == labels).mean()
@@ -177,7 +185,7 @@ def test_a_model_of_fewer_labels_or_none_but_labels_is_judged_as_well(features, 
     assert set(bare.metrics) == {"accuracy", "f1"}
 
 
-def test_the_report_is_json_even_where_a_number_is_none():
+def test_the_report_is_json_even_where_a_number_is_none() -> None:
     made = Evaluation({"rmse": math.nan}, {"rmse": 1.0}, {"rmse": Interval(math.nan, math.inf)})
     assert json.loads(made.to_json()) == {
         "metrics": {"rmse": None},
@@ -201,7 +209,9 @@ def feed_with(target: str) -> Feed:
         ("string", "logistic_regression", ["calibration", "confusion", "importance", "learning_curve"]),
     ],
 )
-def test_pictures_are_self_contained_and_the_same_each_time(features, price, labels, kind, name, pictures):
+def test_pictures_are_self_contained_and_the_same_each_time(
+    features: pd.DataFrame, price: pd.Series, labels: pd.Series, kind: str, name: str, pictures: list[str]
+) -> None:
     numbers, target = features[["signal", "noise"]], price if kind == "double" else labels
     feed, estimator = feed_with(kind), Estimator(name=name)
     model = fit(feed, numbers, target, estimator, seed=0)
@@ -215,7 +225,7 @@ def test_pictures_are_self_contained_and_the_same_each_time(features, price, lab
     assert all(column in drawn["importance"] for column in numbers)
 
 
-def test_the_feature_that_counts_comes_first(features, price):
+def test_the_feature_that_counts_comes_first(features: pd.DataFrame, price: pd.Series) -> None:
     numbers, feed = features[["noise", "signal"]], feed_with("double")
     model = fit(feed, numbers, price, Estimator(parameters={"alpha": 0.01}), seed=0)
     found = importance(feed, model, Estimator(), numbers, price, seed=0)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def target_of(kind: str, features: pd.DataFrame) -> pd.Series:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     uri = f"sqlite:///{tmp_path_factory.mktemp('classifier')}/mlflow.db"
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
@@ -93,7 +94,9 @@ def rows_of(features: pd.DataFrame, feed: Feed) -> pa.Table:
     ],
     ids="-".join,
 )
-def registered(request, registry, features, tmp_path_factory) -> Registered:
+def registered(
+    request: pytest.FixtureRequest, registry: Registry, features: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Registered:
     kind, name = request.param
     feed = feed_with(kind)
     pipeline = fit(feed, features, target_of(kind, features), Estimator(name=name, parameters=FEW.get(name, {})), 0)
@@ -105,7 +108,7 @@ def registered(request, registry, features, tmp_path_factory) -> Registered:
     return Registered(feed, pipeline, path, load_model(path, feed, "homes", version, run.info.run_id))
 
 
-def test_the_stream_gets_the_pipelines_own_numbers(registered, features):
+def test_the_stream_gets_the_pipelines_own_numbers(registered: Registered, features: pd.DataFrame) -> None:
     streamed = registered.model.predict(rows_of(features, registered.feed))
     expected = predictor(registered.feed, registered.pipeline)(features)
     if isinstance(expected, np.ndarray):
@@ -118,12 +121,14 @@ def test_the_stream_gets_the_pipelines_own_numbers(registered, features):
     assert (shares == registered.pipeline.predict_proba(features)).all()
 
 
-def test_what_is_registered_may_be_loaded_by_default_and_holds_no_pickle(registered):
+def test_what_is_registered_may_be_loaded_by_default_and_holds_no_pickle(registered: Registered) -> None:
     assert_folder_loadable(registered.path, "homes", Models())
     assert not [path for path in registered.path.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
 
 
-def test_the_prediction_column_is_a_struct_of_label_and_probabilities(registry, features):
+def test_the_prediction_column_is_a_struct_of_label_and_probabilities(
+    registry: Registry, features: pd.DataFrame
+) -> None:
     asked = {
         "string": pa.struct(
             {"label": pa.string()} | {f"probability_{word}": pa.float64() for word in ("very_good", "bad", "so_so")}
@@ -149,7 +154,9 @@ assert not any(name.split(".")[0] in ("schemas", "training", "jobs") for name in
 
 
 @pytest.mark.parametrize("registered", [("string", "logistic_regression")], indirect=True, ids="-".join)
-def test_a_classifier_answers_in_a_process_without_our_code(registered, features, tmp_path):
+def test_a_classifier_answers_in_a_process_without_our_code(
+    registered: tuple[Any, ...], features: pd.DataFrame, tmp_path: Path
+) -> None:
     features.to_parquet(tmp_path / "features.parquet")
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(registered.path), str(tmp_path / "features.parquet")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -159,7 +166,7 @@ def test_a_classifier_answers_in_a_process_without_our_code(registered, features
     assert "type hints" not in done.stderr
 
 
-def test_the_code_of_a_classifier_trusts_what_the_stream_trusts():
+def test_the_code_of_a_classifier_trusts_what_the_stream_trusts() -> None:
     assert Models().skops_types == TRUSTED
 
 
@@ -170,12 +177,12 @@ def test_the_code_of_a_classifier_trusts_what_the_stream_trusts():
         (["+", "a"], r"the label '\+' has no letter or digit"),
     ],
 )
-def test_labels_that_make_no_column_are_refused(labels, message):
+def test_labels_that_make_no_column_are_refused(labels: list[str], message: str) -> None:
     with pytest.raises(FeedError, match=message):
         probability_columns(feed_with("string"), labels)
 
 
-def test_a_classifier_that_would_not_load_is_not_logged(registry, features):
+def test_a_classifier_that_would_not_load_is_not_logged(registry: Registry, features: pd.DataFrame) -> None:
     feed, name = feed_with("string"), "sklearn.gaussian_process.GaussianProcessClassifier"
     estimator = Estimator(name=name, allowed=(name,))
     pipeline = fit(feed, features.head(20), target_of("string", features).head(20), estimator, seed=0)

@@ -1,5 +1,8 @@
 """Estimators by name, and what becomes of a feed's columns before they reach one."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,12 +53,14 @@ def homes() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def price(homes) -> pd.Series:
+def price(homes: pd.DataFrame) -> pd.Series:
     return (homes["size"] + 2 * homes["lift"] + (homes["kind"] == "flat")).rename("worth")
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
-def test_words_nulls_booleans_and_text_of_numbers_become_numbers_inside_the_model(name, homes, price):
+def test_words_nulls_booleans_and_text_of_numbers_become_numbers_inside_the_model(
+    name: Any, homes: pd.DataFrame, price: pd.Series
+) -> None:
     model = fit(feed_with("double"), homes, price, few(name), seed=0)
     odd = pd.DataFrame({"size": [1.0], "rooms": [np.nan], "kind": ["castle"], "year": ["1999"], "lift": [True]})
     assert np.isfinite(model.predict(odd)).all()
@@ -65,14 +70,14 @@ def test_words_nulls_booleans_and_text_of_numbers_become_numbers_inside_the_mode
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_labels_are_learnt_as_they_are(name, homes, price):
+def test_labels_are_learnt_as_they_are(name: Any, homes: pd.DataFrame, price: pd.Series) -> None:
     labels = pd.Series(np.where(price > 1.5, "dear", "cheap"), name="worth")
     model = fit(feed_with("string"), homes, labels, few(name), seed=0)
     assert (model.predict(homes) == labels).mean() > 0.8
     assert list(model.classes_) == ["cheap", "dear"]
 
 
-def test_trees_get_values_as_they_are_and_linear_models_standardised(homes, price):
+def test_trees_get_values_as_they_are_and_linear_models_standardised(homes: pd.DataFrame, price: pd.Series) -> None:
     numbers = homes[["size", "lift"]]
     feed = Feed.model_validate({"name": "homes", "columns": [COLUMNS[0], COLUMNS[4], {**TARGET, "type": "double"}]})
     tree = fit(feed, numbers, price, few("hist_gradient_boosting"), seed=0)
@@ -82,7 +87,9 @@ def test_trees_get_values_as_they_are_and_linear_models_standardised(homes, pric
 
 
 @pytest.mark.parametrize("name", ["elastic_net", "random_forest"])
-def test_equal_seeds_give_equal_models_and_answers_need_one_thread(name, homes, price):
+def test_equal_seeds_give_equal_models_and_answers_need_one_thread(
+    name: str, homes: pd.DataFrame, price: pd.Series
+) -> None:
     one, same = (fit(feed_with("double"), homes, price, few(name), seed=3) for _ in range(2))
     assert one.predict(homes).tolist() == same.predict(homes).tolist()
     assert one[-1].get_params().get("n_jobs") is None
@@ -99,7 +106,7 @@ def test_equal_seeds_give_equal_models_and_answers_need_one_thread(name, homes, 
         ("boolean", "hist_gradient_boosting", True),
     ],
 )
-def test_the_target_decides_between_a_quantity_and_a_label(target, name, labels):
+def test_the_target_decides_between_a_quantity_and_a_label(target: str, name: str, labels: bool) -> None:
     assert is_classifier(feed_with(target), Estimator(name=name)) is labels
 
 
@@ -123,33 +130,35 @@ def test_the_target_decides_between_a_quantity_and_a_label(target, name, labels)
         ("double", {"name": "sklearn.ensemble.VotingRegressor"}, "missing 1 required .* 'estimators'"),
     ],
 )
-def test_an_estimator_that_will_not_do_is_refused_before_any_fitting(target, given, message):
+def test_an_estimator_that_will_not_do_is_refused_before_any_fitting(
+    target: str, given: dict[str, dict[str, int]] | dict[str, str], message: str
+) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         make_estimator(feed_with(target), Estimator(**given), seed=0)
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_outside_the_allow_list_is_not_even_imported(tmp_path, monkeypatch):
+def test_a_name_outside_the_allow_list_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "made_up.py").write_text("raise AssertionError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingsError, match="not on the allow-list"):
         make_estimator(feed_with("double"), Estimator(name="made_up.Model"), 0)
 
 
-def test_the_allow_list_is_a_setting():
+def test_the_allow_list_is_a_setting() -> None:
     name = "sklearn.neighbors.KNeighborsRegressor"
     made = make_estimator(feed_with("double"), Estimator(name=name, allowed=(name,)), seed=0)
     assert type(made).__name__ == "KNeighborsRegressor"
 
 
 @pytest.mark.parametrize(("kind", "message"), [("date", "is a date, wanted a number or a label"), (None, "no target")])
-def test_a_feed_without_anything_to_predict_is_refused(kind, message):
+def test_a_feed_without_anything_to_predict_is_refused(kind: str | None, message: str) -> None:
     columns = [*COLUMNS, {**TARGET, "type": kind}] if kind else COLUMNS
     with pytest.raises(FeedError, match=message):
         is_classifier(Feed.model_validate({"name": "homes", "columns": columns}), Estimator())
 
 
-def test_what_an_estimator_says_of_the_data_is_told_in_one_line(homes):
+def test_what_an_estimator_says_of_the_data_is_told_in_one_line(homes: pd.DataFrame) -> None:
     with pytest.raises(SettingsError, match=r"cannot be fitted on feed homes: .*2 classes") as caught:
         fit(feed_with("string"), homes, pd.Series(["dear"] * len(homes)), Estimator(name="logistic_regression"), 0)
     assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,29 +32,31 @@ def features() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def target(features) -> pd.Series:
+def target(features: pd.DataFrame) -> pd.Series:
     return (features["a"] + np.random.default_rng(1).normal(size=len(features))).rename("y")
 
 
 @pytest.fixture(scope="module")
-def found(features, target):
+def found(features: pd.DataFrame, target: pd.Series) -> Any:
     return tune(feed_with("double"), features, target, NET, Tuning(trials=12, folds=3), seed=1)
 
 
-def test_the_parameters_found_come_over_those_given(found):
+def test_the_parameters_found_come_over_those_given(found: Any) -> None:
     assert found.parameters["max_iter"] == 500
     assert 1e-4 <= found.parameters["alpha"] <= 1
     assert (found.metric, found.trials, found.resumed) == ("rmse", 12, 0)
 
 
-def test_equal_seeds_find_the_same_and_bad_trials_are_given_up(found, features, target):
+def test_equal_seeds_find_the_same_and_bad_trials_are_given_up(
+    found: Any, features: pd.DataFrame, target: pd.Series
+) -> None:
     feed, tuning = feed_with("double"), Tuning(trials=12, folds=3)
     assert tune(feed, features, target, NET, tuning, seed=1) == found
     assert tune(feed, features, target, NET, tuning, seed=2).parameters != found.parameters
     assert 0 < found.pruned < 12
 
 
-def test_the_value_is_what_cross_validation_gives(found, features, target):
+def test_the_value_is_what_cross_validation_gives(found: Any, features: pd.DataFrame, target: pd.Series) -> None:
     from sklearn.model_selection import KFold
 
     from training.fitting.fit import fit
@@ -66,7 +69,9 @@ def test_the_value_is_what_cross_validation_gives(found, features, target):
     assert found.value == pytest.approx(np.mean(losses), rel=1e-12)
 
 
-def test_an_interrupted_study_ends_as_if_it_had_not_been(found, features, target, tmp_path):
+def test_an_interrupted_study_ends_as_if_it_had_not_been(
+    found: Any, features: pd.DataFrame, target: pd.Series, tmp_path: Path
+) -> None:
     def interrupt(done: int, total: int, best: float | None) -> None:
         if done == 5:
             raise KeyboardInterrupt
@@ -100,7 +105,9 @@ tuning_step.tune(feed, features, target, estimator, Tuning(trials=12, folds=3), 
 """
 
 
-def test_a_study_that_was_killed_in_the_middle_of_a_trial_goes_on(found, features, target, tmp_path):
+def test_a_study_that_was_killed_in_the_middle_of_a_trial_goes_on(
+    found: Any, features: pd.DataFrame, target: pd.Series, tmp_path: Path
+) -> None:
     import pickle
 
     feed = feed_with("double")
@@ -112,12 +119,12 @@ def test_a_study_that_was_killed_in_the_middle_of_a_trial_goes_on(found, feature
     assert tune(feed, features, target, NET, tuning, 1, tmp_path / "made.db") == replace(found, resumed=3)
 
 
-def test_when_time_is_over_the_search_ends_with_at_least_one_trial(features, target):
+def test_when_time_is_over_the_search_ends_with_at_least_one_trial(features: pd.DataFrame, target: pd.Series) -> None:
     found = tune(feed_with("double"), features, target, NET, Tuning(trials=1000, seconds=1e-9, folds=2), seed=0)
     assert found.trials == 1
 
 
-def test_labels_are_tuned_by_their_log_loss(features, target):
+def test_labels_are_tuned_by_their_log_loss(features: pd.DataFrame, target: pd.Series) -> None:
     labels = pd.Series(np.where(target > 0, "up", "down"))
     logistic = Estimator(name="logistic_regression")
     found = tune(feed_with("string"), features, labels, logistic, Tuning(trials=2, folds=2), seed=0)
@@ -125,7 +132,7 @@ def test_labels_are_tuned_by_their_log_loss(features, target):
     assert 0 < found.value < np.log(2)
 
 
-def test_the_space_of_the_settings_takes_the_place_of_the_estimators(features, target):
+def test_the_space_of_the_settings_takes_the_place_of_the_estimators(features: pd.DataFrame, target: pd.Series) -> None:
     tuning = Tuning(trials=3, folds=2, space={"alpha": [0.5], "max_iter": {"low": 100, "high": 300, "step": 100}})
     found = tune(feed_with("double"), features, target, NET, tuning, seed=0)
     assert found.parameters["alpha"] == 0.5
@@ -146,35 +153,35 @@ def test_the_space_of_the_settings_takes_the_place_of_the_estimators(features, t
         ({"alpha": {"low": 1, "high": 2, "step": 0}}, "step 0, wanted true or false, and a number above 0"),
     ],
 )
-def test_a_search_space_that_is_none_is_refused(space, message):
+def test_a_search_space_that_is_none_is_refused(space: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         search_space(feed_with("double"), NET, Tuning(trials=1, space=space))
 
 
-def test_an_estimator_without_a_space_of_its_own_wants_one():
+def test_an_estimator_without_a_space_of_its_own_wants_one() -> None:
     with pytest.raises(SettingsError, match=r"tuning.space is empty, and sklearn.linear_model.Ridge has no space"):
         search_space(feed_with("double"), Estimator(name="sklearn.linear_model.Ridge"), Tuning(trials=1))
 
 
-def test_a_choice_that_the_estimator_refuses_is_told(features, target):
+def test_a_choice_that_the_estimator_refuses_is_told(features: pd.DataFrame, target: pd.Series) -> None:
     tuning = Tuning(trials=1, space={"selection": ["sideways"]})
     with pytest.raises(SettingsError, match="'selection' parameter of ElasticNet must be"):
         tune(feed_with("double"), features, target, NET, tuning, seed=0)
 
 
-def test_fewer_rows_of_a_label_than_folds_are_refused(features):
+def test_fewer_rows_of_a_label_than_folds_are_refused(features: pd.DataFrame) -> None:
     labels = pd.Series(["rare", "rare"] + ["often"] * (len(features) - 2))
     with pytest.raises(FeedError, match=r"a label in 2 rows to fit on, .* tuning\.folds 3"):
         tune(feed_with("string"), features, labels, Estimator(name="random_forest"), Tuning(trials=1, folds=3), 0)
 
 
-def test_a_file_that_is_no_study_is_refused(features, target, tmp_path):
+def test_a_file_that_is_no_study_is_refused(features: pd.DataFrame, target: pd.Series, tmp_path: Path) -> None:
     (tmp_path / "made.db").write_text("a text, and no database" * 10)
     with pytest.raises(StorageError, match=r"made\.db cannot be used: .*remove it to start anew"):
         tune(feed_with("double"), features, target, NET, Tuning(trials=1), 0, tmp_path / "made.db")
 
 
-def test_a_study_is_of_its_data_and_settings_and_a_larger_budget_goes_on_with_it():
+def test_a_study_is_of_its_data_and_settings_and_a_larger_budget_goes_on_with_it() -> None:
     feed = feed_with("double")
     one = study_file(feed, "a" * 64, NET, Tuning(trials=5), 0)
     assert one == study_file(feed, "a" * 64, NET, Tuning(trials=50, seconds=1), 0)

@@ -1,4 +1,7 @@
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,17 +74,17 @@ def tried(feed: Feed, name: str, version: str, registry: Registry, **limits: flo
 
 
 @pytest.fixture
-def register_code(homes_registry, tmp_path):
+def register_code(homes_registry: Registry, tmp_path: Path) -> Callable[..., str]:
     """Registers a model whose predict has the given body; returns its version of `tiny`."""
 
-    def add(body, example=None, output=None, with_example=True, **more):
+    def add(body: str, example: Any = None, output: Any = None, with_example: bool = True, **more: Any) -> Any:
         from mlflow.models import infer_signature
 
         example = pd.DataFrame({"a": [0.1, 2 / 3], "b": [0.5, np.nan]}) if example is None else example
         code = tmp_path / "model.py"
         code.write_text(CODE.format(body="\n".join(f"        {line}" for line in body.splitlines())))
 
-        def log(mlflow):
+        def log(mlflow: Any) -> Any:
             import mlflow.pyfunc
 
             return mlflow.pyfunc.log_model(
@@ -99,10 +102,10 @@ def register_code(homes_registry, tmp_path):
 
 
 @pytest.fixture
-def register_series(homes_registry, tmp_path):
+def register_series(homes_registry: Registry, tmp_path: Path) -> Callable[..., str]:
     """Registers a forecaster from 2 rows, whose own answers may be changed; returns its version."""
 
-    def add(rows=2, example=None, **own):
+    def add(rows: int = 2, example: Any = None, **own: Any) -> Any:
         from mlflow.models import infer_signature
 
         given = {"steps": "params['steps']", "more": 0, "rename": ""} | own
@@ -114,7 +117,7 @@ def register_series(homes_registry, tmp_path):
         features = example[["x", "the y"]]
         said = {"kind": "series", "window_rows": 2, "endogenous": ["the y", "x"], "steps": 2}
 
-        def log(mlflow):
+        def log(mlflow: Any) -> Any:
             import mlflow.pyfunc
 
             return mlflow.pyfunc.log_model(
@@ -131,7 +134,9 @@ def register_series(homes_registry, tmp_path):
     return add
 
 
-def test_a_version_of_every_type_of_column_answers_in_the_stream_as_it_does_alone(homes, homes_registry):
+def test_a_version_of_every_type_of_column_answers_in_the_stream_as_it_does_alone(
+    homes: Feed, homes_registry: Registry
+) -> None:
     found = try_version(homes, "homes", "1", homes_registry)
     assert (found.rows, found.differences) == (4, ())
     assert found.predict_ms > 0
@@ -140,7 +145,9 @@ def test_a_version_of_every_type_of_column_answers_in_the_stream_as_it_does_alon
     assert rows(4)["rooms"].isna().any() and rows(4)["kind"].str.contains('"').any()
 
 
-def test_a_model_whose_answers_depend_on_what_it_was_asked_before_is_told(homes_registry, register_code):
+def test_a_model_whose_answers_depend_on_what_it_was_asked_before_is_told(
+    homes_registry: Registry, register_code: Callable[..., str]
+) -> None:
     version = register_code("return np.full(len(model_input), 1.0 * Model.calls)")
     found = try_version(TINY, "tiny", version, homes_registry)
     assert found.differences[0].startswith("for row 0 of its example the model predicts ")
@@ -148,38 +155,46 @@ def test_a_model_whose_answers_depend_on_what_it_was_asked_before_is_told(homes_
     assert len(found.differences) == 2
 
 
-def test_an_example_that_the_stream_rejects_is_told(homes_registry, register_code):
+def test_an_example_that_the_stream_rejects_is_told(
+    homes_registry: Registry, register_code: Callable[..., str]
+) -> None:
     example = pd.DataFrame({"a": [1.0, 10.0], "b": [1.0, 2.0]})
     version = register_code("return model_input['a'].to_numpy()", example)
     (said,) = try_version(TINY, "tiny", version, homes_registry).differences
     assert said.startswith("the stream rejects line 3 of the example: out_of_range a")
 
 
-def test_named_outputs_are_compared_field_by_field(homes_registry, register_code):
+def test_named_outputs_are_compared_field_by_field(homes_registry: Registry, register_code: Callable[..., str]) -> None:
     body = "a = model_input['a']\nreturn pd.DataFrame({'label': ['x'] * len(a), 'p': a / 3})"
     version = register_code(body, output=pd.DataFrame({"label": ["x"], "p": [0.1]}))
     assert try_version(TINY, "tiny", version, homes_registry).differences == ()
 
 
-def test_a_model_without_an_example_is_refused(homes_registry, register_code):
+def test_a_model_without_an_example_is_refused(homes_registry: Registry, register_code: Callable[..., str]) -> None:
     version = register_code("return np.ones(len(model_input))", with_example=False)
     with pytest.raises(ContractError, match=r"has no input example"):
         try_version(TINY, "tiny", version, homes_registry)
 
 
-def test_a_series_model_for_a_feed_of_rows_is_refused(homes_registry, register_code):
+def test_a_series_model_for_a_feed_of_rows_is_refused(
+    homes_registry: Registry, register_code: Callable[..., str]
+) -> None:
     version = register_code("return np.ones(3)", metadata={"streamscore": {"kind": "series", "window_rows": 2}})
     with pytest.raises(ContractError, match="is of kind 'series', feed tiny is of kind 'rows'"):
         try_version(TINY, "tiny", version, homes_registry)
 
 
 @pytest.mark.parametrize("rows", [2, 5])
-def test_a_forecaster_answers_in_the_stream_as_it_does_alone(homes_registry, register_series, rows):
+def test_a_forecaster_answers_in_the_stream_as_it_does_alone(
+    homes_registry: Registry, register_series: Callable[..., str], rows: int
+) -> None:
     found = try_version(SERIES, "pair", register_series(rows), homes_registry)
     assert (found.rows, found.differences) == (rows, ())
 
 
-def test_a_forecaster_without_times_in_its_example_is_compared_too(homes_registry, register_series):
+def test_a_forecaster_without_times_in_its_example_is_compared_too(
+    homes_registry: Registry, register_series: Callable[..., str]
+) -> None:
     example = pd.DataFrame({"x": [1 / 3, 5.0], "the y": [1e-9, 7e9]})
     assert try_version(SERIES, "pair", register_series(example=example), homes_registry).differences == ()
 
@@ -196,18 +211,25 @@ def test_a_forecaster_without_times_in_its_example_is_compared_too(homes_registr
         ({"rows": 1}, "the stream has no forecast after its example: it has 1 rows, wanted at least 2"),
     ],
 )
-def test_a_forecaster_whose_answers_are_not_the_streams_is_told(homes_registry, register_series, own, said):
+def test_a_forecaster_whose_answers_are_not_the_streams_is_told(
+    homes_registry: Registry,
+    register_series: Callable[..., str],
+    own: dict[str, float] | dict[str, int] | dict[str, str],
+    said: str,
+) -> None:
     first = try_version(SERIES, "pair", register_series(**own), homes_registry).differences[0]
     assert said in first
 
 
-def test_an_example_of_a_series_that_the_stream_rejects_is_told(homes_registry, register_series):
+def test_an_example_of_a_series_that_the_stream_rejects_is_told(
+    homes_registry: Registry, register_series: Callable[..., str]
+) -> None:
     example = pd.DataFrame({"at": pd.to_datetime(["2026-01-01", "2026-01-02"]), "x": [1.0, 100.0], "the y": 1.0})
     (said,) = try_version(SERIES, "pair", register_series(example=example), homes_registry).differences
     assert said.startswith("the stream rejects line 3 of the example: out_of_range x")
 
 
-def test_figures_over_the_limits_are_the_reasons():
+def test_figures_over_the_limits_are_the_reasons() -> None:
     found = {"predict_ms": 120.0, "memory_mb": 900.0, "rows": 5, "differences": ["row 1"]}
     assert judge_limits(found | {"differences": []}, Check(predict_ms=120, memory_mb=900)).passed
     report = judge_limits(found, Check(predict_ms=100, memory_mb=800))
@@ -225,7 +247,9 @@ def test_figures_over_the_limits_are_the_reasons():
     }
 
 
-def test_a_fresh_process_finds_the_version_by_the_registry_it_is_given(homes, homes_registry, tmp_path, monkeypatch):
+def test_a_fresh_process_finds_the_version_by_the_registry_it_is_given(
+    homes: Feed, homes_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
     monkeypatch.chdir(tmp_path)
@@ -234,7 +258,9 @@ def test_a_fresh_process_finds_the_version_by_the_registry_it_is_given(homes, ho
     assert (report.rows, report.predict_ms > 0, report.memory_mb > 100) == (4, True, True)
 
 
-def test_a_model_that_kills_its_process_fails_the_check(homes_registry, register_code, tmp_path, monkeypatch):
+def test_a_model_that_kills_its_process_fails_the_check(
+    homes_registry: Registry, register_code: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "tiny.yaml").write_text(
         "name: tiny\ncolumns: [{name: a, type: double}, {name: b, type: float, nullable: true}]\n"
@@ -245,7 +271,7 @@ def test_a_model_that_kills_its_process_fails_the_check(homes_registry, register
     assert report.reasons == ("the process that loaded it was killed by signal 9",)
 
 
-def test_a_registry_that_is_down_says_nothing_of_the_version(tmp_path, monkeypatch):
+def test_a_registry_that_is_down_says_nothing_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "homes.yaml").write_text(HOMES)
@@ -253,6 +279,6 @@ def test_a_registry_that_is_down_says_nothing_of_the_version(tmp_path, monkeypat
         tried(TINY.model_copy(update={"name": "homes"}), "homes", "1", registry_in(tmp_path / "no"))
 
 
-def test_a_check_that_does_not_end_is_stopped(homes, homes_registry):
+def test_a_check_that_does_not_end_is_stopped(homes: Feed, homes_registry: Registry) -> None:
     report = tried(homes, "homes", "1", homes_registry, seconds=0.01)
     assert report.reasons == ("the check of homes v1 did not end in 0.01 s, and was stopped",)

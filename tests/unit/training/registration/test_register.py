@@ -1,11 +1,15 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 
+from schemas.feed import Feed
 from streamscore.registry import provenance
-from streamscore.registry.registry import CANDIDATE
+from streamscore.registry.registry import CANDIDATE, Registry
 from tests.support.register_kit import REJECTED, a_candidate
 from training.registration.check import CheckReport
 from training.registration.register import Registered, accept, find_same, origin_of, refuse, register
@@ -13,16 +17,16 @@ from training.settings import TrainingSettings
 
 
 @pytest.fixture(scope="module")
-def client(homes_registry):
+def client(homes_registry: Registry) -> Any:
     return mlflow.MlflowClient(homes_registry.tracking_uri)
 
 
 @pytest.fixture
-def again(homes, homes_registry):
+def again(homes: Feed, homes_registry: Registry) -> Callable[..., Any]:
     """Registers the files of version 1 once more, with the tags that training would give them."""
     first = homes_registry.resolve("models:/homes/1")
 
-    def make(key, **tags):
+    def make(key: Any, **tags: Any) -> Registered:
         given = {provenance.KEY: key} | {f"streamscore.{name}": value for name, value in tags.items()}
         source = first.source.removeprefix("models:/")
         return Registered("homes", homes_registry.add_version("homes", source, first.run_id, given), first.run_id)
@@ -30,7 +34,7 @@ def again(homes, homes_registry):
     return make
 
 
-def test_a_version_says_what_it_was_made_of(homes, homes_registry):
+def test_a_version_says_what_it_was_made_of(homes: Feed, homes_registry: Registry) -> None:
     tags = homes_registry.resolve("models:/homes/1").tags
     made = a_candidate(homes).origin
     assert {name: tags[name] for name in made.to_tags()} == made.to_tags()
@@ -48,7 +52,7 @@ def test_a_version_says_what_it_was_made_of(homes, homes_registry):
     assert split["evaluation"] == {"rows": 4, "digest": "b" * 64}
 
 
-def test_a_run_has_its_data_sets_parameters_metrics_and_artifacts(homes_registry, client):
+def test_a_run_has_its_data_sets_parameters_metrics_and_artifacts(homes_registry: Registry, client: Any) -> None:
     run_id = homes_registry.resolve("models:/homes/1").run_id
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -61,12 +65,14 @@ def test_a_run_has_its_data_sets_parameters_metrics_and_artifacts(homes_registry
     assert homes_registry.run_file(run_id, "nothing.json") is None
 
 
-def test_a_version_that_was_just_registered_has_no_alias(homes_registry):
+def test_a_version_that_was_just_registered_has_no_alias(homes_registry: Registry) -> None:
     assert not any(CANDIDATE in v.aliases for v in homes_registry.versions("homes") if v.version == "1")
 
 
-def test_a_run_that_fails_half_way_is_marked_and_registers_nothing(homes, homes_registry, client):
-    def fail(_):
+def test_a_run_that_fails_half_way_is_marked_and_registers_nothing(
+    homes: Feed, homes_registry: Registry, client: Any
+) -> None:
+    def fail(_: Any) -> None:
         raise OSError("the disk is full")
 
     before = homes_registry.versions("homes")
@@ -78,7 +84,7 @@ def test_a_run_that_fails_half_way_is_marked_and_registers_nothing(homes, homes_
     assert last.info.status == "FAILED"
 
 
-def test_a_rejected_version_is_registered_with_the_reasons(homes, homes_registry):
+def test_a_rejected_version_is_registered_with_the_reasons(homes: Feed, homes_registry: Registry) -> None:
     now = homes_registry.in_production("homes") or ""
     made = register(homes, a_candidate(homes, REJECTED), homes_registry, now)
     ref = homes_registry.resolve(f"models:/homes/{made.version}")
@@ -89,7 +95,9 @@ def test_a_rejected_version_is_registered_with_the_reasons(homes, homes_registry
     assert same.version == made.version
 
 
-def test_an_accepted_version_is_the_candidate_and_is_found_again(homes_registry, again):
+def test_an_accepted_version_is_the_candidate_and_is_found_again(
+    homes_registry: Registry, again: Callable[..., Any]
+) -> None:
     made = again("k1", gate="passed", gate_against=homes_registry.in_production("homes") or "")
     assert find_same(homes_registry, "homes", "k1") is None  # not checked yet: the run was cut off
     accept(homes_registry, made)
@@ -97,12 +105,16 @@ def test_an_accepted_version_is_the_candidate_and_is_found_again(homes_registry,
     assert find_same(homes_registry, "homes", "k1").version == made.version
 
 
-def test_what_was_held_against_another_version_than_is_in_production_now_is_judged_anew(homes_registry, again):
+def test_what_was_held_against_another_version_than_is_in_production_now_is_judged_anew(
+    homes_registry: Registry, again: Callable[..., Any]
+) -> None:
     again("k3", gate="rejected", gate_against="999")
     assert find_same(homes_registry, "homes", "k3") is None
 
 
-def test_a_version_that_failed_the_check_is_no_candidate_and_may_be_tried_again(homes_registry, again):
+def test_a_version_that_failed_the_check_is_no_candidate_and_may_be_tried_again(
+    homes_registry: Registry, again: Callable[..., Any]
+) -> None:
     made = again("k2", gate="passed")
     refuse(homes_registry, made, CheckReport(("it takes 9 GB", "it is slow")))
     version = next(v for v in homes_registry.versions("homes") if v.version == made.version)
@@ -112,11 +124,11 @@ def test_a_version_that_failed_the_check_is_no_candidate_and_may_be_tried_again(
     assert find_same(homes_registry, "homes", "k2") is None
 
 
-def test_nothing_is_the_same_in_a_registry_without_the_model(homes_registry):
+def test_nothing_is_the_same_in_a_registry_without_the_model(homes_registry: Registry) -> None:
     assert find_same(homes_registry, "nope", "k1") is None
 
 
-def test_the_key_changes_with_data_feed_settings_and_code_and_not_with_the_place(homes):
+def test_the_key_changes_with_data_feed_settings_and_code_and_not_with_the_place(homes: Feed) -> None:
     settings = TrainingSettings()
     made = origin_of(homes, "a.csv", "d1", 20, settings)
     assert made.key == origin_of(homes, "elsewhere/b.csv", "d1", 20, settings).key
@@ -132,13 +144,15 @@ def test_the_key_changes_with_data_feed_settings_and_code_and_not_with_the_place
     assert len({made.key, *(other.key for other in others)}) == 5
 
 
-def test_a_default_that_is_written_out_leaves_the_feeds_digest_as_it_is(homes):
+def test_a_default_that_is_written_out_leaves_the_feeds_digest_as_it_is(homes: Feed) -> None:
     written = homes.model_copy(update={"kind": "rows", "model": ""})
     assert provenance.feed_digest(written) == provenance.feed_digest(homes)
     assert len(provenance.feed_digest(homes)) == 64
 
 
-def test_the_code_version_names_the_package_and_in_a_checkout_the_commit(monkeypatch, tmp_path):
+def test_the_code_version_names_the_package_and_in_a_checkout_the_commit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import subprocess
     from importlib.metadata import version
 
@@ -157,7 +171,7 @@ def test_the_code_version_names_the_package_and_in_a_checkout_the_commit(monkeyp
     assert provenance.code_version() == f"{clean}.dirty"
 
 
-def test_the_code_digest_follows_the_files_that_make_a_model(monkeypatch, tmp_path):
+def test_the_code_digest_follows_the_files_that_make_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "fit.py").write_text("a = 1\n")

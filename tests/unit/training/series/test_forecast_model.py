@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +29,13 @@ def levels() -> np.ndarray:
     return pd.read_csv(io.BytesIO(macrodata_csv()))[NAMES].to_numpy()
 
 
-def forecaster(fit: Fit, differences) -> Forecaster:
+def forecaster(fit: Fit, differences: Any) -> Forecaster:
     made = Coefficients(fit.intercept, fit.ar, fit.ma, fit.covariance, np.array(differences))
     return Forecaster(made, NAMES[: len(differences)], "date", 4, 0.95)
 
 
 @pytest.mark.parametrize("lags", [1, 3])
-def test_a_var_without_differences_forecasts_as_statsmodels_does(levels, lags):
+def test_a_var_without_differences_forecasts_as_statsmodels_does(levels: np.ndarray, lags: int) -> None:
     from statsmodels.tsa.api import VAR
 
     growth = np.diff(np.log(levels), axis=0)
@@ -43,7 +45,9 @@ def test_a_var_without_differences_forecasts_as_statsmodels_does(levels, lags):
 
 
 @pytest.mark.parametrize("differences", [(1, 1, 1), (2, 2, 2), (1, 0, 2), (0, 2, 1)])
-def test_undone_differences_give_the_forecast_and_bounds_of_the_same_model_in_levels(levels, differences):
+def test_undone_differences_give_the_forecast_and_bounds_of_the_same_model_in_levels(
+    levels: np.ndarray, differences: tuple[Any, ...]
+) -> None:
     """A(L) (1 - L)^d x = c + u is a VAR in levels, which statsmodels forecasts with bounds of its own."""
     from statsmodels.tsa.vector_ar.var_model import forecast_interval
 
@@ -56,7 +60,7 @@ def test_undone_differences_give_the_forecast_and_bounds_of_the_same_model_in_le
     np.testing.assert_allclose(found, np.stack(wanted, axis=-1), **EXACT)
 
 
-def in_levels(ar, differences):
+def in_levels(ar: Any, differences: Any) -> Any:
     """The coefficients of A(L) D(L), where D(L) = diag((1 - L)^d), as those of a VAR: I - A(L) D(L)."""
     k, most = len(differences), max(differences)
     of_differences = np.zeros((most + 1, k, k))
@@ -70,7 +74,7 @@ def in_levels(ar, differences):
     return -product[1:]
 
 
-def test_differenced_means_are_statsmodels_forecast_cumulated(levels):
+def test_differenced_means_are_statsmodels_forecast_cumulated(levels: np.ndarray) -> None:
     from statsmodels.tsa.api import VAR
 
     changes = np.diff(levels, axis=0)
@@ -79,7 +83,7 @@ def test_differenced_means_are_statsmodels_forecast_cumulated(levels):
     np.testing.assert_allclose(found[0, :, :, 0], wanted, **EXACT)
 
 
-def test_bounds_of_a_differenced_var_hold_as_many_simulated_paths_as_they_say(levels):
+def test_bounds_of_a_differenced_var_hold_as_many_simulated_paths_as_they_say(levels: np.ndarray) -> None:
     fit = fit_var(np.diff(levels, axis=0), 1)
     made = forecaster(fit, [1, 1, 1])
     rng, paths, steps = np.random.default_rng(5), 40_000, 6
@@ -93,7 +97,7 @@ def test_bounds_of_a_differenced_var_hold_as_many_simulated_paths_as_they_say(le
 
 
 @pytest.fixture(scope="module")
-def growth(levels) -> np.ndarray:
+def growth(levels: np.ndarray) -> np.ndarray:
     """Of two columns, in percent."""
     return 100 * np.diff(np.log(levels[:, :2]), axis=0)
 
@@ -103,12 +107,12 @@ MA = np.array([[[-0.3, 0.2], [0.1, 0.4]], [[0.1, 0.0], [-0.2, 0.1]]])
 COVARIANCE = np.array([[0.6, 0.3], [0.3, 0.5]])
 
 
-def varma(p, q) -> Fit:
+def varma(p: Any, q: Any) -> Fit:
     """Stationary and invertible, fitted to nothing."""
     return Fit("varmax", np.array([0.4, 0.5]), AR[:p], MA[:q], COVARIANCE, np.empty((0, 2)), True, 0.0)
 
 
-def statsmodels_results(fit: Fit, values: np.ndarray):
+def statsmodels_results(fit: Fit, values: np.ndarray) -> Any:
     from statsmodels.tsa.api import VARMAX
 
     with warnings.catch_warnings():
@@ -120,7 +124,7 @@ def statsmodels_results(fit: Fit, values: np.ndarray):
 
 
 @pytest.mark.parametrize(("p", "q"), [(1, 0), (2, 1), (0, 1), (1, 2)])
-def test_a_varmax_given_the_whole_history_forecasts_as_statsmodels_does(growth, p, q):
+def test_a_varmax_given_the_whole_history_forecasts_as_statsmodels_does(growth: np.ndarray, p: int, q: int) -> None:
     fit = varma(p, q)
     wanted = statsmodels_results(fit, growth).get_forecast(9)
     lower, upper = wanted.conf_int(alpha=0.05).reshape(9, 2, 2).transpose(1, 0, 2)
@@ -129,7 +133,7 @@ def test_a_varmax_given_the_whole_history_forecasts_as_statsmodels_does(growth, 
     np.testing.assert_allclose(found[..., 1:], np.stack([lower, upper], axis=-1), **EXACT)
 
 
-def test_a_varmax_fitted_on_standardised_values_is_a_maximum_on_the_values(growth):
+def test_a_varmax_fitted_on_standardised_values_is_a_maximum_on_the_values(growth: np.ndarray) -> None:
     with threadpool_limits(1):
         fit = fit_varmax(growth, 1, 0)
     assert fit.converged
@@ -144,7 +148,9 @@ def test_a_varmax_fitted_on_standardised_values_is_a_maximum_on_the_values(growt
 
 
 @pytest.mark.parametrize(("p", "q"), [(2, 0), (2, 1), (1, 2)])
-def test_a_varmax_forecasts_from_its_shortest_window_nearly_as_from_all_history(growth, p, q):
+def test_a_varmax_forecasts_from_its_shortest_window_nearly_as_from_all_history(
+    growth: np.ndarray, p: int, q: int
+) -> None:
     made = forecaster(varma(p, q), [0, 0])
     assert made.window_rows == p + FILTERED_ROWS * q
     short = made.forecast_windows(growth[np.newaxis, -made.window_rows :], 4)[0]
@@ -155,7 +161,7 @@ def test_a_varmax_forecasts_from_its_shortest_window_nearly_as_from_all_history(
     assert ((short[..., 2] - short[..., 1]) >= width * (1 - 1e-9)).all()
 
 
-def test_many_windows_at_once_give_what_each_gives_alone(levels):
+def test_many_windows_at_once_give_what_each_gives_alone(levels: np.ndarray) -> None:
     fits = [fit_var(difference(levels, (1, 2, 1)), 2), varma(1, 1)]
     for fit, differences in zip(fits, [(1, 2, 1), (1, 1)], strict=True):
         made = forecaster(fit, differences)
@@ -175,12 +181,12 @@ def test_many_windows_at_once_give_what_each_gives_alone(levels):
         (np.full((1, 2, 3), np.nan), "null, NaN or infinite"),
     ],
 )
-def test_a_window_that_will_not_do_is_refused(levels, window, message):
+def test_a_window_that_will_not_do_is_refused(levels: np.ndarray, window: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         forecaster(fit_var(np.diff(levels, axis=0), 1), [1, 1, 1]).forecast_windows(window, 2)
 
 
-def test_a_forecaster_comes_back_from_its_files_as_it_was(levels, tmp_path):
+def test_a_forecaster_comes_back_from_its_files_as_it_was(levels: np.ndarray, tmp_path: Path) -> None:
     made = forecaster(fit_var(np.diff(levels, axis=0), 3), [1, 1, 1])
     files = made.save(tmp_path)
     again = Forecaster.load(files)
@@ -190,7 +196,7 @@ def test_a_forecaster_comes_back_from_its_files_as_it_was(levels, tmp_path):
     assert json.loads((tmp_path / "forecaster.json").read_text())["window_rows"] == 4
 
 
-def test_whiteness_of_a_var_is_statsmodels_own(levels):
+def test_whiteness_of_a_var_is_statsmodels_own(levels: np.ndarray) -> None:
     from statsmodels.tsa.api import VAR
 
     changes = np.diff(levels, axis=0)
@@ -200,7 +206,7 @@ def test_whiteness_of_a_var_is_statsmodels_own(levels):
     assert (found.degrees, found.p_value) == (wanted.df, pytest.approx(wanted.pvalue, rel=1e-8))
 
 
-def test_too_few_lags_leave_residuals_that_are_not_white():
+def test_too_few_lags_leave_residuals_that_are_not_white() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 2))
     for row in range(3, 400):
@@ -209,7 +215,7 @@ def test_too_few_lags_leave_residuals_that_are_not_white():
     assert portmanteau(fit_var(values, 3)).p_value > 0.05
 
 
-def test_the_model_file_imports_none_of_our_code_and_no_statsmodels():
+def test_the_model_file_imports_none_of_our_code_and_no_statsmodels() -> None:
     from training.series.log_forecaster import MODEL_FILE
 
     code = f"""

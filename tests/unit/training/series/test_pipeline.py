@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,23 +53,23 @@ def settings() -> TrainingSettings:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     uri = f"sqlite:///{tmp_path_factory.mktemp('series')}/mlflow.db"
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 
 @pytest.fixture(scope="module")
-def found(macro, settings) -> SeriesResult:
+def found(macro: Feed, settings: TrainingSettings) -> SeriesResult:
     return fit_series(macro, load_series(macro, None, settings.series), settings)
 
 
 @pytest.fixture(scope="module")
-def trained(macro, registry, settings) -> TrainResult:
+def trained(macro: Feed, registry: Registry, settings: TrainingSettings) -> TrainResult:
     """Version 1, in Production."""
     return train(macro, Source(), registry, settings, promote=True)
 
 
-def days(rows, **columns) -> pd.DataFrame:
+def days(rows: int, **columns: Any) -> pd.DataFrame:
     """Rows of `shop`, one a day."""
     rng = np.random.default_rng(1)
     dates = pd.date_range("2024-01-30", periods=rows).strftime("%Y-%m-%d")
@@ -75,13 +77,13 @@ def days(rows, **columns) -> pd.DataFrame:
     return pd.DataFrame(made | columns)
 
 
-def load(feed, folder, frame, **settings):
+def load(feed: Feed, folder: Path, frame: pd.DataFrame, **settings: Any) -> Any:
     path = folder / "series.csv"
     frame.to_csv(path, index=False)
     return load_series(feed, path, Series(**settings))
 
 
-def test_rows_are_put_in_order_of_time_and_columns_found_by_name(shop, tmp_path):
+def test_rows_are_put_in_order_of_time_and_columns_found_by_name(shop: Feed, tmp_path: Path) -> None:
     frame = days(5)
     data = load(shop, tmp_path, frame.assign(more=1).iloc[[3, 0, 4, 1, 2], ::-1])
     assert data.values.columns.tolist() == ["sold", "made"]
@@ -90,7 +92,7 @@ def test_rows_are_put_in_order_of_time_and_columns_found_by_name(shop, tmp_path)
     assert (data.frequency, data.rows) == ("1 days 00:00:00", 5)
 
 
-def test_parquet_gives_what_csv_gives(shop, tmp_path):
+def test_parquet_gives_what_csv_gives(shop: Feed, tmp_path: Path) -> None:
     frame = days(6)
     of_csv = load(shop, tmp_path, frame)
     path = tmp_path / "series.parquet"
@@ -119,19 +121,21 @@ def test_parquet_gives_what_csv_gives(shop, tmp_path):
         (lambda f: f.head(2), "2 rows; a series wants many more"),
     ],
 )
-def test_a_series_that_will_not_do_is_refused_before_any_fitting(shop, tmp_path, change, message):
+def test_a_series_that_will_not_do_is_refused_before_any_fitting(
+    shop: Feed, tmp_path: Path, change: Callable[..., Any], message: str
+) -> None:
     with pytest.raises(FeedError, match=message) as caught:
         load(shop, tmp_path, change(days(9)))
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_file_is_refused(shop, tmp_path):
+def test_an_empty_file_is_refused(shop: Feed, tmp_path: Path) -> None:
     (tmp_path / "series.csv").write_text("")
     with pytest.raises(FeedError, match=r"series\.csv is empty, wanted a header with at, place, sold, made"):
         load_series(shop, tmp_path / "series.csv", Series())
 
 
-def test_one_series_of_several_is_chosen_by_its_key(shop, tmp_path):
+def test_one_series_of_several_is_chosen_by_its_key(shop: Feed, tmp_path: Path) -> None:
     both = pd.concat([days(8), days(8, place="b", sold=np.arange(8.0))])
     assert load(shop, tmp_path, both, key={"place": "b"}).values["sold"].tolist() == list(range(8))
     with pytest.raises(SettingsError, match="no series of 'place' 'c'; it has a, b"):
@@ -148,18 +152,22 @@ def test_one_series_of_several_is_chosen_by_its_key(shop, tmp_path):
         (pd.date_range("2020-02-25", periods=9, freq="7D"), "7 days 00:00:00"),
     ],
 )
-def test_calendar_months_and_fixed_distances_are_regular(shop, tmp_path, dates, frequency):
+def test_calendar_months_and_fixed_distances_are_regular(
+    shop: Feed, tmp_path: Path, dates: Any, frequency: str
+) -> None:
     assert load(shop, tmp_path, days(9, at=dates.strftime("%Y-%m-%d"))).frequency == frequency
 
 
-def test_a_missing_quarter_is_named(macro, tmp_path):
+def test_a_missing_quarter_is_named(macro: Feed, tmp_path: Path) -> None:
     lines = macrodata_csv().decode().splitlines()
     (tmp_path / "gap.csv").write_text("\n".join(lines[:40] + lines[41:]))
     with pytest.raises(FeedError, match="after 1968-07-01 00:00:00 comes 1969-01-01 00:00:00, wanted 3 months"):
         load_series(macro, tmp_path / "gap.csv", Series())
 
 
-def test_without_a_path_macrodata_is_statsmodels_own_and_the_same_as_its_file(macro, tmp_path, monkeypatch):
+def test_without_a_path_macrodata_is_statsmodels_own_and_the_same_as_its_file(
+    macro: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     built_in = load_series(macro, None, Series())
     assert (built_in.rows, built_in.frequency, built_in.source) == (203, "3 months", "statsmodels macrodata")
@@ -169,12 +177,12 @@ def test_without_a_path_macrodata_is_statsmodels_own_and_the_same_as_its_file(ma
     assert (of_file.digest, of_file.source) == (built_in.digest, str(path))
 
 
-def test_a_feed_of_rows_is_no_series():
+def test_a_feed_of_rows_is_no_series() -> None:
     with pytest.raises(FeedError, match="is of kind 'rows'"):
         load_series(load_feed("wine_quality"), None, Series())
 
 
-def test_a_random_walk_is_differenced_once_and_noise_never():
+def test_a_random_walk_is_differenced_once_and_noise_never() -> None:
     noise = np.random.default_rng(2).normal(size=(300, 3))
     walks = pd.DataFrame({"noise": noise[:, 0], "walk": noise[:, 1].cumsum(), "twice": noise[:, 2].cumsum().cumsum()})
     assert [test.differences for test in unit_root_tests(walks, Series())] == [0, 1, 2]
@@ -182,27 +190,27 @@ def test_a_random_walk_is_differenced_once_and_noise_never():
     assert [(test.differences, test.stationary) for test in once] == [(0, True), (1, True), (1, False)]
 
 
-def test_a_straight_line_is_refused():
+def test_a_straight_line_is_refused() -> None:
     line = pd.DataFrame({"a": np.random.default_rng(0).normal(size=50).cumsum(), "line": np.arange(50) * 0.1})
     with pytest.raises(FeedError, match="'line' is constant after 1 differences"):
         unit_root_tests(line, Series())
 
 
-def test_columns_of_which_one_is_the_sum_of_others_are_refused():
+def test_columns_of_which_one_is_the_sum_of_others_are_refused() -> None:
     values = np.random.default_rng(0).normal(size=(50, 2))
     assert_independent(values, ["a", "b"])
     with pytest.raises(FeedError, match="a, b, c are linearly dependent"):
         assert_independent(np.column_stack([values, values.sum(axis=1)]), ["a", "b", "c"])
 
 
-def test_fewer_rows_than_the_lags_need_are_refused():
+def test_fewer_rows_than_the_lags_need_are_refused() -> None:
     with pytest.raises(FeedError, match=r"37 rows to fit 3 .* 8 lags and 2 differences on, wanted at least 38"):
         assert_enough(37, 3, Series())
     assert_enough(38, 3, Series())
 
 
 @pytest.mark.parametrize("true_lags", [1, 3])
-def test_the_lag_order_is_found_and_its_table_is_statsmodels(true_lags):
+def test_the_lag_order_is_found_and_its_table_is_statsmodels(true_lags: int) -> None:
     from statsmodels.tsa.api import VAR
 
     rng = np.random.default_rng(7)
@@ -215,27 +223,27 @@ def test_the_lag_order_is_found_and_its_table_is_statsmodels(true_lags):
     assert order.table == {name: tuple(wanted[name][1:]) for name in ("aic", "bic", "hqic", "fpe")}
 
 
-def test_naive_forecasts_repeat_the_last_row_or_the_last_season():
+def test_naive_forecasts_repeat_the_last_row_or_the_last_season() -> None:
     history = np.arange(10.0).reshape(-1, 1)
     assert naive().forecast(history, 3).ravel().tolist() == [9, 9, 9]
     assert seasonal_naive(4).forecast(history, 6).ravel().tolist() == [6, 7, 8, 9, 6, 7]
 
 
-def test_gradient_boosting_learns_what_lags_tell():
+def test_gradient_boosting_learns_what_lags_tell() -> None:
     values = np.resize([0.0, 1.0, 3.0], 120)
     history = np.column_stack([values.cumsum(), 5 - values])
     found = gradient_boosting(history[:100], (1, 0), 2, seed=0).forecast(history[:100], 5)
     np.testing.assert_allclose(found, history[100:105], atol=0.1)
 
 
-def test_origins_are_spread_over_the_held_out_rows_and_leave_room_for_all_steps():
+def test_origins_are_spread_over_the_held_out_rows_and_leave_room_for_all_steps() -> None:
     assert origin_rows(rows=30, fitted_rows=20, steps=4, origins=4) == [20, 22, 24, 26]
     assert origin_rows(rows=30, fitted_rows=20, steps=4, origins=99) == [20, 21, 22, 23, 24, 25, 26]
     with pytest.raises(FeedError, match="3 of 23 rows are held out, fewer than the 4 steps"):
         origin_rows(rows=23, fitted_rows=20, steps=4, origins=5)
 
 
-def test_a_backtest_gives_no_forecaster_what_lies_ahead_and_measures_in_its_unit():
+def test_a_backtest_gives_no_forecaster_what_lies_ahead_and_measures_in_its_unit() -> None:
     values = pd.DataFrame({"a": np.arange(12.0), "b": 10 * np.arange(12.0)})
     seen = []
     oracle = Contestant("off by 2", lambda h, steps: seen.append(len(h)) or values.to_numpy()[len(h) :][:steps] + 2)
@@ -263,19 +271,24 @@ def test_a_backtest_gives_no_forecaster_what_lies_ahead_and_measures_in_its_unit
         ({"series": {"season": 170}}, "wanted at least 170"),
     ],
 )
-def test_settings_that_do_not_suit_a_series_are_refused(macro, settings, change, message):
+def test_settings_that_do_not_suit_a_series_are_refused(
+    macro: Feed,
+    settings: TrainingSettings,
+    change: dict[str, Any] | dict[str, dict[str, int]] | dict[str, dict[str, str]],
+    message: str,
+) -> None:
     changed = TrainingSettings.model_validate(settings.model_dump() | change)
     with pytest.raises(SettingsError, match=message):
         fit_series(macro, load_series(macro, None, Series()), changed)
 
 
-def test_with_the_registry_down_no_series_is_read(macro, settings, tmp_path):
+def test_with_the_registry_down_no_series_is_read(macro: Feed, settings: TrainingSettings, tmp_path: Path) -> None:
     down = open_registry(load_settings(flags={"registry.tracking_uri": "sqlite:////no/such/folder/x.db"}))
     with pytest.raises(RegistryError):
         train(macro, Source(tmp_path / "not even there.csv"), down, settings)
 
 
-def test_macrodata_is_forecast_better_than_by_any_other(found):
+def test_macrodata_is_forecast_better_than_by_any_other(found: SeriesResult) -> None:
     result = found
     assert (result.fit.title, result.fitted_rows, result.warnings) == ("VAR(3)", 162, ())
     assert [test.differences for test in result.stationarity] == [1, 1, 1]
@@ -284,12 +297,14 @@ def test_macrodata_is_forecast_better_than_by_any_other(found):
     assert result.metrics["rmse_realgdp"] < 0.6 * result.metrics["baseline_rmse_realgdp"]
 
 
-def test_a_forecaster_is_judged_on_the_rows_on_which_it_was_trained_to_be(found, settings):
+def test_a_forecaster_is_judged_on_the_rows_on_which_it_was_trained_to_be(
+    found: SeriesResult, settings: TrainingSettings
+) -> None:
     again = evaluate_forecaster(found.forecaster, found.data, settings)
     assert again == {name: found.metrics[name] for name in again}
 
 
-def test_a_run_of_a_series_says_what_it_was_made_of(trained, registry):
+def test_a_run_of_a_series_says_what_it_was_made_of(trained: TrainResult, registry: Registry) -> None:
     import mlflow
 
     client = mlflow.MlflowClient(registry.tracking_uri)
@@ -317,14 +332,16 @@ def test_a_run_of_a_series_says_what_it_was_made_of(trained, registry):
 
 
 @pytest.fixture(scope="module")
-def in_production(trained, registry, macro, tmp_path_factory) -> Path:
+def in_production(
+    trained: TrainResult, registry: Registry, macro: Feed, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The promoted version, downloaded as the stream does it."""
     ref = registry.resolve(macro.model_uri)
     assert (ref.tags["streamscore.gate"], ref.tags["streamscore.feed"]) == ("passed", "macrodata")
     return registry.download(ref, tmp_path_factory.mktemp("models"))
 
 
-def test_nothing_in_the_registered_model_is_a_pickle(in_production):
+def test_nothing_in_the_registered_model_is_a_pickle(in_production: Path) -> None:
     assert_folder_loadable(in_production, "macrodata v1", Models())
     with np.load(next(in_production.rglob("*.npz")), allow_pickle=False) as arrays:
         assert {name: arrays[name].dtype.kind for name in arrays.files} == {
@@ -333,7 +350,7 @@ def test_nothing_in_the_registered_model_is_a_pickle(in_production):
         }
 
 
-def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production, found):
+def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production: Path, found: SeriesResult) -> None:
     import mlflow.pyfunc
     from statsmodels.tsa.api import VAR
 
@@ -357,8 +374,13 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production,
 
 
 def test_a_candidate_that_the_stream_would_forecast_with_differently_is_refused(
-    trained, registry, macro, settings, tmp_path, monkeypatch
-):
+    trained: TrainResult,
+    registry: Registry,
+    macro: Feed,
+    settings: TrainingSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from training.series import log_forecaster
 
     code = log_forecaster.MODEL_FILE.read_text()
@@ -382,7 +404,7 @@ def test_a_candidate_that_the_stream_would_forecast_with_differently_is_refused(
     assert registry.in_production("macrodata") == trained.version
 
 
-def test_training_again_makes_the_same_model(found, macro, settings):
+def test_training_again_makes_the_same_model(found: SeriesResult, macro: Feed, settings: TrainingSettings) -> None:
     again = fit_series(macro, found.data, settings)
     assert again.metrics == found.metrics
     assert again.plots == found.plots

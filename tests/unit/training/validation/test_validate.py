@@ -1,5 +1,7 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +35,7 @@ FEED = Feed.model_validate(
 ROWS = 400
 
 
-def homes(**changed) -> Data:
+def homes(**changed: Any) -> Data:
     random = np.random.default_rng(0)
     columns = {
         "size": random.uniform(0, 10, ROWS),
@@ -51,14 +53,14 @@ def homes(**changed) -> Data:
     return Data(frame[["size", "rooms", "kind", "lift"]], frame["price"], frame[["id"]], "00", "homes.csv")
 
 
-def found_in(data: Data, before: Profile | None = None, feed: Feed = FEED, **limits) -> Findings:
+def found_in(data: Data, before: Profile | None = None, feed: Feed = FEED, **limits: Any) -> Findings:
     parts = split(data, Splitting(), feed)
     profiles = {"fitted": profile(parts.fitted.columns()), "held_out": profile(parts.held_out.columns())}
     return validate(feed, parts, profiles, before, Validation(**limits))
 
 
-def with_value(at: int, value):
-    def change(values):
+def with_value(at: int, value: Any) -> Any:
+    def change(values: Any) -> Any:
         values = values.astype(object) if isinstance(value, str | type(None)) else values.astype("float64")
         values[at] = value
         return values
@@ -66,7 +68,7 @@ def with_value(at: int, value):
     return change
 
 
-def test_good_data_are_found_to_be_good():
+def test_good_data_are_found_to_be_good() -> None:
     assert found_in(homes(), before=profile(homes().columns())).items == ()
 
 
@@ -84,7 +86,9 @@ def test_good_data_are_found_to_be_good():
         ("price", -np.inf, "not_finite", "infinite", "a finite number"),
     ],
 )
-def test_a_value_that_the_feed_refuses_is_an_error_with_its_row(column, value, check, found, wanted):
+def test_a_value_that_the_feed_refuses_is_an_error_with_its_row(
+    column: str, value: Any, check: str, found: str, wanted: str
+) -> None:
     data = homes(**{column: with_value(7, value)})
     (finding,) = found_in(data, skew=100).errors
     rows = 320 if finding.split == "fitted" else 80
@@ -92,8 +96,8 @@ def test_a_value_that_the_feed_refuses_is_an_error_with_its_row(column, value, c
     assert finding == Finding("error", check, column, finding.split, said, wanted)
 
 
-def test_every_broken_rule_is_found_not_only_the_first():
-    def many(values):
+def test_every_broken_rule_is_found_not_only_the_first() -> None:
+    def many(values: Any) -> Any:
         values[[1, 5, 9]] = [-5, 50, 60]
         return values
 
@@ -112,7 +116,7 @@ def test_every_broken_rule_is_found_not_only_the_first():
     assert caught.value.exit_code == 2
 
 
-def test_a_column_of_another_type_is_one_error():
+def test_a_column_of_another_type_is_one_error() -> None:
     findings = found_in(homes(size=lambda values: np.array(["a", "b"] * (ROWS // 2), dtype=object)))
     assert [(f.check, f.column, f.found) for f in findings.errors] == [
         ("bad_type", "size", "string in pandas"),
@@ -120,35 +124,35 @@ def test_a_column_of_another_type_is_one_error():
     ]
 
 
-def test_a_feature_that_is_not_there_is_an_error():
+def test_a_feature_that_is_not_there_is_an_error() -> None:
     data = homes()
     findings = found_in(replace(data, features=data.features.drop(columns="rooms")))
     assert {(f.check, f.column) for f in findings.errors} == {("missing_column", "rooms")}
 
 
-def same(values):
+def same(values: Any) -> Any:
     return np.array([values[1]] * ROWS)
 
 
 @pytest.mark.parametrize(("given", "level"), [({}, "error"), ({"constant": "warning"}, "warning")])
-def test_a_constant_feature_is_what_the_settings_say(given, level):
+def test_a_constant_feature_is_what_the_settings_say(given: dict[Any, Any] | dict[str, str], level: str) -> None:
     (finding,) = found_in(homes(lift=same), **given).items
     assert (finding.level, finding.check, finding.column) == (level, "constant", "lift")
 
 
-def test_data_of_which_all_features_are_constant_are_refused_whatever_the_settings_say():
+def test_data_of_which_all_features_are_constant_are_refused_whatever_the_settings_say() -> None:
     findings = found_in(homes(size=same, rooms=same, kind=same, lift=same), constant="warning")
     assert [f.column for f in findings.errors] == ["size", "rooms", "kind", "lift"]
     with pytest.raises(FeedError, match=r"'size' is .* in every row .* give data in which it varies"):
         assert_valid(findings, "homes.csv")
 
 
-def test_a_target_that_is_constant_in_the_fitted_rows_is_an_error():
+def test_a_target_that_is_constant_in_the_fitted_rows_is_an_error() -> None:
     (finding,) = found_in(homes(price=same)).errors
     assert (finding.check, finding.column) == ("constant", "price")
 
 
-def test_a_feature_that_is_the_target_is_a_warning():
+def test_a_feature_that_is_the_target_is_a_warning() -> None:
     data = homes()
     leaking = replace(data, target=pd.Series(30 - 2 * data.features["size"], name="price"))
     (finding,) = found_in(leaking).items
@@ -157,7 +161,7 @@ def test_a_feature_that_is_the_target_is_a_warning():
 
 
 @pytest.mark.parametrize("column", ["kind", "lift"])
-def test_a_feature_that_is_the_label_is_a_warning(column):
+def test_a_feature_that_is_the_label_is_a_warning(column: str) -> None:
     data = homes()
     feed = FEED.model_copy(
         update={
@@ -171,8 +175,8 @@ def test_a_feature_that_is_the_label_is_a_warning(column):
     assert (finding.check, finding.column) == ("leak", column)
 
 
-def moved(by: float):
-    def change(values):
+def moved(by: float) -> Any:
+    def change(values: Any) -> Any:
         values[ROWS // 2 :] = np.clip(values[ROWS // 2 :] + by, 0, 10)
         return values
 
@@ -180,7 +184,7 @@ def moved(by: float):
 
 
 @pytest.mark.parametrize(("by", "level"), [(0.0, None), (0.6, "warning"), (8.0, "error")])
-def test_held_out_rows_unlike_the_fitted_ones_are_found(by, level):
+def test_held_out_rows_unlike_the_fitted_ones_are_found(by: float, level: str | None) -> None:
     """The id counts the rows, and by it as a time the second half is held out."""
     parts = split(homes(size=moved(by)), Splitting(by="time", column="id", held_out=0.5), FEED)
     profiles = {"fitted": profile(parts.fitted.columns()), "held_out": profile(parts.held_out.columns())}
@@ -198,26 +202,28 @@ def test_held_out_rows_unlike_the_fitted_ones_are_found(by, level):
         ({"kind": lambda values: np.where(np.arange(ROWS) % 6 == 0, "house", "flat")}, "warning"),
     ],
 )
-def test_data_unlike_those_of_the_production_model_are_found(changed, level):
+def test_data_unlike_those_of_the_production_model_are_found(
+    changed: dict[str, Callable[..., Any]], level: str
+) -> None:
     (column,) = changed
     found = found_in(homes(**changed), before=profile(homes().columns())).items
     assert [(f.level, f.check, f.column) for f in found] == [(level, "drift", column)]
 
 
-def test_a_feature_that_the_production_model_did_not_know_is_a_warning():
+def test_a_feature_that_the_production_model_did_not_know_is_a_warning() -> None:
     before = profile(homes().columns())
     before = replace(before, columns=tuple(c for c in before.columns if c.name != "rooms"))
     (finding,) = found_in(homes(), before=before).items
     assert (finding.level, finding.check, finding.column, finding.found) == ("warning", "drift", "rooms", "number, new")
 
 
-def test_too_few_rows_say_nothing_of_distributions():
+def test_too_few_rows_say_nothing_of_distributions() -> None:
     data = homes(size=moved(8.0))
     few = Data(data.features.head(40), data.target.head(40), data.others.head(40), "00", "homes.csv")
     assert found_in(few, before=profile(few.columns())).items == ()
 
 
-def test_findings_survive_as_json():
+def test_findings_survive_as_json() -> None:
     findings = found_in(homes(lift=same, size=with_value(7, -1.0)), skew=100, constant="warning")
     read = json.loads(findings.to_json())
     assert Findings(tuple(Finding(**finding) for finding in read)) == findings
@@ -230,7 +236,7 @@ def test_findings_survive_as_json():
 COUNTS = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(sum).map(np.array)
 
 
-def test_the_stability_index_is_that_of_the_formula():
+def test_the_stability_index_is_that_of_the_formula() -> None:
     shares, now = np.array([0.25, 0.25, 0.5]), np.array([0.5, 0.25, 0.25])
     wanted = 0.25 * np.log(2) - 0.25 * np.log(0.5)
     assert stability_index(shares * 400, now * 80) == pytest.approx(wanted)
@@ -238,14 +244,14 @@ def test_the_stability_index_is_that_of_the_formula():
 
 @settings(deadline=None)
 @given(COUNTS, st.integers(1, 50))
-def test_the_stability_index_of_equal_shares_is_zero(counts, times):
+def test_the_stability_index_of_equal_shares_is_zero(counts: Any, times: Any) -> None:
     counts = counts + 1
     assert stability_index(counts, counts * times) == pytest.approx(0, abs=1e-12)
 
 
 @settings(deadline=None)
 @given(COUNTS, st.randoms(use_true_random=False))
-def test_the_stability_index_of_other_shares_is_more(counts, random):
+def test_the_stability_index_of_other_shares_is_more(counts: Any, random: Any) -> None:
     other = counts.copy()
     random.shuffle(other)
     index = stability_index(counts, other)
@@ -255,7 +261,7 @@ def test_the_stability_index_of_other_shares_is_more(counts, random):
 
 
 @pytest.mark.parametrize("kind", ["normal", "lognormal", "few", "constant", "words", "nulls"])
-def test_rows_of_one_distribution_have_not_moved(kind):
+def test_rows_of_one_distribution_have_not_moved(kind: str) -> None:
     random = np.random.default_rng(1)
     makers = {
         "normal": lambda n: random.normal(size=n),
@@ -271,7 +277,7 @@ def test_rows_of_one_distribution_have_not_moved(kind):
     assert shift_of_profile(statistics, now) < 0.06
 
 
-def test_a_constant_that_changes_has_moved():
+def test_a_constant_that_changes_has_moved() -> None:
     before, now = pd.Series([4.0] * 100, name="x"), pd.Series([5.0] * 100)
     statistics = profile(Data(before.to_frame(), before.rename("y"), pd.DataFrame(), "", "").columns()).column("x")
     assert shift_of_rows(before, now, statistics) > 5

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,6 +22,7 @@ from jobs.operations.stream_state import Places
 from schemas.feed import load_feed
 from schemas.settings import Settings, Storage
 from streamscore.storage.folder import LocalFolder
+from tests.support.fixture_types import Trained
 
 FEED = load_feed("wine_quality")
 TRAIN = "streamscore train wine_quality --promote"
@@ -35,21 +37,21 @@ class Local:
     tables: Path
     checkpoint: Path
 
-    def check(self):
+    def check(self) -> list[Any]:
         places = Places(LocalFolder(self.landing), str(self.tables), LocalFolder(self.checkpoint), Storage())
         return list(check_storage(FEED, places, self.landing.parent / "scratch"))
 
 
 @pytest.fixture
-def places(tmp_path):
+def places(tmp_path: Path) -> Local:
     return Local(tmp_path / "landing", tmp_path / "tables", tmp_path / "checkpoint")
 
 
-def checked(places):
+def checked(places: Local) -> dict[str, Any]:
     return {check.name: check for check in places.check()}
 
 
-def java(folder, says, code=0):
+def java(folder: Path, says: str, code: int = 0) -> Any:
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "java").write_text(f"#!/bin/sh\necho '{says}' >&2\nexit {code}\n")
     (folder / "bin" / "java").chmod(0o755)
@@ -60,45 +62,45 @@ def java(folder, says, code=0):
 
 
 @pytest.mark.parametrize("said", ['openjdk version "17.0.15" 2025-04-15', 'java version "21" 2023-09-19 LTS'])
-def test_java_17_and_21_are_fine(tmp_path, said):
+def test_java_17_and_21_are_fine(tmp_path: Path, said: str) -> None:
     home = java(tmp_path / "jdk", said)
     assert check_java({"JAVA_HOME": str(home)}).ok
     assert check_java({"PATH": str(home / "bin")}).ok
 
 
 @pytest.mark.parametrize("said, code", [('version "1.8.0_392"', 0), ('version "25.0.1"', 0), ('version "17.0.1"', 1)])
-def test_another_java_is_a_failure_that_says_which_binary(tmp_path, said, code):
+def test_another_java_is_a_failure_that_says_which_binary(tmp_path: Path, said: str, code: int) -> None:
     home = java(tmp_path / "jdk", said, code)
     check = check_java({"JAVA_HOME": str(home), "PATH": ""})
     assert not check.ok and check.exit_code == 2
     assert f"{home}/bin/java (JAVA_HOME), wanted 17 or 21" in check.found and "17" in check.fix
 
 
-def test_a_wrong_java_home_over_a_right_path_is_unset(tmp_path):
+def test_a_wrong_java_home_over_a_right_path_is_unset(tmp_path: Path) -> None:
     right = java(tmp_path / "right", 'version "17.0.1"')
     check = check_java({"JAVA_HOME": str(tmp_path / "none"), "PATH": f"{right}/bin:{os.environ['PATH']}"})
     assert (check.ok, check.fix) == (False, "unset JAVA_HOME")
 
 
-def test_no_java_at_all_is_a_failure():
+def test_no_java_at_all_is_a_failure() -> None:
     assert check_java({"PATH": ""}).exit_code == 2
 
 
-def test_this_python_and_its_packages_are_fine():
+def test_this_python_and_its_packages_are_fine() -> None:
     assert check_python().ok
     check = check_packages()
     assert check.ok, check.found
     assert "pyspark 4.2.0, delta-spark 4.4.0, mlflow 3.17.2" in check.found
 
 
-def test_packages_that_do_not_fit_each_other_are_named(monkeypatch):
+def test_packages_that_do_not_fit_each_other_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = machine.version
     monkeypatch.setattr(machine, "version", lambda name: "3.0.1" if name == "pandas" else real(name))
     check = check_packages()
     assert "pandas 3.0.1, wanted <3 by streamscore" in check.found and check.fix.endswith("setup")
 
 
-def test_jars_are_held_against_their_digests(tmp_path, monkeypatch):
+def test_jars_are_held_against_their_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PACKAGED", tmp_path / "conf")
     monkeypatch.setattr(machine, "project_jars", lambda **_: sorted((tmp_path / ".jars").glob("*.jar")))
     for folder in ("conf/jars", ".jars"):
@@ -116,14 +118,14 @@ def test_jars_are_held_against_their_digests(tmp_path, monkeypatch):
 # --- model
 
 
-def test_a_registry_that_is_not_there_yet_is_not_made_by_looking(tmp_path):
+def test_a_registry_that_is_not_there_yet_is_not_made_by_looking(tmp_path: Path) -> None:
     settings = Settings(registry={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
     (check,) = check_model(FEED, settings)
     assert (check.ok, check.fix, check.exit_code) == (False, TRAIN, 4)
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_server_that_does_not_answer_is_told_in_bounded_time(tmp_path, monkeypatch):
+def test_a_server_that_does_not_answer_is_told_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "_look", lambda *_: time.sleep(5) or iter(()))
     begun = time.monotonic()
     (check,) = check_model(FEED, Settings(registry={"tracking_uri": "http://user:secret@localhost:5005"}), seconds=0.1)
@@ -132,19 +134,19 @@ def test_a_server_that_does_not_answer_is_told_in_bounded_time(tmp_path, monkeyp
     assert "secret" not in check.found
 
 
-def test_a_server_that_is_down_is_a_registry_failure():
+def test_a_server_that_is_down_is_a_registry_failure() -> None:
     (check,) = check_model(FEED, Settings(registry={"tracking_uri": "http://localhost:9"}))
     assert (check.name, check.ok, check.exit_code, check.fix) == ("registry", False, 4, "mlflow server --port 9")
 
 
-def test_the_promoted_version_is_held_against_the_feed(trained):
+def test_the_promoted_version_is_held_against_the_feed(trained: Trained) -> None:
     checks = check_model(FEED, Settings(registry={"tracking_uri": trained.uri}))
     assert [check.name for check in checks if check.ok] == ["registry", "model", "contract", "safety"]
     assert "wine_quality v" in checks[1].found and "predicts double" in checks[2].found
     assert re.search(r"may be loaded, and has a manifest of its \d+ files", checks[3].found)
 
 
-def test_a_version_that_may_not_be_loaded_is_a_failure(trained):
+def test_a_version_that_may_not_be_loaded_is_a_failure(trained: Trained) -> None:
     only_code = {"formats": ("code",)}
     safety = check_model(FEED, Settings(models=only_code, registry={"tracking_uri": trained.uri}))[-1]
     assert (safety.name, safety.ok, safety.exit_code, safety.fix) == (
@@ -156,7 +158,7 @@ def test_a_version_that_may_not_be_loaded_is_a_failure(trained):
     assert "stored as 'skops', the setting models.formats allows code" in safety.found
 
 
-def test_a_version_without_manifest_is_a_failure_where_one_is_required(trained):
+def test_a_version_without_manifest_is_a_failure_where_one_is_required(trained: Trained) -> None:
     run_id = trained.registry.resolve("models:/wine_quality/1").run_id
     of_a_run = {"model_uri": f"runs:/{run_id}/model", "registry": {"tracking_uri": trained.uri}}
     safety = check_model(FEED, Settings(**of_a_run))[-1]
@@ -167,7 +169,7 @@ def test_a_version_without_manifest_is_a_failure_where_one_is_required(trained):
 
 
 @pytest.mark.parametrize("name", ["wine_quality", "none"])
-def test_a_version_that_is_not_there_is_a_failure_of_a_registry_that_answers(trained, name):
+def test_a_version_that_is_not_there_is_a_failure_of_a_registry_that_answers(trained: Trained, name: str) -> None:
     registry, wanted = check_model(
         FEED, Settings(model_uri=f"models:/{name}/Staging", registry={"tracking_uri": trained.uri})
     )
@@ -177,7 +179,7 @@ def test_a_version_that_is_not_there_is_a_failure_of_a_registry_that_answers(tra
     assert (wanted.name, wanted.fix, wanted.exit_code) == ("model", fix, 4)
 
 
-def test_a_model_that_does_not_fit_the_feed_is_a_failure(trained):
+def test_a_model_that_does_not_fit_the_feed_is_a_failure(trained: Trained) -> None:
     columns = [c.model_copy(update={"type": "string"}) if c.name == "pH" else c for c in FEED.columns]
     other = FEED.model_copy(update={"columns": tuple(columns)})
     contract = check_model(other, Settings(registry={"tracking_uri": trained.uri}))[2]
@@ -188,12 +190,12 @@ def test_a_model_that_does_not_fit_the_feed_is_a_failure(trained):
 # --- storage
 
 
-def test_what_is_not_there_yet_is_fine_and_stays_so(places):
+def test_what_is_not_there_yet_is_fine_and_stays_so(places: Local) -> None:
     assert [check.name for check in checked(places).values() if not check.ok] == []
     assert not places.landing.exists() and not places.tables.exists() and not places.checkpoint.exists()
 
 
-def test_nothing_is_left_behind_by_looking(places):
+def test_nothing_is_left_behind_by_looking(places: Local) -> None:
     places.landing.mkdir()
     write_deltalake(places.tables / "quarantine", pa.table({"a": [1]}))
     (places.checkpoint).mkdir()
@@ -202,7 +204,7 @@ def test_nothing_is_left_behind_by_looking(places):
     assert sorted(places.landing.parent.rglob("*")) == before
 
 
-def test_a_file_in_the_place_of_the_landing_folder_is_a_failure(places):
+def test_a_file_in_the_place_of_the_landing_folder_is_a_failure(places: Local) -> None:
     places.landing.write_text("")
     check = checked(places)["landing"]
     assert (check.ok, check.exit_code) == (False, 5)
@@ -210,13 +212,13 @@ def test_a_file_in_the_place_of_the_landing_folder_is_a_failure(places):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_landing_folder_that_cannot_be_written_is_a_failure(places):
+def test_a_landing_folder_that_cannot_be_written_is_a_failure(places: Local) -> None:
     places.landing.mkdir(mode=0o500)
     assert checked(places)["landing"].fix == f"chmod u+rwx {places.landing}"
 
 
-def test_a_folder_that_refuses_writing_is_a_failure(places, monkeypatch):
-    def refuse(folder):
+def test_a_folder_that_refuses_writing_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
         raise PermissionError(13, "Permission denied", folder.uri)
 
     places.landing.mkdir()
@@ -226,8 +228,8 @@ def test_a_folder_that_refuses_writing_is_a_failure(places, monkeypatch):
     assert not checks["tables"].ok and checks["tables"].exit_code == 5
 
 
-def test_too_few_watches_are_a_warning_with_a_larger_limit(places, monkeypatch):
-    def full(*_):
+def test_too_few_watches_are_a_warning_with_a_larger_limit(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage.INotify, "add_watch", full)
@@ -236,7 +238,7 @@ def test_too_few_watches_are_a_warning_with_a_larger_limit(places, monkeypatch):
     assert check.fix.startswith("sudo sysctl -w fs.inotify.max_user_watches=")
 
 
-def test_a_damaged_table_is_named(places):
+def test_a_damaged_table_is_named(places: Local) -> None:
     write_deltalake(places.tables / "batches", pa.table({"a": [1]}))
     (places.tables / "batches" / "_delta_log" / f"{0:020}.json").write_text("{")
     check = checked(places)["tables"]
@@ -244,24 +246,24 @@ def test_a_damaged_table_is_named(places):
     assert check.fix == f"mv {places.tables / 'batches'} {places.tables / 'batches.damaged'}"
 
 
-def test_a_file_system_without_put_if_absent_is_a_failure(places, monkeypatch):
+def test_a_file_system_without_put_if_absent_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", lambda *_: None)
     assert checked(places)["commits"].exit_code == 5
 
-    def refuse(*_):
+    def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(os, "link", refuse)
     assert "no hard links" in checked(places)["commits"].found
 
 
-def checkpoint(places, feed="wine_quality", landing=None, app_id="app"):
+def checkpoint(places: Local, feed: str = "wine_quality", landing: Any = None, app_id: str = "app") -> None:
     places.checkpoint.mkdir(exist_ok=True)
     identity = {"app_id": app_id, "feed": feed, "landing": landing or places.landing.as_uri()}
     (places.checkpoint / "streamscore.json").write_text(json.dumps(identity))
 
 
-def test_a_checkpoint_of_this_feed_that_the_tables_know_is_fine(places):
+def test_a_checkpoint_of_this_feed_that_the_tables_know_is_fine(places: Local) -> None:
     checkpoint(places)
     assert checked(places)["checkpoint"].ok
     commit = CommitProperties(app_transactions=[Transaction("app", 0)])
@@ -274,21 +276,21 @@ def test_a_checkpoint_of_this_feed_that_the_tables_know_is_fine(places):
 
 
 @pytest.mark.parametrize("other", [{"feed": "wine_quality_text"}, {"landing": "file:///elsewhere"}])
-def test_a_checkpoint_of_another_feed_or_landing_folder_is_a_failure(places, other):
+def test_a_checkpoint_of_another_feed_or_landing_folder_is_a_failure(places: Local, other: dict[str, str]) -> None:
     checkpoint(places, **other)
     check = checked(places)["checkpoint"]
     assert check.exit_code == 5 and "belongs to" in check.found
     assert check.fix == f"streamscore run wine_quality --checkpoint {places.checkpoint}.wine_quality"
 
 
-def test_tables_with_rows_want_the_checkpoint_that_wrote_them(places):
+def test_tables_with_rows_want_the_checkpoint_that_wrote_them(places: Local) -> None:
     write_deltalake(places.tables / "predictions", pa.table({"a": [1]}))
     assert checked(places)["checkpoint"].fix == RECOVER
     checkpoint(places)
     assert checked(places)["checkpoint"].fix == RECOVER
 
 
-def test_a_checkpoint_that_lost_its_identity_is_a_failure(places):
+def test_a_checkpoint_that_lost_its_identity_is_a_failure(places: Local) -> None:
     (places.checkpoint / "offsets").mkdir(parents=True)
     (places.checkpoint / "offsets" / "0").touch()
     assert checked(places)["checkpoint"].fix == RECOVER
@@ -296,7 +298,7 @@ def test_a_checkpoint_that_lost_its_identity_is_a_failure(places):
     assert "is damaged" in checked(places)["checkpoint"].found
 
 
-def test_a_checkpoint_that_lost_files_is_a_failure(places):
+def test_a_checkpoint_that_lost_files_is_a_failure(places: Local) -> None:
     checkpoint(places)
     (places.checkpoint / "commits").mkdir()
     (places.checkpoint / "commits" / "3").touch()
@@ -307,14 +309,14 @@ def test_a_checkpoint_that_lost_files_is_a_failure(places):
     assert "is not whole: metadata is missing" in check.found
 
 
-def test_a_full_disk_is_a_failure(places, monkeypatch):
+def test_a_full_disk_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = storage.shutil.disk_usage(places.landing.parent)._replace(free=2**29)
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
     check = checked(places)["disk"]
     assert check.exit_code == 5 and "0.5 GiB free" in check.found
 
 
-def test_files_of_the_future_are_a_warning(places):
+def test_files_of_the_future_are_a_warning(places: Local) -> None:
     places.landing.mkdir()
     path = places.landing / "a.csv"
     path.touch()
@@ -327,7 +329,7 @@ def test_files_of_the_future_are_a_warning(places):
 # --- shown
 
 
-def test_a_line_a_check_and_under_a_failure_its_fix():
+def test_a_line_a_check_and_under_a_failure_its_fix() -> None:
     console = Console(file=io.StringIO(), width=40)
     failed = Check("landing", False, "[no] folder " + "x" * 60, "mkdir -p " + "y" * 60, 5)
     code = show([Check("java", True, "17"), failed, Check("model", False, "none", "train", 4)], console)
@@ -339,13 +341,13 @@ def test_a_line_a_check_and_under_a_failure_its_fix():
     ]
 
 
-def test_warnings_do_not_fail():
+def test_warnings_do_not_fail() -> None:
     console = Console(file=io.StringIO())
     assert show([Check("java", True, "17"), Check("clock", False, "wrong", "set it")], console) == 0
     assert "warn  clock" in console.file.getvalue()
 
 
-def test_everything_is_examined_and_every_failure_has_one_fix(tmp_path):
+def test_everything_is_examined_and_every_failure_has_one_fix(tmp_path: Path) -> None:
     settings = Settings(
         landing=str(tmp_path / "in"),
         tables={"path": str(tmp_path / "tables")},
