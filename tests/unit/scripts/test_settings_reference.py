@@ -1,9 +1,10 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer.main
 from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+from typer.core import TyperGroup
 
 from jobs.cli import app
 from schemas.settings import Settings
@@ -11,9 +12,9 @@ from scripts.settings_reference import BEGIN, END, FLAGS, between_markers, entri
 from training.settings import TrainingSettings
 
 
-def keys_of(settings: Any, prefix: str = "") -> Any:
+def keys_of(settings: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     """Dotted key → field, blocks left out."""
-    keys = {}
+    keys = dict[str, FieldInfo]()
     for name, field in settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             keys |= keys_of(field.annotation, f"{prefix}{name}.")
@@ -23,12 +24,12 @@ def keys_of(settings: Any, prefix: str = "") -> Any:
 
 
 @pytest.mark.parametrize("page", sorted(pages()), ids=lambda page: page.name)
-def test_a_page_reads_as_the_settings_say(page: Any) -> None:
+def test_a_page_reads_as_the_settings_say(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == pages()[page], "write it anew: python -m scripts.settings_reference"
 
 
 @pytest.mark.parametrize("settings", [Settings, TrainingSettings])
-def test_every_setting_has_a_description_that_is_a_sentence(settings: Any) -> None:
+def test_every_setting_has_a_description_that_is_a_sentence(settings: type[BaseModel]) -> None:
     described = {key: field.description or "" for key, field in keys_of(settings).items()}
     assert [key for key, said in described.items() if not said.endswith(".")] == []
 
@@ -40,7 +41,9 @@ def test_every_setting_is_on_its_page_once() -> None:
 
 
 def test_the_flags_are_those_of_run() -> None:
-    run = typer.main.get_command(app).commands["run"]
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    run = group.commands["run"]
     options = {option for parameter in run.params for option in parameter.opts if option.startswith("--")}
     assert options - {"--recover", "--class-path", "--help"} == set(FLAGS.values())
     assert set(FLAGS) <= set(keys_of(Settings))
@@ -69,7 +72,7 @@ def test_a_table_says_what_a_setting_may_be() -> None:
     )
 
 
-def test_a_page_without_markers_is_told(tmp_path: Path) -> None:
+def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert between_markers(page, "new\n") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
