@@ -6,6 +6,7 @@ validation    data against the feed, held-out rows, and the data of the Producti
 fitting       estimators, the search for parameters, the pipeline, and how it is logged
 evaluation    how good a model is, the gate, the report
 rows          the steps from rows to a judged candidate
+rows_report   what is kept of it: statistics, findings, evaluation, one page
 series        the steps from a multivariate series to one
 registration  one MLflow run and one model version, checked in a fresh process
 pipeline      the flow over these: `streamscore train`

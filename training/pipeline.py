@@ -71,13 +71,8 @@ def train(
         RegistryError: the registry does not answer.
         TryAgainError: another version went into Production meanwhile; this one stays a candidate.
     """
+    _assert_trainable(feed, source, only_if_drift)
     name = model_name(feed)
-    if feed.kind == "series" and source.predictions:
-        raise SettingsError(f"--predictions: feed {feed.name} is a series, which is trained on files; give --data")
-    if only_if_drift and feed.kind == "series":
-        raise SettingsError(
-            f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
-        )
     with Checker(feed, name, registry) as checker:  # it imports beside all of this, on another core
         # 1
         registry.experiment(feed.name)
@@ -102,15 +97,30 @@ def train(
             # 5
             result = _register(feed, candidate, registry, against, checker)
     # 6
-    wanted = promote or settings.gate.promote
-    if wanted and not result.reasons and (result.is_new or not _was_promoted(registry, result)):
-        if (now := registry.in_production(name) or "") != against:
-            raise TryAgainError(
-                f"{name} v{result.version} was held against v{against or '-'}, and v{now or '-'} went into Production "
-                f"meanwhile; run the same command again"
-            )
-        return replace(result, promotion=registry.promote(name, result.version, feed, by="" if promote else GATE))
+    if (promote or settings.gate.promote) and not result.reasons:
+        return _promote(feed, result, registry, against, by="" if promote else GATE)
     return result
+
+
+def _assert_trainable(feed: Feed, source: Source, only_if_drift: bool) -> None:
+    if feed.kind == "series" and source.predictions:
+        raise SettingsError(f"--predictions: feed {feed.name} is a series, which is trained on files; give --data")
+    if feed.kind == "series" and only_if_drift:
+        raise SettingsError(
+            f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
+        )
+
+
+def _promote(feed: Feed, result: TrainResult, registry: Registry, against: str, by: str) -> TrainResult:
+    """Put it into Production, but not what was there before and was taken back."""
+    if not result.is_new and _was_promoted(registry, result):
+        return result
+    if (now := registry.in_production(result.name) or "") != against:
+        raise TryAgainError(
+            f"{result.name} v{result.version} was held against v{against or '-'}, and v{now or '-'} went into "
+            f"Production meanwhile; run the same command again"
+        )
+    return replace(result, promotion=registry.promote(result.name, result.version, feed, by=by))
 
 
 def _was_promoted(registry: Registry, found: TrainResult) -> bool:

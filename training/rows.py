@@ -1,34 +1,34 @@
 """A candidate for a feed of rows: what is fitted, and all that is to be known of it before anything is registered."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from schemas.errors import ContractError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import Storage
 from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
-from streamscore.statistics.profiles import Profile, bars, profile, profiles_to_json
+from streamscore.statistics.profiles import profile
 from training.data.labels import read_labelled
-from training.data.split import FITTED, HELD_OUT, Split, split
+from training.data.split import FITTED, HELD_OUT, split
 from training.data.training_data import Data, training_data
-from training.evaluation.evaluate import Evaluation, evaluate, slice_columns
-from training.evaluation.gate import Verdict, assert_known, judge_candidate
+from training.evaluation.evaluate import evaluate, slice_columns
+from training.evaluation.gate import assert_known, judge_candidate
 from training.evaluation.metrics import LABEL_METRICS, QUANTITY_METRICS
 from training.evaluation.plots import Parts, draw
-from training.evaluation.production import PROFILE_FILE, Production, load_production
-from training.evaluation.report import Section, html_report
+from training.evaluation.production import Production, load_production
 from training.fitting.estimators import is_classifier, make_estimator
 from training.fitting.fit import fit
 from training.fitting.log_model import Predict, log_model, predictor
 from training.fitting.tune import Progress, Tuned, study_file, tune
 from training.registration.register import Candidate, Rows
+from training.rows_report import JudgedModel
 from training.settings import Estimator, TrainingSettings
-from training.validation.findings import Findings, assert_valid
+from training.validation.findings import assert_valid
 from training.validation.validate import validate
 
 EXAMPLE_ROWS = 5
@@ -88,24 +88,15 @@ def rows_candidate(
     # 2
     profiles = {FITTED: profile(fitted.columns()), HELD_OUT: profile(held_out.columns())}
     # 3
-    before = load_production(feed, registry)
-    if origin.made_up and before and not Provenance.is_made_up(before.ref.tags):
-        raise SettingsError(
-            f"found no data for feed {feed.name}, and generated rows must not judge {before.ref.title}, which is in "
-            f"Production; give --data"
-        )
+    before = _production(feed, origin, registry)
     findings = validate(feed, parts, profiles, before.profile if before else None, settings.validation)
     if only_if_drift:
-        if before and before.profile and not any(finding.check == "drift" for finding in findings.items):
+        if before and before.profile and not findings.of("drift"):
             return None
-        findings = Findings(tuple(replace(f, level="warning") if f.check == "drift" else f for f in findings.items))
+        findings = findings.as_warnings("drift")
     assert_valid(findings, data.source)
     # 4
-    estimator, tuned = settings.estimator, None
-    if settings.tuning.trials:
-        study = study_file(feed, fitted.digest, estimator, settings.tuning, seed)
-        tuned = tune(feed, fitted.features, fitted.target, estimator, settings.tuning, seed, study, progress)
-        estimator = estimator.model_copy(update={"parameters": tuned.parameters})
+    estimator, tuned = _tuned(feed, fitted, settings, progress)
     # 5
     model = fit(feed, fitted.features, fitted.target, estimator, seed)
     # 6
@@ -115,35 +106,45 @@ def rows_candidate(
     # 7
     verdict = judge_candidate(found, production, settings.gate)
     pictures = draw(feed, model, estimator, Parts(fitted.features, fitted.target, *rows[:2]), seed)
+    judged = JudgedModel(estimator, tuned, parts, profiles, findings, before, found, production, verdict, pictures)
+    return _candidate(feed, origin, settings, model, judged)
+
+
+def _candidate(
+    feed: Feed, origin: Provenance, settings: TrainingSettings, model: Pipeline, judged: JudgedModel
+) -> Candidate:
+    fitted, held_out, estimator = judged.parts.fitted, judged.parts.held_out, judged.estimator
     return Candidate(
         origin=origin,
         settings=settings,
         log=lambda mlflow: log_model(feed, model, held_out.features.head(EXAMPLE_ROWS), mlflow),
         inputs={"training": Rows.of(fitted), "evaluation": Rows.of(held_out)},
         parameters={"estimator": estimator.name, **estimator.parameters, **settings.split.model_dump()},
-        metrics=found.flat(),
-        verdict=verdict,
-        artifacts={
-            PROFILE_FILE: profiles_to_json(profiles),
-            "findings.json": findings.to_json(),
-            "evaluation.json": found.to_json(),
-            "report.html": _report(
-                feed,
-                origin,
-                estimator,
-                parts,
-                profiles[FITTED],
-                verdict,
-                found,
-                before,
-                production,
-                findings,
-                tuned,
-                pictures,
-            ),
-            **{f"{name}.svg": picture for name, picture in pictures.items()},
-        },
+        metrics=judged.evaluation.flat(),
+        verdict=judged.verdict,
+        artifacts=judged.artifacts(feed, origin),
     )
+
+
+def _production(feed: Feed, origin: Provenance, registry: Registry) -> Production | None:
+    """The version in Production, which generated rows may not judge unless it was made of such rows, too."""
+    before = load_production(feed, registry)
+    if origin.made_up and before and not Provenance.is_made_up(before.ref.tags):
+        raise SettingsError(
+            f"found no data for feed {feed.name}, and generated rows must not judge {before.ref.title}, which is in "
+            f"Production; give --data"
+        )
+    return before
+
+
+def _tuned(feed: Feed, fitted: Data, settings: TrainingSettings, progress: Progress) -> tuple[Estimator, Tuned | None]:
+    """The estimator with the parameters that a search chose, if the settings want one."""
+    estimator, seed = settings.estimator, settings.split.seed
+    if not settings.tuning.trials:
+        return estimator, None
+    study = study_file(feed, fitted.digest, estimator, settings.tuning, seed)
+    tuned = tune(feed, fitted.features, fitted.target, estimator, settings.tuning, seed, study, progress)
+    return estimator.model_copy(update={"parameters": tuned.parameters}), tuned
 
 
 def _of_production(production: Production) -> Predict:
@@ -157,75 +158,3 @@ def _of_production(production: Production) -> Predict:
             ) from error
 
     return predict
-
-
-def _report(
-    feed: Feed,
-    origin: Provenance,
-    estimator: Estimator,
-    parts: Split,
-    statistics: Profile,
-    verdict: Verdict,
-    found: Evaluation,
-    before: Production | None,
-    production: Evaluation | None,
-    findings: Findings,
-    tuned: Tuned | None,
-    pictures: Mapping[str, str],
-) -> str:
-    facts = {
-        "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
-        "rows": f"{parts.fitted.rows:,} fitted, {parts.held_out.rows:,} held out",
-        "model": ", ".join([estimator.name, *(f"{name} {value}" for name, value in estimator.parameters.items())]),
-        "code": origin.code_version,
-        "held against": before.ref.title if production and before else "no Production model",
-    }
-    if tuned:
-        facts["tuned"] = f"{tuned.trials} trials, {tuned.pruned} given up early; {tuned.metric} {tuned.value:.4g}"
-    before_metrics = production.metrics if production else {}
-    metrics = [
-        (
-            name,
-            value,
-            f"{found.intervals[name].low:.4g} to {found.intervals[name].high:.4g}" if name in found.intervals else "",
-            found.baseline.get(name),
-            before_metrics.get(name),
-        )
-        for name, value in found.metrics.items()
-    ]
-    sections = [
-        Section("Gate", "", ("check", "passed", "found"), [(c.name, c.passed, c.detail) for c in verdict.checks]),
-        Section(
-            "Held-out rows",
-            "Intervals are 95 %, by bootstrap; the baseline always answers the mean, or the frequencies of the labels.",
-            ("metric", "candidate", "interval", "baseline", "Production"),
-            metrics,
-        ),
-        Section("Pictures", pictures=list(pictures.values())),
-        Section(
-            "Data",
-            "" if findings.items else "No finding.",
-            ("level", "check", "column", "rows", "found", "wanted"),
-            [(f.level, f.check, f.column, f.split, f.found, f.wanted) for f in findings.items],
-        ),
-    ]
-    sections.append(
-        Section(
-            "Statistics of the fitted rows",
-            "",
-            ("column", "nulls", "distinct", "lowest", "mean", "highest", "deviation", "histogram"),
-            [(c.name, c.nulls, c.distinct, c.min, c.mean, c.max, c.std, bars(c)) for c in statistics.columns],
-        )
-    )
-    if found.slices:
-        names = list(found.metrics)
-        sections.insert(
-            2,
-            Section(
-                "Slices",
-                "",
-                ("column", "value", "rows", *names),
-                [(s.column, s.value, s.rows, *(s.metrics.get(name) for name in names)) for s in found.slices],
-            ),
-        )
-    return html_report(f"{feed.name}", verdict.passed, facts, sections)

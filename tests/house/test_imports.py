@@ -1,13 +1,15 @@
 """Rules of importing: who may import whom, and that importing does nothing. Each rule lists its offenders."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.source_tree import MODULES, PACKAGES, relative, tree_of
+from tests.support.source_tree import MODULES, PACKAGES, ROOT, relative, tree_of
 
 # Which of our packages each may import beside itself, by folder; the longest name that fits counts.
 MAY_IMPORT = {
@@ -38,6 +40,9 @@ ONLY_IN = {
     "jinja2": ("jobs/dashboard/", "training/evaluation/"),
     "apprise": ("jobs/monitoring/",),
 }  # fmt: skip
+# What a library is imported as, where that is not its name.
+IMPORTED_AS = {"pyyaml": "yaml", "scikit-learn": "sklearn"}
+NOT_IMPORTED = {"delta-spark": "its jar is what is used; its version says which"}
 # Reading the environment, or starting something, at import.
 ENVIRONMENT = {"environ", "getenv", "environb"}
 STARTS = {
@@ -188,3 +193,11 @@ assert SparkContext._active_spark_context is None and SparkContext._gateway is N
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_declared_library_is_imported():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    names = [re.split(r"[=<>~\[ ]", line)[0] for line in declared]
+    modules = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+    used = {name.split(".")[0] for path in MODULES for name in imported(tree_of(path))}
+    assert [name for name in names if modules[name] not in used] == list(NOT_IMPORTED)

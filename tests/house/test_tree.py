@@ -21,10 +21,6 @@ LONGER_FILES: dict[str, str] = {
 }
 LONGER_FUNCTIONS: dict[str, str] = {
     "jobs/streaming/run.py:stream": "to be cut",
-    "training/pipeline.py:train": "to be cut",
-    "training/rows.py:rows_candidate": "to be cut",
-    "training/rows.py:_report": "to be cut",
-    "training/series/candidate.py:series_candidate": "to be cut",
 }
 FOLDERS = {"BucketFolder", "LocalFolder"}
 MORE_PARAMETERS: dict[str, str] = {"jobs/streaming/micro_batch.py:MicroBatchProcessor": "to be cut"}

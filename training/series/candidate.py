@@ -9,8 +9,8 @@ from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
 from training.data.split import FITTED, HELD_OUT
 from training.evaluation.evaluate import Evaluation
-from training.evaluation.gate import assert_known, judge_candidate
-from training.evaluation.production import load_production
+from training.evaluation.gate import Verdict, assert_known, judge_candidate
+from training.evaluation.production import Production, load_production
 from training.evaluation.report import Cell, Section, html_report
 from training.registration.register import Candidate, Rows
 from training.series.data import SeriesData
@@ -41,15 +41,7 @@ def series_candidate(
     found = fit_series(feed, data, settings)
     # 2
     before = load_production(feed, registry) if settings.gate.relative is not None else None
-    production = None
-    if before:
-        forecaster = getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)
-        if forecaster is None:
-            raise SettingsError(
-                f"{before.ref.title}, in Production, is no forecaster of ours and cannot be backtested; "
-                f"to go without it: gate: {{relative: null}}"
-            )
-        production = _evaluation(evaluate_forecaster(forecaster, data, settings))
+    production = _evaluation(_metrics_of(before, data, settings)) if before else None
     # 3
     verdict = judge_candidate(_evaluation(found.metrics), production, settings.gate)
     parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
@@ -62,8 +54,6 @@ def series_candidate(
         "code": origin.code_version,
         "held against": before.ref.title if before else "no Production model",
     }
-    checks = [(check.name, check.passed, check.detail) for check in verdict.checks]
-    sections = [Section("Gate", "", ("check", "passed", "found"), checks), *_sections(found)]
     return Candidate(
         origin=origin,
         settings=settings,
@@ -74,10 +64,21 @@ def series_candidate(
         verdict=verdict,
         artifacts={
             "series_report.json": json.dumps(found.to_json(), indent=2),
-            "report.html": html_report(feed.name, verdict.passed, facts, sections),
+            "report.html": html_report(feed.name, verdict.passed, facts, _sections(verdict, found)),
             **{f"{name}.svg": picture for name, picture in found.plots.items()},
         },
     )
+
+
+def _metrics_of(before: Production, data: SeriesData, settings: TrainingSettings) -> dict[str, float]:
+    """The forecaster in Production on the same held-out rows, from the same origins."""
+    forecaster = getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)
+    if forecaster is None:
+        raise SettingsError(
+            f"{before.ref.title}, in Production, is no forecaster of ours and cannot be backtested; "
+            f"to go without it: gate: {{relative: null}}"
+        )
+    return evaluate_forecaster(forecaster, data, settings)
 
 
 def _evaluation(metrics: dict[str, float]) -> Evaluation:
@@ -86,7 +87,8 @@ def _evaluation(metrics: dict[str, float]) -> Evaluation:
     return Evaluation(own, naive, {})
 
 
-def _sections(found: SeriesResult) -> list[Section]:
+def _sections(verdict: Verdict, found: SeriesResult) -> list[Section]:
+    checks = [(check.name, check.passed, check.detail) for check in verdict.checks]
     table = found.backtest.table()
     compared: list[list[Cell]] = [
         [str(name), *map(float, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)
@@ -98,6 +100,7 @@ def _sections(found: SeriesResult) -> list[Section]:
     chosen = f"{found.order.lags} lags by {found.order.criterion}."
     white = f"Portmanteau test up to lag {found.whiteness.lags}: p = {found.whiteness.p_value:.3g}."
     return [
+        Section("Gate", "", ("check", "passed", "found"), checks),
         Section(
             "Backtest",
             f"Root mean squared error from {len(found.backtest.origins)} origins on the held-out rows, of which "

@@ -1,8 +1,8 @@
 """What was found in data that are to be trained on."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, Self
 
 from schemas.errors import FeedError
 
@@ -48,6 +48,14 @@ class Findings:
     def warnings(self) -> tuple[Finding, ...]:
         """Those that do not."""
         return tuple(finding for finding in self.items if finding.level == "warning")
+
+    def of(self, check: str) -> tuple[Finding, ...]:
+        """Those of one check."""
+        return tuple(finding for finding in self.items if finding.check == check)
+
+    def as_warnings(self, check: str) -> Self:
+        """The same, but what one check found stops no run."""
+        return replace(self, items=tuple(replace(f, level="warning") if f.check == check else f for f in self.items))
 
     def to_json(self) -> str:
         """As text, for the run's artifact: a list of objects with the keys of `Finding`."""
