@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Announcer:
-    """The source's end of the socket; the driver's is `scoring/ahead.py`."""
+    """The source's end of the socket; the driver's is `jobs/streaming/early.py`."""
 
     def __init__(self, address: str) -> None:
         self._address = address

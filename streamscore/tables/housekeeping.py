@@ -142,11 +142,15 @@ class Housekeeping:
 
     def _round(self) -> None:
         self._pending = 0
-        for do in (self._write_events, append_batch_rows, checkpoint_logs):
+        for step, do in (
+            ("write_events", self._write_events),
+            ("fold_batches", append_batch_rows),  # what the log has always called it
+            ("checkpoint_logs", checkpoint_logs),
+        ):
             try:
                 do(self._tables)
             except Exception as error:  # the stream goes on whatever happens here
-                log.warning("housekeeping", step=do.__name__.strip("_"), error=str(error))
+                log.warning("housekeeping", step=step, error=str(error))
 
     def _write_events(self, tables: Tables) -> None:
         with self._lock:

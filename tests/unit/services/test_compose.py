@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,14 @@ def test_volumes_mounted_files_and_copied_files_are_there() -> None:
             assert (ROOT / source).exists() if source.startswith(".") else source in named, source
     context = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert all((ROOT / line[1:]).exists() for line in context if line.startswith("!"))
+
+
+def test_the_image_is_built_with_all_that_its_commands_need() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    commands = re.findall(r"(\w+)/\w+\.sh", (ROOT / "Dockerfile").read_text("utf-8"))
+    tools = {"services"}  # named in a comment only: the image of the store builds its own
+    assert {*wheel["only-include"], *commands} - tools <= let_in
 
 
 def test_it_has_the_servers_of_make_services() -> None:
