@@ -1,15 +1,14 @@
 """`streamscore maintain`: small files compacted, logs checkpointed and trimmed, unused files deleted."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Self
 
 import structlog
 from deltalake.exceptions import DeltaError
-from pydantic import BaseModel, ConfigDict
 
 from jobs.maintenance.clean import clean_log, clean_models, vacuum
 from jobs.maintenance.compact import Budget, compact, files_of, not_ours_to_compact
@@ -17,11 +16,10 @@ from jobs.maintenance.lock import alone, stream_stopped
 from jobs.maintenance.plan_compaction import plan
 from schemas.errors import StorageError, TryAgainError
 from schemas.feed import Feed
-from schemas.settings import Settings, Storage
+from schemas.settings import Settings
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import BATCHES, EVENTS, QUARANTINE
-from streamscore.storage.object_store import assert_reachable, is_object_uri
-from streamscore.storage.places import open_folder, place
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.housekeeping import append_batch_rows
@@ -31,39 +29,39 @@ from streamscore.tables.tables import Tables
 log = structlog.get_logger()
 
 
-class Task(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Task:
     """What is to be maintained; as JSON it goes to another process.
 
     Attributes:
-        path: the tables' folder.
-        compact: the tables of rows too; otherwise only `batches` and `events`, which Spark never writes.
+        settings: of the tables.
+        rows: the tables of rows too; otherwise only `batches` and `events`, which Spark never writes.
         clean: old entries, files and models too.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     feed: Feed
-    path: str
-    checkpoint: str
-    scratch: str
+    paths: StreamPaths
     settings: TablesSettings
-    storage: Storage
     rows: bool = True
     clean: bool = True
 
     @classmethod
     def of(cls, feed: Feed, settings: Settings) -> Self:
         """By the settings."""
-        tables, checkpoint = place(settings.tables.path, feed.name), place(settings.checkpoint, feed.name)
-        scratch = place(settings.scratch, feed.name) if is_object_uri(checkpoint) else checkpoint
-        return cls(
-            feed=feed,
-            path=tables,
-            checkpoint=checkpoint,
-            scratch=scratch,
-            settings=settings.tables,
-            storage=settings.storage,
-        )
+        return cls(feed, StreamPaths.of(feed, settings), settings.tables)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """What `to_json` made, in another process."""
+        body = json.loads(text)
+        feed, settings = Feed.model_validate(body["feed"]), TablesSettings.model_validate(body["settings"])
+        return cls(feed, StreamPaths.from_json(body["paths"]), settings, body["rows"], body["clean"])
+
+    def to_json(self) -> str:
+        """As text."""
+        body = {"feed": self.feed, "settings": self.settings}
+        models = {name: model.model_dump(mode="json", exclude_unset=True) for name, model in body.items()}
+        return json.dumps(models | {"paths": self.paths.to_json(), "rows": self.rows, "clean": self.clean})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,31 +124,31 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
         StorageError: there are no tables, or they cannot be read or written.
         TryAgainError: another maintenance is at work, or the stream is, and Spark writes its commits.
     """
-    if is_object_uri(task.path):
-        assert_reachable(task.storage, task.path, f"--tables {task.path}")
-    tables = Tables(task.path, task.feed, task.settings, task.storage)
+    paths = task.paths
+    paths.assert_reachable("--tables")
+    tables = Tables(paths.tables, task.feed, task.settings, paths.storage)
     names = [name for name in _names(tables, task) if tables.exists(name)]
     if not names:
-        raise StorageError(f"no Delta tables in {task.path}; the stream makes them: streamscore run {task.feed.name}")
+        made_by = f"the stream makes them: streamscore run {task.feed.name}"
+        raise StorageError(f"no Delta tables in {paths.tables}; {made_by}")
     report, budget = Report(), budget or Budget()
     with ExitStack() as held:
         if not dry_run:
             if task.rows and task.settings.writer == "delta-spark":
-                held.enter_context(stream_stopped(task.checkpoint, task.feed.name, task.storage))
-            lost = held.enter_context(alone(task.path, task.feed.name, task.storage))
+                held.enter_context(stream_stopped(paths, task.feed.name))
+            lost = held.enter_context(alone(paths, task.feed.name))
             if fold and task.clean and tables.exists(tables.scored):
                 append_batch_rows(tables)
         for name in names:
             if not dry_run and lost.is_set():
-                raise TryAgainError(f"another maintenance of {task.path} took over; nothing is to be done")
+                raise TryAgainError(f"another maintenance of {paths.tables} took over; nothing is to be done")
             try:
                 report.tables.append(_maintain_table(tables, name, task, dry_run, budget))
             except (DeltaError, OSError) as error:
                 raise unusable(tables.uri(name), "maintain", error) from error
         if task.clean:
             hours = task.settings.keep_files_hours
-            folder = open_folder(task.checkpoint, task.storage)
-            report.models = clean_models(folder, Path(task.scratch), hours, dry_run=dry_run)
+            report.models = clean_models(paths.checkpoint, paths.scratch, hours, dry_run=dry_run)
     return report
 
 

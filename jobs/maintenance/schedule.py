@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,7 @@ class MaintenanceScheduler:
 
     def __init__(self, task: Task) -> None:
         self._settings: TablesSettings = task.settings
-        self._task = task.model_copy(update={"rows": task.settings.writer != "delta-spark"})
+        self._task = replace(task, rows=task.settings.writer != "delta-spark")
         self._child: subprocess.Popen[bytes] | None = None
         self._begun = time.monotonic()  # of the last round, or of the run
         self._cleaned: float | None = None
@@ -71,6 +72,6 @@ class MaintenanceScheduler:
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
         assert self._child.stdin is not None
-        text = self._task.model_copy(update={"clean": clean}).model_dump_json(exclude_unset=True)
+        text = replace(self._task, clean=clean).to_json()
         with contextlib.suppress(BrokenPipeError), self._child.stdin as task:
             task.write(text.encode())

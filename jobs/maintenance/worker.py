@@ -23,7 +23,7 @@ def main() -> None:
 
     configure_logging(debug=False)
     log = structlog.get_logger()
-    task = Task.model_validate_json(sys.stdin.buffer.read())
+    task = Task.from_json(sys.stdin.buffer.read())
     try:
         report = maintain(task, budget=Budget(SECONDS, BYTES), fold=False)
     except TryAgainError as error:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.operations.stream_state import Places, open_table, query, quoted
+from jobs.operations.stream_state import open_table, query, quoted
 from schemas.errors import RegistryError, SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Settings
@@ -23,6 +23,7 @@ from streamscore.registry import provenance
 from streamscore.registry.model_uri import ModelRef
 from streamscore.registry.promotions import Promotion
 from streamscore.registry.registry import PROMOTED_AT, PROMOTED_BY, Registry
+from streamscore.storage.stream_paths import StreamPaths
 
 NOT_RECORDED = "not recorded"
 REJECT_COLUMNS = 'reason, "column", detail, model_version, quarantined_at, replayed_as'
@@ -99,18 +100,18 @@ def trace(feed: Feed, settings: Settings, registry: Registry, file: str, line: i
     """
     from deltalake.exceptions import DeltaError
 
-    places = Places.of(feed, settings)
-    places.assert_reachable()
+    paths = StreamPaths.of(feed, settings)
+    paths.assert_reachable()
     now = provenance.feed_digest(feed)
     # 1
     try:
-        row = _predicted(feed, places, file, line)
-        reject = None if row else _rejected(places, file, line)
+        row = _predicted(feed, paths, file, line)
+        reject = None if row else _rejected(paths, file, line)
         if row is None and reject is None:
-            raise _not_there(feed, places, file, line)
+            raise _not_there(feed, paths, file, line)
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
-        raise StorageError(f"cannot read {places.tables}: {said}; look: streamscore doctor {feed.name}") from error
+        raise StorageError(f"cannot read {paths.tables}: {said}; look: streamscore doctor {feed.name}") from error
     if row is None:
         return Lineage(feed.name, file, line, None, reject, None, now)
     # 2
@@ -132,9 +133,9 @@ def show_lineage(lineage: Lineage, console: Console, as_json: bool) -> None:
     console.print(table)
 
 
-def _predicted(feed: Feed, places: Places, file: str, line: int) -> dict[str, Any] | None:
+def _predicted(feed: Feed, paths: StreamPaths, file: str, line: int) -> dict[str, Any] | None:
     """Of a series the forecasts of the next step, by column, stand for the prediction."""
-    table = open_table(places, scored_table(feed))
+    table = open_table(paths, scored_table(feed))
     if table is None:
         return None
     prediction, order = "prediction", ""
@@ -146,9 +147,9 @@ def _predicted(feed: Feed, places: Places, file: str, line: int) -> dict[str, An
     return next(iter(query(table, f"SELECT {columns} FROM t WHERE {where}{order}")), None)
 
 
-def _rejected(places: Places, file: str, line: int) -> dict[str, Any] | None:
+def _rejected(paths: StreamPaths, file: str, line: int) -> dict[str, Any] | None:
     """The newest reject of the row, or of its whole file."""
-    table = open_table(places, QUARANTINE)
+    table = open_table(paths, QUARANTINE)
     if table is None:
         return None
     where = f"source_file = {quoted(file)} AND (source_line = {line} OR source_line IS NULL)"
@@ -156,8 +157,8 @@ def _rejected(places: Places, file: str, line: int) -> dict[str, Any] | None:
     return next(iter(query(table, f"SELECT {REJECT_COLUMNS} FROM t WHERE {where} {order}")), None)
 
 
-def _not_there(feed: Feed, places: Places, file: str, line: int) -> SettingsError:
-    table = open_table(places, scored_table(feed))
+def _not_there(feed: Feed, paths: StreamPaths, file: str, line: int) -> SettingsError:
+    table = open_table(paths, scored_table(feed))
     lines = f"SELECT min(source_line) AS low, max(source_line) AS high FROM t WHERE source_file = {quoted(file)}"
     found = query(table, lines)[0] if table is not None else {"high": None}
     if found["high"] is not None:
@@ -167,7 +168,7 @@ def _not_there(feed: Feed, places: Places, file: str, line: int) -> SettingsErro
         near = difflib.get_close_matches(file, names, SHOWN_FILES, cutoff=0.3)
         hint = f"files like it: {', '.join(near) or 'none'}"
     return SettingsError(
-        f"no row for line {line} of '{file}' in {places.tables}: {hint}; "
+        f"no row for line {line} of '{file}' in {paths.tables}: {hint}; "
         f"wanted a source_file and a source_line as in the table; next: streamscore status {feed.name}"
     )
 

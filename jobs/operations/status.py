@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.operations.stream_state import Places, files_in_ledger, open_table, query, records_after
+from jobs.operations.stream_state import files_in_ledger, open_table, query, records_after
 from schemas.errors import StorageError
 from schemas.feed import Feed
 from schemas.settings import Settings
-from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE
+from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE, scored_table
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import BatchRecord
 
 LAST_BATCHES = 1000  # of which the latency is told
@@ -83,26 +84,26 @@ def read_status(feed: Feed, settings: Settings) -> Status:
     """
     from deltalake.exceptions import DeltaError
 
-    places = Places.of(feed, settings)
-    places.assert_reachable()
+    paths = StreamPaths.of(feed, settings)
+    paths.assert_reachable()
     try:
-        batches, newest = _batches(places)
-        values = _quarantine(places) | batches  # batches count the rows of refused files, quarantine has one
-        rows, rejects = _count_rows(places), values.get("rejects", 0)
+        batches, newest = _batches(paths, scored_table(feed))
+        values = _quarantine(paths) | batches  # batches count the rows of refused files, quarantine has one
+        rows, rejects = _count_rows(paths, scored_table(feed)), values.get("rejects", 0)
         return Status(
             feed.name,
-            places.landing.uri,
-            places.tables,
-            files_waiting=_count_waiting(places, newest),
+            paths.landing.uri,
+            paths.tables,
+            files_waiting=_count_waiting(paths, newest),
             rows=rows,
             reject_ratio=rejects / (rows + rejects) if rows + rejects else None,
-            last_model_change=_last_change(places),
+            last_model_change=_last_change(paths),
             **values,
         )
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
         raise StorageError(
-            f"cannot read {places.tables} or {places.landing.uri}: {said}; look: streamscore doctor {feed.name}"
+            f"cannot read {paths.tables} or {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
         ) from error
 
 
@@ -126,18 +127,18 @@ def show_status(status: Status, console: Console, as_json: bool) -> None:
     console.print(table)
 
 
-def _batches(places: Places) -> tuple[dict[str, Any], dict[str, Content]]:
+def _batches(paths: StreamPaths, scored: str) -> tuple[dict[str, Any], dict[str, Content]]:
     """What all micro-batches come to, and the files of the newest, which the ledger does not have yet.
 
     From `batches`, and for what is not folded into it yet from the commits of predictions.
     """
     total, rejects, folded, last = 0, 0, -1, []
-    if (table := open_table(places, BATCHES)) is not None:
+    if (table := open_table(paths, BATCHES)) is not None:
         sums = query(table, "SELECT count(*) AS n, sum(rejects) AS rejects, max(table_version) AS v FROM t")[0]
         total, rejects, folded = sums["n"], sums["rejects"] or 0, -1 if sums["v"] is None else sums["v"]
         columns = "batch_id, model_name, model_version, found_at, committed_at"
         last = query(table, f"SELECT {columns} FROM t ORDER BY table_version DESC LIMIT {LAST_BATCHES}")
-    records = list(records_after(places, folded))
+    records = list(records_after(paths, scored, folded))
     last = [_row(record) for record in records] + last
     if not last:
         return {}, {}
@@ -176,9 +177,9 @@ def _latency(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"landed_to_committed_p50_ms": p50, "landed_to_committed_p99_ms": p99, "measured_batches": len(times)}
 
 
-def _quarantine(places: Places) -> dict[str, Any]:
+def _quarantine(paths: StreamPaths) -> dict[str, Any]:
     """Entries of quarantine: all and those replayed from the parts' statistics, by reason from the parts."""
-    table = open_table(places, QUARANTINE)
+    table = open_table(paths, QUARANTINE)
     if table is None:
         return {}
     parts = table.get_add_actions(flatten=True)
@@ -197,17 +198,17 @@ def _quarantine(places: Places) -> dict[str, Any]:
     }
 
 
-def _count_rows(places: Places) -> int:
-    table = open_table(places, places.scored)
+def _count_rows(paths: StreamPaths, scored: str) -> int:
+    table = open_table(paths, scored)
     if table is None:
         return 0
-    if places.scored == FORECASTS:
+    if scored == FORECASTS:
         return query(table, "SELECT count(*) AS n FROM t WHERE step <= 1")[0]["n"]
     return sum(count or 0 for count in table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
 
-def _last_change(places: Places) -> Change | None:
-    table = open_table(places, EVENTS)
+def _last_change(paths: StreamPaths) -> Change | None:
+    table = open_table(paths, EVENTS)
     if table is None:
         return None
     columns = "kind, at, model_name, model_version, detail"
@@ -215,11 +216,11 @@ def _last_change(places: Places) -> Change | None:
     return Change(**rows[0]) if rows else None
 
 
-def _count_waiting(places: Places, newest: dict[str, Content]) -> int | None:
+def _count_waiting(paths: StreamPaths, newest: dict[str, Content]) -> int | None:
     """Landed files that are not done, or done with another content; None without a landing folder."""
-    done = {file.path: file.content for file in files_in_ledger(places.checkpoint)} | newest
+    done = {file.path: file.content for file in files_in_ledger(paths.checkpoint)} | newest
     try:
-        return sum(done.get(file.path) != file.content for file in landed_files(places.landing))
+        return sum(done.get(file.path) != file.content for file in landed_files(paths.landing))
     except (FileNotFoundError, NotADirectoryError):
         return None
 

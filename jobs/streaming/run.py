@@ -41,7 +41,8 @@ from streamscore.models.load import import_first
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import open_registry
 from streamscore.spark.session import in_background, ship_code, spark_commits_to_store, start_session
-from streamscore.storage.places import as_uri, hadoop_uri, make_folders
+from streamscore.storage.places import as_uri, hadoop_uri
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import Writer
 from streamscore.tables.housekeeping import Housekeeping
 from streamscore.tables.recover import assert_known_checkpoint, processed_files, refused_files
@@ -68,7 +69,8 @@ class StreamRun:
         self.feed, self.settings = feed, settings
         self.trigger = parse_trigger(settings.streaming.trigger)
         _assert_safe(feed, settings)
-        self.folders = make_folders(feed, settings)
+        self.folders = StreamPaths.of(feed, settings)
+        self.folders.make()
         self.metrics = RunMetrics(feed)
         self.metrics.serve(settings.metrics)
         counted = show_progress and "availableNow" in self.trigger
@@ -118,7 +120,7 @@ class StreamRun:
 
             def start() -> "Future[StreamingQuery]":
                 query = in_background(
-                    lambda: self._start(self._source(spark, checkpoint, scoring_ahead.address), checkpoint, ready)
+                    lambda: self._start(self._source(spark, scoring_ahead.address), checkpoint, ready)
                 )
                 undo.callback(_abandon, query, ready)
                 return query
@@ -186,15 +188,13 @@ class StreamRun:
         say = log.info if kind in ("swapped", "registry_up") else log.warning
         say(kind, feed=self.feed.name, model_name=name, model_version=version, detail=detail)
 
-    def _source(
-        self, given: "SparkSession | Future[SparkSession]", checkpoint: Checkpoint, address: str
-    ) -> "DataFrame":
+    def _source(self, given: "SparkSession | Future[SparkSession]", address: str) -> "DataFrame":
         from streamscore.landing.source import LandingSource
 
         spark = _session(given)
         ship_code(spark, self.folders.scratch)
         spark.dataSource.register(LandingSource)
-        return spark.readStream.format("landing").options(**self._source_options(checkpoint), ahead=address).load()
+        return spark.readStream.format("landing").options(**self._source_options(), ahead=address).load()
 
     def _start(
         self, source: "DataFrame", checkpoint: Checkpoint, ready: "Future[MicroBatchProcessor]"
@@ -245,18 +245,16 @@ class StreamRun:
             first=first,
         )
 
-    def _source_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
+    def _source_options(self) -> dict[str, Any]:
         streaming = self.settings.streaming
         options = {
-            "path": self.folders.landing.uri,
-            "checkpoint": checkpoint.folder.uri,
+            "paths": self.folders.to_json(),
             "maxFiles": streaming.max_files,
             "maxBytes": streaming.max_bytes,
             "clean": streaming.clean,
             "fullLookSeconds": streaming.full_look_seconds,
             "listSeconds": streaming.list_seconds,
             "retrySeconds": self.settings.storage.retry_seconds,
-            "storage": self.settings.storage.model_dump_json(),
         }
         if self.settings.testing.fail_points and (spec := os.environ.get("STREAMSCORE_FAIL_AT")):
             arm(spec, os.getpid())

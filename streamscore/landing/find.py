@@ -1,7 +1,7 @@
 """From one manifest to the next: new, settled files, oldest first, each exactly once."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from schemas.errors import ConflictError
 from streamscore.failpoints import fail_at
@@ -12,11 +12,8 @@ from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.landing.objects import BucketWatcher
 from streamscore.landing.watch import FolderWatcher
 from streamscore.storage.folder import Folder
-from streamscore.storage.places import open_folder
 from streamscore.storage.retry import retry_storage
-
-if TYPE_CHECKING:
-    from schemas.settings import Storage
+from streamscore.storage.stream_paths import StreamPaths
 
 # An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02.
 WAIT_SECONDS = 0.1
@@ -27,24 +24,20 @@ class DiscoveryOptions:
     """What a finder works with.
 
     Attributes:
-        landing, checkpoint: absolute paths or `s3://…`.
         max_files, max_bytes: of one manifest, which has at least one file.
         clean: `off`, `archive` or `delete`.
         full_look_seconds: between two listings of all files.
         list_seconds: between two LIST requests to an object store.
         retry_seconds: for which storage that fails is tried again.
-        storage: how the object store is reached, where one of the two is in it.
     """
 
-    landing: str
-    checkpoint: str
+    paths: StreamPaths
     max_files: int
     max_bytes: int
     clean: str
     full_look_seconds: float = 60.0
     list_seconds: float = 0.05
     retry_seconds: float = 300.0
-    storage: "Storage | None" = None
 
 
 class FileDiscovery:
@@ -53,8 +46,8 @@ class FileDiscovery:
     def __init__(self, finding: DiscoveryOptions) -> None:
         self.max_files, self._max_bytes = finding.max_files, finding.max_bytes
         self._retry_seconds = finding.retry_seconds
-        landing = open_folder(finding.landing, finding.storage)
-        self._checkpoint = checkpoint = open_folder(finding.checkpoint, finding.storage)
+        landing, checkpoint = finding.paths.landing, finding.paths.checkpoint
+        self._checkpoint = checkpoint
         self._watcher = watcher_of(landing, finding.full_look_seconds, finding.list_seconds)
         self._ledger = Ledger(checkpoint.open_journal(LEDGER))
         self._archive = Archive(landing, finding.clean, checkpoint.open_journal(REFUSALS))

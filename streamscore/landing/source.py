@@ -6,7 +6,7 @@ replayed after any crash. The source carries manifests, never rows.
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
@@ -16,10 +16,7 @@ from streamscore.failpoints import arm
 from streamscore.landing.announce import Announcer
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest, LandedFile, by_bytes
-from streamscore.storage.object_store import is_object_uri
-
-if TYPE_CHECKING:
-    from schemas.settings import Storage
+from streamscore.storage.stream_paths import StreamPaths
 
 PARTITION_BYTES = 16 * 2**20
 
@@ -27,8 +24,8 @@ PARTITION_BYTES = 16 * 2**20
 class LandingSource(DataSource):
     """Rows: one a landed file, the fields of `LandedFile`.
 
-    Options: `path` (landing folder), `checkpoint` (folder of the ledger), `maxFiles`, `maxBytes`, `clean`,
-    `fullLookSeconds`, `listSeconds`, `retrySeconds`, `storage` (the settings' block as JSON), `ahead` (socket of the
+    Options: `paths` (`StreamPaths` as JSON), `maxFiles`, `maxBytes`, `clean`, `fullLookSeconds`, `listSeconds`,
+    `retrySeconds`, `ahead` (socket of the
     driver); for tests `failAt`, `driverPid`.
     """
 
@@ -62,18 +59,15 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         options = self._options
         if options.get("failat"):
             arm(options["failat"], int(options["driverpid"]))
-        in_store = is_object_uri(options["path"]) or is_object_uri(options["checkpoint"])
         return FileDiscovery(
             DiscoveryOptions(
-                landing=options["path"],
-                checkpoint=options["checkpoint"],
+                paths=StreamPaths.from_json(options["paths"]),
                 max_files=int(options["maxfiles"]),
                 max_bytes=int(options["maxbytes"]),
                 clean=options["clean"],
                 full_look_seconds=float(options["fulllookseconds"]),
                 list_seconds=float(options["listseconds"]),
                 retry_seconds=float(options["retryseconds"]),
-                storage=_storage(options["storage"]) if in_store else None,
             )
         )
 
@@ -118,9 +112,3 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Stop watching the folder."""
         if "_finder" in self.__dict__:
             self._finder.close()
-
-
-def _storage(text: str) -> "Storage":
-    from schemas.settings import Storage
-
-    return Storage.model_validate_json(text)

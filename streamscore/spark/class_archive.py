@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from schemas.settings import load_settings
 from streamscore.landing.source import LandingSource
 from streamscore.spark.session import CLASSES, project_jars, start_session
+from streamscore.storage.folder import LocalFolder
+from streamscore.storage.stream_paths import StreamPaths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,16 +33,16 @@ def make_class_archive() -> Path:
     gateway: Any = spark.sparkContext._gateway
     spark.dataSource.register(LandingSource)
     with tempfile.TemporaryDirectory() as folder:
+        landing = LocalFolder(Path(folder))
+        paths = StreamPaths(landing, f"{folder}/tables", landing.at("checkpoint"), landing.path)
         of_source: dict[str, str | int] = {
-            "path": folder,
-            "checkpoint": f"{folder}/checkpoint",
+            "paths": paths.to_json(),
             "maxFiles": 1,
             "maxBytes": 1,
             "clean": "off",
             "fullLookSeconds": 60,
             "listSeconds": 1,
             "retrySeconds": 0,
-            "storage": "{}",
         }
         source = spark.readStream.format("landing").options(**of_source).load()
 

@@ -5,6 +5,7 @@ journal  durable lines, one after the other
 folder   read, write, put-if-absent, list, delete; its journals and its lease
 bucket   the same in an object store
 lease    one driver a checkpoint
-places   a setting's folder: which of the two it is; the folders of a stream, made
+places   a setting's folder: which of the two it is
+stream_paths  the folders of a stream, and making them
 retry    storage that fails is tried again
 """

@@ -5,7 +5,6 @@ import json
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import Folder
-from streamscore.storage.places import open_folder
 
 
 class AskedBySpark(FileDiscovery):
@@ -13,7 +12,7 @@ class AskedBySpark(FileDiscovery):
 
     def __init__(self, finding: DiscoveryOptions) -> None:
         super().__init__(finding)
-        self._offsets = open_folder(finding.checkpoint, finding.storage)
+        self._offsets = finding.paths.checkpoint
         self._written = 0
 
     def after(self, begun: BatchManifest, max_files: int) -> BatchManifest:

@@ -17,7 +17,6 @@ import psutil
 import pytest
 
 from jobs.operations.doctor.storage import check_store
-from jobs.operations.stream_state import Places
 from schemas.errors import SettingsError
 from schemas.feed import load_feed
 from schemas.settings import Storage, load_settings
@@ -26,6 +25,7 @@ from services.server import free_port
 from services.start import Services
 from streamscore.spark.session import session_conf
 from streamscore.storage.object_store import client_of
+from streamscore.storage.stream_paths import StreamPaths
 from tests.support.fixture_types import Bucket
 from tests.support.wait import until
 
@@ -96,7 +96,7 @@ def test_a_store_that_does_not_answer_is_told_by_every_command_in_time(
 def asked(storage: Storage, uri: str) -> str:
     """What `doctor` finds of the store, and its fix."""
     settings = load_settings(flags={"landing": uri, "storage": storage.model_dump()})
-    check = check_store(Places.of(FEED, settings))
+    check = check_store(StreamPaths.of(FEED, settings))
     return "" if check.ok else f"{check.found} | {check.fix}"
 
 
@@ -255,7 +255,7 @@ def test_credentials_in_an_endpoint_are_refused_and_not_repeated() -> None:
 @pytest.mark.parametrize("place", ["s3:///in", "s3://a b/in", "gs://bucket/in"])
 def test_a_place_that_is_neither_folder_nor_bucket_is_refused(place: str) -> None:
     with pytest.raises(SettingsError, match="wanted a folder or s3://BUCKET/PREFIX"):
-        Places.of(FEED, load_settings(flags={"landing": place}))
+        StreamPaths.of(FEED, load_settings(flags={"landing": place}))
 
 
 # --- no credential is shown

@@ -17,7 +17,6 @@ from jobs.operations.doctor.storage import check_storage
 from jobs.operations.replay import replay
 from jobs.operations.replay.replay import Replayed, Selection, replay_rows
 from jobs.operations.status import Status, read_status
-from jobs.operations.stream_state import Places
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import load_feed
 from schemas.settings import Settings, Storage
@@ -29,6 +28,7 @@ from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import FOLD
 from streamscore.storage.object_store import delta_options
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import Batch, BatchRecord, Counts
 from tests.support.crash import Crash
 from tests.support.fixture_types import Bucket
@@ -56,9 +56,9 @@ class Stream:
             checkpoint=f"{bucket.uri}/checkpoint",
             storage=storage.model_dump(),
         )
-        self.places = Places.of(FEED, self.settings)
-        assert isinstance(self.places.checkpoint, BucketFolder)
-        self.checkpoint = self.places.checkpoint
+        self.paths = StreamPaths.of(FEED, self.settings)
+        assert isinstance(self.paths.checkpoint, BucketFolder)
+        self.checkpoint = self.paths.checkpoint
 
     def status(self) -> Status:
         return read_status(FEED, self.settings)
@@ -68,7 +68,7 @@ class Stream:
 
     def land(self, name: str, content: bytes = b"a\n1\n") -> LandedFile:
         self.client.upload_fileobj(io.BytesIO(content), self.bucket, f"in/{name}")
-        return next(file for file in landed_files(self.places.landing) if file.key == f"in/{name}")
+        return next(file for file in landed_files(self.paths.landing) if file.key == f"in/{name}")
 
     def ledger(self, *files: LandedFile) -> None:
         self.checkpoint.open_journal("ledger").append(json.dumps(BatchManifest(1, files).to_offset()).encode())
@@ -98,32 +98,32 @@ class Stream:
         return file
 
     def write(self, table: str, schema: pa.Schema, rows: list[dict[str, Any]], **more: Any) -> None:
-        uri, options = self.places.table(table), delta_options(self.storage)
+        uri, options = self.paths.table(table), delta_options(self.storage)
         made = pa.Table.from_pylist(rows, schema=schema)
         write_deltalake(uri, made, mode="append", storage_options=options, **more)
 
     def marks(self) -> dict[tuple[str, int | None], str | None]:
-        table = DeltaTable(self.places.table("quarantine"), storage_options=delta_options(self.storage))
+        table = DeltaTable(self.paths.table("quarantine"), storage_options=delta_options(self.storage))
         return {
             (row["source_file"], row["source_line"]): row["replayed_as"] for row in table.to_pyarrow_table().to_pylist()
         }
 
     def move(self, name: str, to: str) -> None:
-        assert isinstance(self.places.landing, BucketFolder)
-        self.places.landing.move(f"{name}", f"in/{to}")
+        assert isinstance(self.paths.landing, BucketFolder)
+        self.paths.landing.move(f"{name}", f"in/{to}")
 
     def content(self, name: str) -> bytes:
-        found = self.places.landing.read(name)
+        found = self.paths.landing.read(name)
         assert found is not None
         return found
 
     def names(self) -> set[str]:
-        assert isinstance(self.places.landing, BucketFolder)
-        return set(self.places.landing.all_names())
+        assert isinstance(self.paths.landing, BucketFolder)
+        return set(self.paths.landing.all_names())
 
     def doctor(self, tmp_path: "Path", storage: Storage | None = None) -> dict[str, Any]:
-        settings = self.settings.model_copy(update={"storage": storage or self.storage})
-        return {check.name: check for check in check_storage(FEED, Places.of(FEED, settings), tmp_path)}
+        settings = self.settings.model_copy(update={"storage": storage or self.storage, "scratch": str(tmp_path)})
+        return {check.name: check for check in check_storage(FEED, StreamPaths.of(FEED, settings))}
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_refused_object_is_landed_again_from_where_it_is(stream: Stream, folde
 def test_an_object_that_is_gone_or_other_is_named_and_not_landed(stream: Stream) -> None:
     stream.predict(0)
     stream.refuse("gone.csv")
-    stream.places.landing.delete("gone.csv")
+    stream.paths.landing.delete("gone.csv")
     stream.refuse("other.csv", b"c\n1\n")
     stream.land("other.csv", b"c\n2\n")  # of the same size
     stream.refuse("changed.csv", b"c\n1\n", reason="file_changed")
@@ -205,12 +205,12 @@ def test_a_crash_before_the_marks_lands_nothing_twice(
     stream.predict(0)
     stream.quarantine({}, {"source_line": 3})
     crash_in(stream, monkeypatch, "mark")
-    (file,) = landed_files(stream.places.landing)
+    (file,) = landed_files(stream.paths.landing)
     name = file.key.rpartition("/")[2]
     if processed == "archived":
         stream.move(name, f"_archive/{name}")
     elif processed != "waits":
-        stream.places.landing.delete(name)
+        stream.paths.landing.delete(name)
         if processed == "in the ledger":
             stream.ledger(file)
         else:
@@ -228,7 +228,7 @@ def test_a_crash_before_the_first_object_lands_everything_later(
     stream.predict(0)
     stream.quarantine({})
     crash_in(stream, monkeypatch, "landed_before")
-    assert list(landed_files(stream.places.landing)) == [] and replay.PENDING in stream.names()
+    assert list(landed_files(stream.paths.landing)) == [] and replay.PENDING in stream.names()
     assert stream.replay().rows == 1
     assert replay.PENDING not in stream.names()
 
@@ -238,10 +238,10 @@ def test_two_replays_at_once_are_refused(stream: Stream, monkeypatch: pytest.Mon
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.2)
     stream.predict(0)
     stream.quarantine({})
-    other = stream.places.landing.at(replay.LOCK).take_lease(FEED.name, lambda _: None)
+    other = stream.paths.landing.at(replay.LOCK).take_lease(FEED.name, lambda _: None)
     with pytest.raises(TryAgainError, match="another replay is at work in s3://"):
         stream.replay()
-    assert list(landed_files(stream.places.landing)) == []
+    assert list(landed_files(stream.paths.landing)) == []
     other.release()
     assert stream.replay().rows == 1
 
@@ -258,7 +258,7 @@ def test_a_replay_that_lost_its_lease_lands_nothing(stream: Stream, monkeypatch:
     monkeypatch.setattr(BucketFolder, "take_lease", take_and_lose)
     with pytest.raises(TryAgainError):
         stream.replay()
-    assert list(landed_files(stream.places.landing)) == []
+    assert list(landed_files(stream.paths.landing)) == []
 
 
 def crash_in(stream: Stream, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
@@ -297,7 +297,7 @@ def test_a_sample_for_a_bucket_without_a_name_is_refused(storage: Storage) -> No
 
 
 def identify(stream: Stream, **other: str) -> None:
-    identity = {"app_id": "app", "feed": FEED.name, "landing": stream.places.landing.uri}
+    identity = {"app_id": "app", "feed": FEED.name, "landing": stream.paths.landing.uri}
     stream.checkpoint.write("streamscore.json", json.dumps(identity | other).encode())
 
 
@@ -394,7 +394,7 @@ server.serve_forever()
 
 @pytest.fixture
 def replacing_store(object_store: ObjectStore) -> Iterator[str]:
-    """The endpoint of a store that does not know If-None-Match: who puts an object replaces the one that is there."""
+    """The endpoint of a store that does not know If-None-Match: who puts an object repaths the one that is there."""
     command = [sys.executable, "-c", REPLACING_STORE, str(object_store.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
 from streamscore.reading.fetch import opener
 from streamscore.reading.rejects import BadFileError
 from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.stream_paths import StreamPaths
 from tests.support.finder_kit import AskedBySpark
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
@@ -48,8 +51,10 @@ class Landing:
         return [entry["Key"][len(under) :] for entry in page.get("Contents", ())]
 
     def finder(self, max_files: int = 10_000, clean: str = "off", storage: Storage | None = None) -> FileDiscovery:
-        where = self.uri, self.checkpoint.uri
-        return AskedBySpark(DiscoveryOptions(*where, max_files, 2**30, clean, storage=storage or self.storage))
+        storage = storage or self.storage
+        landing, checkpoint = BucketFolder(self.uri, storage), BucketFolder(self.checkpoint.uri, storage)
+        paths = StreamPaths(landing, f"{self.bucket.uri}/tables", checkpoint, Path(os.devnull), storage)
+        return AskedBySpark(DiscoveryOptions(paths, max_files, 2**30, clean))
 
     def refuse(self, file: LandedFile) -> None:
         landing = BucketFolder(self.uri, self.storage)

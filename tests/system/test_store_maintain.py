@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,8 @@ from schemas.errors import TryAgainError
 from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage import lease
+from streamscore.storage.places import open_folder
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import Batch
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.parts import PartsWriter, write_part
@@ -44,8 +47,8 @@ def reopen(bucket: Bucket, storage: Storage) -> Callable[[], Tables]:
 
 
 def task_of(tables: Tables) -> Task:
-    places = {"path": tables.path, "checkpoint": f"{tables.path}/checkpoint", "scratch": os.devnull}
-    return Task(feed=FEED, settings=SETTINGS, storage=tables.storage, **places)
+    landing, checkpoint = (open_folder(f"{tables.path}/{name}", tables.storage) for name in ("in", "checkpoint"))
+    return Task(FEED, StreamPaths(landing, tables.path, checkpoint, Path(os.devnull), tables.storage), SETTINGS)
 
 
 def put(tables: Tables, batch: Batch) -> None:
@@ -102,6 +105,6 @@ def test_one_at_a_time(reopen: Callable[[], Tables], storage: Storage, monkeypat
     put(tables, a_batch(0))
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.5)
-    with alone(tables.path, "kit", storage), pytest.raises(TryAgainError, match=r"another maintenance"):
+    with alone(task_of(tables).paths, "kit"), pytest.raises(TryAgainError, match=r"another maintenance"):
         maintain(task_of(tables))
     assert by_table(tables)["predictions"].after.files == 1

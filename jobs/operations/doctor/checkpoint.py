@@ -4,7 +4,6 @@ import json
 import time
 
 from jobs.operations.doctor.result import Check
-from jobs.operations.stream_state import Places
 from jobs.streaming.checkpoint import IDENTITY, Checkpoint
 from schemas.errors import RecoveryError, StorageError, StreamscoreError
 from schemas.feed import Feed
@@ -12,6 +11,7 @@ from schemas.settings import Tables as TablesSettings
 from streamscore.storage import lease
 from streamscore.storage.folder import Folder
 from streamscore.storage.places import as_uri
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.recover import assert_known_checkpoint
 from streamscore.tables.tables import Tables
 
@@ -19,10 +19,10 @@ LOOKS, POLL_SECONDS = 5, 0.2  # a stream that is running writes its logs while t
 BAD = StorageError.exit_code
 
 
-def check_checkpoint(feed: Feed, places: Places) -> Check:
+def check_checkpoint(feed: Feed, paths: StreamPaths) -> Check:
     """Whether a stream of the feed can go on with it."""
-    folder, recover = places.checkpoint, f"streamscore run {feed.name} --recover"
-    tables = Tables(places.tables, feed, TablesSettings(), places.storage)
+    folder, recover = paths.checkpoint, f"streamscore run {feed.name} --recover"
+    tables = Tables(paths.tables, feed, TablesSettings(), paths.storage)
     try:
         text = folder.read(IDENTITY)
         if text is None:
@@ -31,7 +31,7 @@ def check_checkpoint(feed: Feed, places: Places) -> Check:
         app_id, belongs = identity["app_id"], {"feed": identity["feed"], "landing": identity["landing"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Check("checkpoint", False, f"{folder.uri}/{IDENTITY} is damaged: {error}", recover, BAD)
-    wanted = {"feed": feed.name, "landing": as_uri(places.landing.uri)}
+    wanted = {"feed": feed.name, "landing": as_uri(paths.landing.uri)}
     for key, value in wanted.items():
         if belongs[key] != value:
             fix = f"streamscore run {feed.name} --checkpoint {folder.uri}.{feed.name}"

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from rich.console import Console
 
@@ -11,10 +10,9 @@ from jobs.operations.doctor.machine import check_machine
 from jobs.operations.doctor.model import check_model
 from jobs.operations.doctor.result import Check
 from jobs.operations.doctor.storage import check_storage
-from jobs.operations.stream_state import Places
 from schemas.feed import Feed
 from schemas.settings import Settings
-from streamscore.storage.object_store import is_object_uri
+from streamscore.storage.stream_paths import StreamPaths
 
 __all__ = ["Check", "examine", "show"]
 
@@ -23,14 +21,12 @@ STORE_SECONDS = 12.0  # for the registry, where the object store may keep it wai
 
 def examine(feed: Feed, settings: Settings) -> list[Check]:
     """Everything that a stream of the feed needs, in the order in which to mend it; starts no Spark."""
-    places = Places.of(feed, settings)
-    scratch = Path(settings.scratch.format(feed=feed.name)).absolute()
-    in_store = any(map(is_object_uri, places.uris.values()))
+    paths = StreamPaths.of(feed, settings)
     # at the same time: a server that says nothing is waited for, and artifacts may be in the store as well
     with ThreadPoolExecutor(1) as looking:
-        storage = looking.submit(lambda: list(check_storage(feed, places, scratch)))
+        storage = looking.submit(lambda: list(check_storage(feed, paths)))
         machine = check_machine(os.environ)
-        model = check_model(feed, settings, STORE_SECONDS) if in_store else check_model(feed, settings)
+        model = check_model(feed, settings, STORE_SECONDS) if paths.is_in_store else check_model(feed, settings)
     return [*machine, *model, *storage.result()]
 
 

@@ -13,15 +13,16 @@ from inotify_simple import INotify, flags
 
 from jobs.operations.doctor.checkpoint import check_checkpoint
 from jobs.operations.doctor.result import Check
-from jobs.operations.stream_state import Places, open_table
+from jobs.operations.stream_state import open_table
 from schemas.errors import StorageError
 from schemas.feed import Feed
-from schemas.tables import BATCHES, EVENTS, QUARANTINE
+from schemas.tables import BATCHES, EVENTS, QUARANTINE, scored_table
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.object_store import is_object_uri
 from streamscore.storage.places import open_folder
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.log_entry import puts_if_absent
 
 FREE_BYTES = 2**30
@@ -30,35 +31,31 @@ INOTIFY = Path("/proc/sys/fs/inotify")
 BAD = StorageError.exit_code
 
 
-def check_storage(feed: Feed, places: Places, scratch: Path) -> Iterator[Check]:
-    """All of them; only the disk where the object store cannot be used.
-
-    Args:
-        scratch: where a stream keeps model versions if its checkpoint is in an object store.
-    """
-    if any(map(is_object_uri, places.uris.values())):
-        yield (store := check_store(places))
+def check_storage(feed: Feed, paths: StreamPaths) -> Iterator[Check]:
+    """All of them; only the disk where the object store cannot be used."""
+    if paths.is_in_store:
+        yield (store := check_store(paths))
         if not store.ok:
-            yield check_disk(places, scratch)
+            yield check_disk(paths)
             return
-    yield check_landing(places.landing)
-    if not places.landing.is_remote:
-        yield check_inotify(Path(places.landing.uri))
-    yield check_tables(feed, places)
-    yield check_put_if_absent(feed, places)
-    yield check_checkpoint(feed, places)
-    yield check_disk(places, scratch)
-    yield check_clock(places)
+    yield check_landing(paths.landing)
+    if not paths.landing.is_remote:
+        yield check_inotify(Path(paths.landing.uri))
+    yield check_tables(feed, paths)
+    yield check_put_if_absent(feed, paths)
+    yield check_checkpoint(feed, paths)
+    yield check_disk(paths)
+    yield check_clock(feed, paths)
 
 
-def check_store(places: Places) -> Check:
+def check_store(paths: StreamPaths) -> Check:
     """Whether the object store answers, and lets us list what is in it."""
     try:
-        places.assert_reachable()
+        paths.assert_reachable()
     except StorageError as error:
         return _unusable("store", "", error)
-    there = ", ".join(uri for uri in places.uris.values() if is_object_uri(uri))
-    return Check("store", True, f"{places.storage.endpoint or 'AWS S3'} answers for {there}")
+    there = ", ".join(uri for uri in paths.uris.values() if is_object_uri(uri))
+    return Check("store", True, f"{_endpoint(paths) or 'AWS S3'} answers for {there}")
 
 
 def check_landing(landing: Folder) -> Check:
@@ -92,31 +89,31 @@ def check_inotify(landing: Path) -> Check:
     return Check("inotify", True, found)
 
 
-def check_tables(feed: Feed, places: Places) -> Check:
+def check_tables(feed: Feed, paths: StreamPaths) -> Check:
     """Whether the tables that are there can be read, and their folder written."""
     from deltalake.exceptions import DeltaError
 
-    versions, name = [], places.scored
+    versions, name = [], scored_table(feed)
     try:
-        for name in (places.scored, QUARANTINE, BATCHES, EVENTS):
-            table = open_table(places, name)
+        for name in (scored_table(feed), QUARANTINE, BATCHES, EVENTS):
+            table = open_table(paths, name)
             versions += [f"{name} v{table.version()}"] if table is not None else []
-            _write_probe(_existing_folder(open_folder(places.table(name), places.storage)))
+            _write_probe(_existing_folder(open_folder(paths.table(name), paths.storage)))
     except (OSError, StorageError) as error:
-        return _unusable("tables", places.table(name), error)
+        return _unusable("tables", paths.table(name), error)
     except DeltaError as error:
-        uri = places.table(name)
+        uri = paths.table(name)
         found = f"{uri}: {str(error).partition(chr(10))[0]}"
         if name in (BATCHES, EVENTS):  # made anew by the next run
-            return Check("tables", False, found, _move(places, uri, f"{uri}.damaged"), BAD)
-        elsewhere = ("--tables", f"{places.tables}.new", "--checkpoint", f"{places.checkpoint.uri}.new")
+            return Check("tables", False, found, _move(paths, uri, f"{uri}.damaged"), BAD)
+        elsewhere = ("--tables", f"{paths.tables}.new", "--checkpoint", f"{paths.checkpoint.uri}.new")
         return Check("tables", False, found, _shell("streamscore", "run", feed.name, *elsewhere), BAD)
-    return Check("tables", True, f"{places.tables}, " + (", ".join(versions) or "not there yet, run makes them"))
+    return Check("tables", True, f"{paths.tables}, " + (", ".join(versions) or "not there yet, run makes them"))
 
 
-def check_put_if_absent(feed: Feed, places: Places) -> Check:
+def check_put_if_absent(feed: Feed, paths: StreamPaths) -> Check:
     """Whether of two commits of one version one fails; by hard links in a folder, by conditional PUT in a store."""
-    folder = _existing_folder(open_folder(places.tables, places.storage))
+    folder = _existing_folder(open_folder(paths.tables, paths.storage))
     if puts_if_absent(folder):
         return Check("commits", True, f"put-if-absent works in {folder.uri}")
     lacking = "does not honour If-None-Match" if folder.is_remote else "has no hard links"
@@ -125,10 +122,10 @@ def check_put_if_absent(feed: Feed, places: Places) -> Check:
     return Check("commits", False, found, fix, BAD)
 
 
-def check_disk(places: Places, scratch: Path) -> Check:
+def check_disk(paths: StreamPaths) -> Check:
     """Whether there is space where the stream writes on this machine."""
-    local = [Path(uri) for uri in places.uris.values() if not is_object_uri(uri)]
-    free, folder = min((shutil.disk_usage(path).free, path) for path in map(_existing, [*local, scratch]))
+    local = [Path(uri) for uri in paths.uris.values() if not is_object_uri(uri)]
+    free, folder = min((shutil.disk_usage(path).free, path) for path in map(_existing, [*local, paths.scratch]))
     found = f"{free / 2**30:,.1f} GiB free in {folder}"
     if free > FREE_BYTES:
         return Check("disk", True, found)
@@ -137,11 +134,11 @@ def check_disk(places: Places, scratch: Path) -> Check:
     )
 
 
-def check_clock(places: Places) -> Check:
+def check_clock(feed: Feed, paths: StreamPaths) -> Check:
     """Whether files that landed, and commits, are of the past; those of the future are still scored."""
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
-    ahead = [file.path for file in _landed(places.landing) if file.modified > latest]
-    log = Path(places.table(places.scored), "_delta_log")  # of a table in a store there is none
+    ahead = [file.path for file in _landed(paths.landing) if file.modified > latest]
+    log = Path(paths.table(scored_table(feed)), "_delta_log")  # of a table in a store there is none
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
     if not ahead:
         return Check(
@@ -190,11 +187,15 @@ def _grant(path: Path) -> str:
     return _shell("chmod", "u+rwx", folder) if ours else _shell("sudo", "chown", str(os.geteuid()), folder)
 
 
-def _move(places: Places, uri: str, to: str) -> str:
+def _move(paths: StreamPaths, uri: str, to: str) -> str:
     if not is_object_uri(uri):
         return _shell("mv", uri, to)
-    endpoint = ("--endpoint-url", places.storage.endpoint) if places.storage.endpoint else ()
+    endpoint = ("--endpoint-url", _endpoint(paths)) if _endpoint(paths) else ()
     return _shell("aws", *endpoint, "s3", "mv", "--recursive", uri, to)
+
+
+def _endpoint(paths: StreamPaths) -> str:
+    return paths.storage.endpoint if paths.storage else ""
 
 
 def _shell(*words: str | Path) -> str:

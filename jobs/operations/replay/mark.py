@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jobs.operations.stream_state import Places, open_table, quoted, select
+from jobs.operations.stream_state import open_table, quoted, select
 from schemas.errors import TryAgainError
 from schemas.tables import QUARANTINE
+from streamscore.storage.stream_paths import StreamPaths
 
 ATTEMPTS = 10
 BATCHES_AT_ONCE = 1000  # in one commit: bounds what is held in memory, and the predicate
@@ -24,7 +25,7 @@ class Key(NamedTuple):
 Marks = dict[str, list[Key]]  # file → the rows in it
 
 
-def mark(places: Places, marks: Mapping[str, Sequence[Key]]) -> None:
+def mark(paths: StreamPaths, marks: Mapping[str, Sequence[Key]]) -> None:
     """Set `replayed_as` of these rows to the name of the file they were landed in.
 
     A row that is marked already keeps its mark. Their micro-batches are done, so that nobody else writes these rows.
@@ -42,10 +43,10 @@ def mark(places: Places, marks: Mapping[str, Sequence[Key]]) -> None:
             some = ordered[i : i + BATCHES_AT_ONCE]
             # the range says to `deltalake`, a long list does not, that what the stream appends meanwhile is no conflict
             bounds = f"batch_id BETWEEN {some[0]} AND {some[-1]} AND batch_id IN ({', '.join(map(str, some))})"
-            _replace(places, f"app_id = {quoted(app_id)} AND {bounds}", files)
+            _replace(paths, f"app_id = {quoted(app_id)} AND {bounds}", files)
 
 
-def _replace(places: Places, predicate: str, files: Mapping[Key, str]) -> None:
+def _replace(paths: StreamPaths, predicate: str, files: Mapping[Key, str]) -> None:
     """Put the rows of some micro-batches anew, with their marks, in one commit.
 
     Not by UPDATE or MERGE of `deltalake` 1.6.6: the strings they write are string views, which no filter of a pyarrow
@@ -57,7 +58,7 @@ def _replace(places: Places, predicate: str, files: Mapping[Key, str]) -> None:
 
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     for attempt in range(ATTEMPTS):
-        table = open_table(places, QUARANTINE)
+        table = open_table(paths, QUARANTINE)
         if table is None:
             return
         rows = select(table, f"SELECT * FROM t WHERE {predicate}").cast(pa.schema(table.schema().to_arrow()))
@@ -71,5 +72,5 @@ def _replace(places: Places, predicate: str, files: Mapping[Key, str]) -> None:
         except CommitFailedError:
             time.sleep(0.05 * attempt)
     raise TryAgainError(
-        f"others write to {places.table(QUARANTINE)} all the time; run the same again, it lands nothing twice"
+        f"others write to {paths.table(QUARANTINE)} all the time; run the same again, it lands nothing twice"
     )

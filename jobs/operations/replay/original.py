@@ -4,18 +4,19 @@ import functools
 from collections.abc import Iterable, Iterator
 
 from jobs.operations.replay.landing_files import LandingFiles
-from jobs.operations.stream_state import Places, files_in_ledger, files_planned
+from jobs.operations.stream_state import files_in_ledger, files_planned
 from schemas.reasons import Reason
 from streamscore.landing.archive import ARCHIVE, REFUSED
 from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.storage.places import as_uri
+from streamscore.storage.stream_paths import StreamPaths
 
 
 class Originals:
     """Looks for refused files in the landing folder, its `_archive/` and its `_refused/`."""
 
-    def __init__(self, places: Places, landing_files: LandingFiles) -> None:
-        self._places, self._landing_files = places, landing_files
+    def __init__(self, paths: StreamPaths, landing_files: LandingFiles) -> None:
+        self._paths, self._landing_files = paths, landing_files
 
     def find(self, name: str, reason: str) -> LandedFile | str:
         """The refused content of a landed file, or why it is not to be had.
@@ -43,8 +44,8 @@ class Originals:
     @functools.cached_property
     def _first(self) -> dict[str, LandedFile]:
         """Name → the content that it was first found with: the only one that is ever scored."""
-        landing, first = as_uri(self._places.landing.uri), dict[str, LandedFile]()
-        for files in (files_in_ledger(self._places.checkpoint), files_planned(self._places.checkpoint)):
+        landing, first = as_uri(self._paths.landing.uri), dict[str, LandedFile]()
+        for files in (files_in_ledger(self._paths.checkpoint), files_planned(self._paths.checkpoint)):
             for file in files:
                 first.setdefault(source_file(file, landing), file)
         return first
@@ -74,7 +75,7 @@ def _is_other(file: LandedFile, first: LandedFile) -> bool:
     return file.content != first.content
 
 
-def landed_before(names: Iterable[str], places: Places, landing_files: LandingFiles) -> set[str]:
+def landed_before(names: Iterable[str], paths: StreamPaths, landing_files: LandingFiles) -> set[str]:
     """Those of the names that the landing folder, its archive, the ledger or the offset log knows.
 
     The folders come first: a file that leaves them meanwhile is in the logs by then.
@@ -85,5 +86,5 @@ def landed_before(names: Iterable[str], places: Places, landing_files: LandingFi
     }
     if lying == wanted:
         return lying
-    logs = (files_planned(places.checkpoint), files_in_ledger(places.checkpoint))
+    logs = (files_planned(paths.checkpoint), files_in_ledger(paths.checkpoint))
     return lying | (wanted & {file.path.rpartition("/")[2] for log in logs for file in log})

@@ -16,15 +16,16 @@ from typing import Any
 from jobs.operations.replay.landing_files import LandingFiles, open_landing_files
 from jobs.operations.replay.mark import Key, Marks, mark
 from jobs.operations.replay.original import Originals, landed_before
-from jobs.operations.stream_state import Places, open_table, quoted, select
+from jobs.operations.stream_state import open_table, quoted, select
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.reasons import Reason
 from schemas.settings import Settings
-from schemas.tables import QUARANTINE
+from schemas.tables import QUARANTINE, scored_table
 from streamscore.reading.landed import is_utf8
 from streamscore.storage import lease
 from streamscore.storage.folder import Folder
+from streamscore.storage.stream_paths import StreamPaths
 
 PENDING = ".replay-pending.json"  # in the landing folder: file → keys of the rows in it
 LOCK = ".replay"  # the folder of a lease, in the landing folder
@@ -77,27 +78,27 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
     from deltalake.exceptions import DeltaError
 
     _assert_selects(feed, selection)
-    places = Places.of(feed, settings)
-    places.assert_reachable()
+    paths = StreamPaths.of(feed, settings)
+    paths.assert_reachable()
     try:
-        if open_table(places, QUARANTINE) is None:
-            return Replayed(f"nothing to replay: no quarantine in {places.tables}; next: streamscore run {feed.name}")
-        landing_files = open_landing_files(places.landing)
-        with lease.alone(places.landing.at(LOCK), feed.name, _another(places.landing)) as lost:
-            _finish(places, landing_files)  # 1
-            rows, waiting = _choose(places, selection)  # 2
-            plan = _plan(rows, feed, places, landing_files)
-            landed = _land(plan, places, landing_files, lost) if plan.land else []  # 3, 4, 5
+        if open_table(paths, QUARANTINE) is None:
+            return Replayed(f"nothing to replay: no quarantine in {paths.tables}; next: streamscore run {feed.name}")
+        landing_files = open_landing_files(paths.landing)
+        with lease.alone(paths.landing.at(LOCK), feed.name, _another(paths.landing)) as lost:
+            _finish(paths, landing_files)  # 1
+            rows, waiting = _choose(paths, scored_table(feed), selection)  # 2
+            plan = _plan(rows, feed, paths, landing_files)
+            landed = _land(plan, paths, landing_files, lost) if plan.land else []  # 3, 4, 5
     except (DeltaError, OSError) as error:
         said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise StorageError(
-            f"cannot land in {places.landing.uri}: {said}; look: streamscore doctor {feed.name}"
+            f"cannot land in {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
         ) from error
     if waiting:
         plan.left_out.append(
             f"{waiting:,} rows of a micro-batch that is not done; finish it: streamscore run {feed.name}"
         )
-    return _replayed(feed, places, plan, landed)
+    return _replayed(feed, paths, plan, landed)
 
 
 def _assert_selects(feed: Feed, selection: Selection) -> None:
@@ -118,17 +119,17 @@ def _another(landing: Folder) -> TryAgainError:
     return TryAgainError(f"another replay is at work in {landing.uri}; run the same again when it is done")
 
 
-def _finish(places: Places, landing_files: LandingFiles) -> None:
+def _finish(paths: StreamPaths, landing_files: LandingFiles) -> None:
     """Mark what an interrupted replay landed; what it did not land is free to be chosen again."""
-    note = places.landing.read(PENDING)
+    note = paths.landing.read(PENDING)
     if note is not None:
         noted = {name: [Key(*key) for key in keys] for name, keys in json.loads(note).items()}
-        landed = landed_before(noted, places, landing_files)
-        mark(places, {name: keys for name, keys in noted.items() if name in landed})
-        places.landing.delete(PENDING)
+        landed = landed_before(noted, paths, landing_files)
+        mark(paths, {name: keys for name, keys in noted.items() if name in landed})
+        paths.landing.delete(PENDING)
 
 
-def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]], int]:
+def _choose(paths: StreamPaths, scored: str, selection: Selection) -> tuple[list[dict[str, Any]], int]:
     """The rows to replay, in the order of their files, and the number of those whose micro-batch may run again.
 
     A micro-batch that is not in predictions replaces its rejects when it runs again: what was replayed of them would
@@ -141,7 +142,7 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
         wanted.append(f"source_file = {quoted(selection.file)}")
     if selection.batch_id is not None:
         wanted.append(f"batch_id = {selection.batch_id}")
-    quarantine, predictions = open_table(places, QUARANTINE), open_table(places, places.scored)
+    quarantine, predictions = open_table(paths, QUARANTINE), open_table(paths, scored)
     sql = f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}"
     rows = select(quarantine, sql).to_pylist() if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()
@@ -151,8 +152,8 @@ def _choose(places: Places, selection: Selection) -> tuple[list[dict[str, Any]],
     return ready, len(rows) - len(ready)
 
 
-def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, landing_files: LandingFiles) -> _Plan:
-    plan, originals = _Plan(), Originals(places, landing_files)
+def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landing_files: LandingFiles) -> _Plan:
+    plan, originals = _Plan(), Originals(paths, landing_files)
     by_header: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["source_line"] is None:
@@ -167,7 +168,7 @@ def _plan(rows: Sequence[dict[str, Any]], feed: Feed, places: Places, landing_fi
         keys = [_key(row) for row in group]
         digest = hashlib.sha256(json.dumps([header, *keys], separators=(",", ":")).encode()).hexdigest()[:DIGEST]
         name, lines = f"replay-{digest}.csv", [header, *(row["raw"] for row in group)]
-        plan.land[name] = functools.partial(_land_lines, places.landing, name, lines, encoding)
+        plan.land[name] = functools.partial(_land_lines, paths.landing, name, lines, encoding)
         plan.marks[name], plan.rows[name] = keys, len(group)
     return plan
 
@@ -194,18 +195,18 @@ def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, landing_f
     plan.rows[name] = row["rows"] or plan.rows.get(name, 0)
 
 
-def _land(plan: _Plan, places: Places, landing_files: LandingFiles, lost: threading.Event) -> list[str]:
+def _land(plan: _Plan, paths: StreamPaths, landing_files: LandingFiles, lost: threading.Event) -> list[str]:
     """Note, land, mark; the names of the files that were not landed before."""
-    places.landing.write(PENDING, json.dumps(plan.marks).encode(), durable=True)  # 3
-    before = landed_before(plan.land, places, landing_files)
+    paths.landing.write(PENDING, json.dumps(plan.marks).encode(), durable=True)  # 3
+    before = landed_before(plan.land, paths, landing_files)
     landed = [name for name in plan.land if name not in before]
     for name in landed:  # 4
         if lost.is_set():
-            raise _another(places.landing)
+            raise _another(paths.landing)
         plan.land[name]()
     landing_files.settle()
-    mark(places, plan.marks)  # 5
-    places.landing.delete(PENDING)
+    mark(paths, plan.marks)  # 5
+    paths.landing.delete(PENDING)
     return landed
 
 
@@ -213,12 +214,12 @@ def _key(row: dict[str, Any]) -> Key:
     return Key(row["source_file"], row["source_line"], row["app_id"], row["batch_id"])
 
 
-def _replayed(feed: Feed, places: Places, plan: _Plan, landed: list[str]) -> Replayed:
+def _replayed(feed: Feed, paths: StreamPaths, plan: _Plan, landed: list[str]) -> Replayed:
     count = sum(plan.rows[name] for name in landed)
     lines = []
     if landed:
         files = ", ".join(landed[:10]) + (f" and {len(landed) - 10:,} more" if len(landed) > 10 else "")
-        lines.append(f"landed {count:,} rows again in {places.landing.uri}: {files}; next: streamscore run {feed.name}")
+        lines.append(f"landed {count:,} rows again in {paths.landing.uri}: {files}; next: streamscore run {feed.name}")
     before = [name for name in plan.land if name not in landed]
     if before:
         lines.append(f"landed before, only marked now: {', '.join(before)}")

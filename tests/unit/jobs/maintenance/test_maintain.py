@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from jobs.maintenance.maintain import Task, maintain
 from jobs.maintenance.plan_compaction import FEWEST, SMALL, DataFile, plan
 from jobs.maintenance.schedule import MaintenanceScheduler
 from schemas.errors import StorageError, TryAgainError
-from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage.folder import Listed, LocalFolder
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows, append_events
 from streamscore.tables.parts import write_part
@@ -62,14 +63,12 @@ def put(tables: Tables, *numbers: Any, rejects: int = 0) -> None:
 
 
 def task_of(tables: Tables, tmp_path: Path, **settings: Any) -> Task:
-    return Task(
-        feed=FEED,
-        path=tables.path,
-        checkpoint=str(tmp_path / "checkpoint"),
-        scratch=str(tmp_path / "checkpoint"),
-        settings=TablesSettings(**settings),
-        storage=Storage(),
-    )
+    return Task(FEED, paths_of(tables.path, tmp_path), TablesSettings(**settings))
+
+
+def paths_of(tables: str, tmp_path: Path) -> StreamPaths:
+    checkpoint = LocalFolder(tmp_path / "checkpoint")
+    return StreamPaths(LocalFolder(tmp_path / "in"), tables, checkpoint, checkpoint.path)
 
 
 def age(folder: Path, hours: float, pattern: str = "*") -> None:
@@ -458,13 +457,16 @@ def test_all_tables_are_maintained_and_again_is_nothing(tables: Tables, tmp_path
 
 
 def test_without_tables_it_says_who_makes_them(tables: Tables, tmp_path: Path) -> None:
-    task = task_of(tables, tmp_path).model_copy(update={"path": str(tmp_path / "nothing")})
+    task = replace(task_of(tables, tmp_path), paths=paths_of(str(tmp_path / "nothing"), tmp_path))
     with pytest.raises(StorageError, match=r"no Delta tables in .*streamscore run kit"):
         maintain(task)
 
 
 def test_a_second_one_at_the_same_time_is_told_to_come_later(tables: Tables, tmp_path: Path) -> None:
-    with alone(tables.path, "kit", Storage()), pytest.raises(TryAgainError, match=r"another maintenance .* is at work"):
+    with (
+        alone(task_of(tables, tmp_path).paths, "kit"),
+        pytest.raises(TryAgainError, match=r"another maintenance .* is at work"),
+    ):
         maintain(task_of(tables, tmp_path))
     maintain(task_of(tables, tmp_path))
 
@@ -483,7 +485,7 @@ KILLED = """
 import os, signal, sys
 from jobs.maintenance import compact, maintain
 from streamscore.tables.own_put_log import OwnPutLog
-task = maintain.Task.model_validate_json(sys.stdin.read())
+task = maintain.Task.from_json(sys.stdin.read())
 point = {point!r}
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -511,7 +513,7 @@ def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(
     task = task_of(tables, tmp_path, checkpoint_every=2)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED.format(point=point)],
-        input=task.model_dump_json(exclude_unset=True),
+        input=task.to_json(),
         text=True,
         check=False,
         cwd=Path(__file__).parents[4],

@@ -9,7 +9,8 @@ import structlog
 
 from jobs.cli import main
 from jobs.maintenance.lock import alone
-from schemas.settings import Storage
+from streamscore.storage.folder import LocalFolder
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import commit
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
@@ -50,6 +51,8 @@ def test_it_prints_before_and_after_and_a_dry_run_changes_nothing(
 def test_no_tables_is_5_and_another_at_work_is_75(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--tables", "nowhere") == 5
     assert "no Delta tables in" in capsys.readouterr().err
-    with alone(str(folder / "tables"), "kit", Storage()):
+    checkpoint = LocalFolder(folder / "checkpoint")
+    paths = StreamPaths(LocalFolder(folder / "in"), str(folder / "tables"), checkpoint, checkpoint.path)
+    with alone(paths, "kit"):
         assert ended("--tables", "tables") == 75
     assert "another maintenance of" in capsys.readouterr().err

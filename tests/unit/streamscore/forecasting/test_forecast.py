@@ -18,7 +18,6 @@ from jobs.maintenance.compact import Budget, compact
 from jobs.operations.doctor.storage import check_tables
 from jobs.operations.replay.replay import Selection, replay_rows
 from jobs.operations.status import read_status
-from jobs.operations.stream_state import Places
 from jobs.streaming.run import StreamRun
 from schemas.errors import ContractError, FeedError, SettingsError
 from schemas.feed import Feed, load_feed
@@ -32,6 +31,7 @@ from streamscore.models.row_model import load_model
 from streamscore.models.series_model import SeriesModel
 from streamscore.reading.read import ReadOptions, read_chunks
 from streamscore.spark.udf import predict_udf
+from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.delta_log import DeltaLog
 from tests.support.series_kit import HEADER, Driver, SeriesOracle, feed_of, line, load, metadata, save_model
 
@@ -376,7 +376,7 @@ def test_the_commands_read_forecasts_and_late_rows_are_replayed(driver_of: Drive
     status = read_status(FEED, stored)
     assert (status.rows, status.rejects, status.batches) == (4, 2, 1)
     assert status.rejects_by_reason == {"duplicate_time": 1, "late": 1}
-    assert "forecasts v1" in check_tables(FEED, Places.of(FEED, stored)).found
+    assert "forecasts v1" in check_tables(FEED, StreamPaths.of(FEED, stored)).found
     replay_rows(FEED, stored, Selection(("late",)))
     (path,) = driver.landing.glob("replay-*.csv")
     again = driver_of(feed_of(late="keep"), done=driver.done)

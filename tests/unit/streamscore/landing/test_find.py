@@ -13,6 +13,7 @@ from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import LocalFolder
+from streamscore.storage.stream_paths import StreamPaths
 from tests.support.finder_kit import AskedBySpark, write_offset
 
 START = BatchManifest(0)
@@ -32,7 +33,8 @@ def finder(tmp_path: Path, landing: Path) -> Callable[..., FileDiscovery]:
     checkpoint.mkdir()
 
     def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> FileDiscovery:
-        return AskedBySpark(DiscoveryOptions(str(landing), str(checkpoint), max_files, max_bytes, clean))
+        paths = StreamPaths(LocalFolder(landing), str(tmp_path / "tables"), LocalFolder(checkpoint), checkpoint)
+        return AskedBySpark(DiscoveryOptions(paths, max_files, max_bytes, clean))
 
     return make
 

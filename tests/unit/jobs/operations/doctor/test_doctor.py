@@ -18,10 +18,10 @@ from jobs.operations.doctor.doctor import Check, examine, show
 from jobs.operations.doctor.machine import check_jars, check_java, check_packages, check_python
 from jobs.operations.doctor.model import check_model
 from jobs.operations.doctor.storage import check_storage
-from jobs.operations.stream_state import Places
 from schemas.feed import load_feed
 from schemas.settings import Settings, Storage
 from streamscore.storage.folder import LocalFolder
+from streamscore.storage.stream_paths import StreamPaths
 from tests.support.fixture_types import Trained
 
 FEED = load_feed("wine_quality")
@@ -38,8 +38,9 @@ class Local:
     checkpoint: Path
 
     def check(self) -> list[Any]:
-        places = Places(LocalFolder(self.landing), str(self.tables), LocalFolder(self.checkpoint), Storage())
-        return list(check_storage(FEED, places, self.landing.parent / "scratch"))
+        landing, checkpoint = LocalFolder(self.landing), LocalFolder(self.checkpoint)
+        paths = StreamPaths(landing, str(self.tables), checkpoint, self.landing.parent / "scratch", Storage())
+        return list(check_storage(FEED, paths))
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Where a stream reads and writes: its folders as the settings name them, and making them."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from schemas.errors import StorageError
+from streamscore.storage.folder import Folder
+from streamscore.storage.object_store import assert_reachable, is_object_uri
+from streamscore.storage.places import open_folder, place
+
+if TYPE_CHECKING:  # settings take 0.4 s to import, which the source of a local stream does not pay
+    from schemas.feed import Feed
+    from schemas.settings import Settings, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPaths:
+    """The places of a feed's stream, whether they are there or not.
+
+    Attributes:
+        tables: an absolute path or `s3://…`.
+        scratch: a folder of this machine, for model versions and for the code that executors get.
+        storage: how the object store is reached; None where nothing of the stream is in it.
+    """
+
+    landing: Folder
+    tables: str
+    checkpoint: Folder
+    scratch: Path
+    storage: "Storage | None" = None
+
+    @classmethod
+    def of(cls, feed: "Feed", settings: "Settings") -> Self:
+        """Those of the settings.
+
+        Raises:
+            SettingsError: one is neither a path nor `s3://…`.
+        """
+        landing, tables, checkpoint = (
+            place(given, feed.name) for given in (settings.landing, settings.tables.path, settings.checkpoint)
+        )
+        scratch = place(settings.scratch, feed.name) if is_object_uri(checkpoint) else checkpoint
+        return cls._open(landing, tables, checkpoint, scratch, settings.storage)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` made, in another process."""
+        body = json.loads(text)
+        storage = body.pop("storage")
+        if storage is not None:
+            from schemas.settings import Storage
+
+            storage = Storage.model_validate(storage)
+        return cls._open(**body, storage=storage)
+
+    def to_json(self) -> str:
+        """As text, for a process of another kind."""
+        storage = self.storage.model_dump(mode="json") if self.storage and self.is_in_store else None
+        places = {"landing": self.landing.uri, "tables": self.tables, "checkpoint": self.checkpoint.uri}
+        return json.dumps(places | {"scratch": str(self.scratch), "storage": storage})
+
+    @property
+    def uris(self) -> dict[str, str]:
+        """The setting's flag → its place."""
+        return {"--landing": self.landing.uri, "--tables": self.tables, "--checkpoint": self.checkpoint.uri}
+
+    @property
+    def is_in_store(self) -> bool:
+        """Whether one of them is in an object store."""
+        return any(map(is_object_uri, self.uris.values()))
+
+    def table(self, name: str) -> str:
+        """Where a table is."""
+        return f"{self.tables.rstrip('/')}/{name}"
+
+    def assert_reachable(self, *flags: str) -> None:
+        """Ask the object store for what is in it, before `deltalake` does, which tries a bad endpoint for minutes.
+
+        Args:
+            flags: for these settings alone.
+
+        Raises:
+            StorageError: it does not answer, or says no; names the setting.
+        """
+        for flag in flags or self.uris:
+            uri = self.uris[flag]
+            if is_object_uri(uri):
+                assert self.storage is not None
+                assert_reachable(self.storage, uri, f"{flag} {uri}")
+
+    def make(self) -> None:
+        """Make the folders that are missing; buckets are not made.
+
+        Raises:
+            StorageError: one cannot be made, reached or written.
+        """
+        for flag, uri in self.uris.items():
+            if is_object_uri(uri):
+                self.assert_reachable(flag)
+            else:
+                _make(Path(uri), flag)
+        if self.checkpoint.is_remote:
+            _make(self.scratch, "--scratch")
+
+    @classmethod
+    def _open(cls, landing: str, tables: str, checkpoint: str, scratch: str, storage: "Storage | None") -> Self:
+        return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), Path(scratch), storage)
+
+
+def _make(path: Path, flag: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{flag} {path}: {error.strerror}, wanted a folder; choose another") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StorageError(f"{flag} {path} cannot be written by this user, wanted a folder that can; chown it")
