@@ -49,8 +49,8 @@ def processed_files(tables: Tables, app_id: str) -> list[LandedFile]:
     """What is done, by the tables alone: the files of all predictions commits, for the ledger of a new checkpoint.
 
     Rejects of batches whose predictions are not in (a crash came between the two commits) are deleted, since their
-    files will be scored again. The tables do not know the checkpoint yet: `Tables.register_checkpoint` says so once its ledger is
-    durable, so that a crash in between ends in another `--recover` and not in doubled rows.
+    files will be scored again. The tables do not know the checkpoint yet: `Tables.register_checkpoint` says so once its
+    ledger is durable, so that a crash in between ends in another `--recover` and not in doubled rows.
     """
     files: dict[tuple[str, tuple[int, int, str]], LandedFile] = {}
     batches: set[tuple[str, int]] = set()
