@@ -12,7 +12,7 @@ from pathlib import Path
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import open_registry
-from tests.docs.run_blocks import ROOT, environment
+from tests.docs.run_blocks import ROOT, SECONDS, environment
 from tests.support.register_kit import a_version
 
 SAMPLE = "streamscore sample wine_quality --rows 300 --files 4 --bad 0.05 --seed 7"
@@ -73,6 +73,6 @@ class Folders:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=SECONDS,
         )
         assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"

@@ -20,7 +20,7 @@ from typing import IO
 from tests.docs.blocks import Block
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 300
+SECONDS = 900  # bounds a hang: a stream takes 8 s to start on a quiet machine, minutes on a busy one
 HIDDEN = ("STREAMSCORE_", "MLFLOW_", "AWS_", "SPARK_", "PYTEST_")
 DONE = "--- block done ---"
 PYTHON = f"""

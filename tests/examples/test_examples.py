@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.folders import new_folder
-from tests.docs.run_blocks import environment
+from tests.docs.run_blocks import SECONDS, environment
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 TODAY = "data/today.csv"
@@ -23,7 +23,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], folder: Path) -> list[str]:
     """The lines that a command printed, after the log lines of the stream."""
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
