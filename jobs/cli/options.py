@@ -30,9 +30,9 @@ Checkpoint = Annotated[
 def print_version(asked: bool) -> None:
     """For `--version`: print it, and end."""
     if asked:
-        from importlib.metadata import version
+        from streamscore import __version__
 
-        print(f"streamscore {version('streamscore')}")
+        print(f"streamscore {__version__}")
         raise typer.Exit
 
 

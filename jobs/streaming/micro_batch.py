@@ -3,188 +3,146 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.streaming.checkpoint import Checkpoint
-from jobs.streaming.early import EarlyScoring
 from jobs.streaming.progress import BatchDone
+from jobs.streaming.report import batch_done
+from jobs.streaming.score_batch import BatchScorer
 from schemas.errors import RecoveryError, StreamscoreError
-from schemas.feed import Feed
-from schemas.settings import Streaming
 from streamscore.failpoints import fail_at
-from streamscore.forecasting.to_parts import SeriesScorer
 from streamscore.landing.archive import Archive
 from streamscore.landing.manifest import BatchManifest, LandedFile
-from streamscore.models.load import LoadedModel
-from streamscore.models.row_model import Model
-from streamscore.models.series_model import SeriesModel
-from streamscore.models.watch import ModelWatcher
-from streamscore.scoring.to_parts import score_to_parts
-from streamscore.spark.executors import score_on_executors
 from streamscore.storage.retry import retry_storage
-from streamscore.tables.batch import Batch, ScoringTask
-from streamscore.tables.commit import DeltaRsWriter, Writer, commit, committed
-from streamscore.tables.parts import Parts
+from streamscore.tables.commit import Writer, commit, committed
 from streamscore.tables.tables import Tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Report = Callable[[BatchDone], None]
 
-POLL_SECONDS = 0.0003  # between two looks for the offset of what was scored ahead: Spark writes it in 3 ms
-OFFSET_SECONDS = 5.0  # then it is left to Spark's call
+class Outcome(NamedTuple):
+    """How far the micro-batches came, and what ended them.
+
+    Attributes:
+        batch_id: the newest micro-batch that is committed, -1 if none.
+        manifest: what it is made of; None if none.
+        error: what ended the stream, if one of our own errors did.
+        turned_away: Spark's call of a micro-batch came after `finish`, which ended the query.
+    """
+
+    batch_id: int = -1
+    manifest: BatchManifest | None = None
+    error: StreamscoreError | None = None
+    turned_away: bool = False
 
 
 class MicroBatchProcessor:
     """The micro-batches of one stream, one at a time.
 
+    Two threads come here: Spark's with its call of each micro-batch, and the early thread, which takes the next one as
+    soon as Spark has written its offset (early_commit.py). A lock lets in one of them; the other one finds the
+    micro-batch done, or leaves it.
+
     Attributes:
-        error: what ended the stream, if one of our own errors did.
-        turned_away: Spark's call of a micro-batch came after `finish`, which ended the query.
-        last: the newest manifest that is committed.
+        outcome: replaced as a whole, so that any thread may read it.
+        stopping: set by `finish`.
     """
 
     def __init__(
         self,
-        feed: Feed,
-        streaming: Streaming,
-        *,
         checkpoint: Checkpoint,
-        landing: str,
         tables: Tables,
         writer: Writer,
-        follower: ModelWatcher,
-        ahead: EarlyScoring,
+        *,
+        scorer: BatchScorer,
         archive: Archive,
-        report: Report,
+        report: Callable[[BatchDone], None],
         first: int | None = None,
     ) -> None:
-        """Begin to score and commit ahead.
+        """Begin nothing yet.
 
         Args:
             first: the number of the next micro-batch; None while that is a replay, which the source does not name.
         """
-        self._feed, self._streaming = feed, streaming
-        self._checkpoint, self._app_id, self._landing = checkpoint, checkpoint.app_id, landing
-        self._tables, self._writer, self._follower = tables, writer, follower
-        self._ahead, self._archive, self._report = ahead, archive, report
-        self._forecasts = SeriesScorer(tables)
+        self._checkpoint, self._tables, self._writer = checkpoint, tables, writer
+        self._scorer, self._archive, self._report = scorer, archive, report
         self._first = first
         self._running = threading.Lock()
-        self._stopping, self._finished = threading.Event(), threading.Event()
-        self.error: Exception | None = None
-        self.turned_away = False
-        self.last: tuple[int, BatchManifest] | None = None
-        ahead.listen(self._score_ahead, self._commit_ahead)
+        self.stopping, self._finished = threading.Event(), threading.Event()
+        self.outcome = Outcome()
 
     def __call__(self, frame: "DataFrame", batch_id: int) -> None:
-        """One micro-batch, exactly once.
+        """One micro-batch, exactly once; in Spark's thread.
 
         1. What it is made of.  2. Nothing to do if it is in.  3. Score it with the model recorded for it.
-        4. Commit it.  A crash anywhere is repaired by the same call again, which is also what is done for
-        `storage.retry_seconds` where storage fails.
+        4. Commit it.  5. Report it.  A crash anywhere is repaired by the same call again, which is also what is done
+        for `storage.retry_seconds` where storage fails.
         """
         while not self._running.acquire(timeout=0.1):
             if self._is_in(batch_id):  # `finish` keeps the lock, and Spark has yet to learn that this one is in
                 return
             if self._finished.is_set():  # Spark waits for this call, so it may not wait for the end
-                self.turned_away = True
+                self.outcome = self.outcome._replace(turned_away=True)
                 raise RuntimeError(f"the stream is stopping; micro-batch {batch_id} is the next start's")
         begun = time.time()
         try:
             if not self._is_in(batch_id):
                 retry_storage(
                     self._tables.storage.retry_seconds,
-                    lambda: self._run(batch_id, self._manifest(frame, batch_id), frame, begun),  # 1
-                    stop=self._stopping,
+                    lambda: self._process(batch_id, self._manifest(frame, batch_id), frame, begun),  # 1
+                    stop=self.stopping,
                 )
             fail_at("spark_commit:before", batch_id)
         except StreamscoreError as error:
-            self.error = error
+            self.outcome = self.outcome._replace(error=error)
             raise
+        finally:
+            self._running.release()
+
+    def process_early(self, batch_id: int, manifest: BatchManifest, offset: bytes) -> None:
+        """The same before Spark's call; in the early thread.
+
+        Nothing is done where Spark's call was first, where the stream ends, or where the offset names other files.
+        """
+        if not self._running.acquire(blocking=False):
+            return
+        try:
+            if not self._is_in(batch_id) and BatchManifest.from_log(offset) == manifest:
+                self._process(batch_id, manifest, None, time.time())
         finally:
             self._running.release()
 
     def finish(self) -> None:
         """Wait for the micro-batch that is running, and begin no other; called once."""
-        self._stopping.set()
+        self.stopping.set()
         self._running.acquire()
         self._finished.set()
 
-    def _run(self, batch_id: int, manifest: BatchManifest, frame: "DataFrame | None", begun: float) -> None:
-        """Steps 2 to 4; without a frame in the driver."""
-        fail_at("offset:after", batch_id)
-        if committed(batch_id, self._app_id, manifest.digest, self._tables):  # 2
-            self._report(_done(batch_id, manifest, None, None, begun, "skipped"))
-        else:
-            self._score_and_commit(frame, batch_id, manifest, begun)  # 3, 4
-        self.last = batch_id, manifest
-
     @property
-    def _next(self) -> int | None:
-        return self.last[0] + 1 if self.last else self._first
+    def next_id(self) -> int | None:
+        """The number of the next micro-batch; None while that is a replay."""
+        return self._first if self.outcome.manifest is None else self.outcome.batch_id + 1
+
+    def _process(self, batch_id: int, manifest: BatchManifest, frame: "DataFrame | None", begun: float) -> None:
+        """Steps 2 to 5, in the thread that has the lock; without a frame in the driver."""
+        fail_at("offset:after", batch_id)
+        scored = None
+        # 2
+        if not committed(batch_id, self._checkpoint.app_id, manifest.digest, self._tables):
+            # 3
+            scored = self._scorer.score(frame, batch_id, manifest)
+            fail_at("parts:after", batch_id)
+            # 4
+            self._archive.note_refused(scored.parts.refused)
+            self._checkpoint.lease.assert_held()
+            self._scorer.committed(commit(scored.parts, scored.batch, self._tables, self._writer))
+        # 5
+        self._report(batch_done(batch_id, manifest, scored, begun))
+        self.outcome = self.outcome._replace(batch_id=batch_id, manifest=manifest)
 
     def _is_in(self, batch_id: int) -> bool:
-        return self.last is not None and self.last[0] >= batch_id
-
-    def _score_and_commit(
-        self, frame: "DataFrame | None", batch_id: int, manifest: BatchManifest, begun: float
-    ) -> None:
-        model = self._follower.for_batch(batch_id)
-        work = self._work(batch_id, manifest, model)
-        where = "driver"
-        if isinstance(model, SeriesModel):
-            parts = self._forecasts.score_to_parts(manifest.files, work, model)
-        elif frame is None or self._in_driver(manifest):
-            parts = self._ahead.take(work) or score_to_parts(manifest.files, work, model)
-        else:
-            parts, where = score_on_executors(frame, work, model), "executors"
-        fail_at("parts:after", batch_id)
-        self._archive.note_refused(parts.refused)
-        self._checkpoint.lease.assert_held()
-        self._forecasts.committed(commit(parts, work.batch, self._tables, self._writer))
-        self._report(_done(batch_id, manifest, parts, model, begun, where))
-
-    def _score_ahead(self, manifest: BatchManifest) -> tuple[ScoringTask, Parts] | None:
-        """The next micro-batch as it will probably be."""
-        model, batch_id = self._follower.ready, self._next
-        if batch_id is None or not isinstance(model, Model) or not self._in_driver(manifest):
-            return None
-        work = self._work(batch_id, manifest, model)
-        return work, score_to_parts(manifest.files, work, model)
-
-    def _commit_ahead(self, manifest: BatchManifest) -> None:
-        """The next micro-batch, from when Spark has written its offset: what it is made of is decided by then.
-
-        Spark plans it meanwhile, calls, and finds it done. A crash in between is like one right after the commit.
-        """
-        folder, last, batch_id = self._checkpoint.folder, self.last, self._next
-        if batch_id is None or (last and manifest.seq != last[1].seq + 1) or not self._in_driver(manifest):
-            return
-        if folder.is_remote or not isinstance(self._writer, DeltaRsWriter):
-            return
-        until = time.monotonic() + OFFSET_SECONDS
-        while (text := folder.read(f"offsets/{batch_id}")) is None:
-            if self._stopping.wait(POLL_SECONDS) or time.monotonic() > until:
-                return
-        if not self._running.acquire(blocking=False):  # Spark's call was first, or the stream ends
-            return
-        try:
-            if not self._is_in(batch_id) and BatchManifest.from_log(text) == manifest:
-                self._run(batch_id, manifest, None, time.time())
-        finally:
-            self._running.release()
-
-    def _work(self, batch_id: int, manifest: BatchManifest, model: LoadedModel) -> ScoringTask:
-        batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
-        rows, storage = self._streaming.chunk_rows, self._tables.storage
-        return ScoringTask(self._feed, batch, self._tables.folders, self._landing, rows, storage)
-
-    def _in_driver(self, manifest: BatchManifest) -> bool:
-        if self._streaming.mode == "auto":
-            return manifest.bytes <= self._streaming.driver_bytes
-        return self._streaming.mode == "driver"
+        return self.outcome.batch_id >= batch_id
 
     def _manifest(self, frame: "DataFrame", batch_id: int) -> BatchManifest:
         """From the offset that Spark wrote before it called us: no Spark job for a small batch.
@@ -202,22 +160,3 @@ class MicroBatchProcessor:
         except (ValueError, KeyError, IndexError, TypeError):
             files = tuple(LandedFile(**row.asDict()) for row in frame.collect())
             return BatchManifest(batch_id + 1, files)
-
-
-def _done(
-    batch_id: int, manifest: BatchManifest, parts: Parts | None, model: LoadedModel | None, begun: float, where: str
-) -> BatchDone:
-    now = time.time()
-    found = min((f.found for f in manifest.files), default=0) / 1e9
-    return BatchDone(
-        batch_id=batch_id,
-        files=len(manifest.files),
-        rows=sum(c.predictions for c in parts.counts.values()) if parts else 0,
-        rejects=sum(parts.reasons.values()) if parts else 0,
-        reasons=parts.reasons if parts else {},
-        model_name=model.name if model else "",
-        model_version=model.version if model else "",
-        seconds=now - begun,
-        lag=now - found if found else 0.0,
-        where=where,
-    )

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from jobs.operations.lineage import trace
-from jobs.streaming.run import StreamRun
+from jobs.streaming.prepare import open_run
+from jobs.streaming.run import stream_until_stopped
 from schemas.feed import Feed, read_feed
 from schemas.settings import Settings, load_settings
 from streamscore.registry.registry import Registry, open_registry
@@ -91,7 +92,7 @@ def streamed(
     for number in range(5):
         text = unknown.iloc[100 * number : 100 * (number + 1)].to_csv(index=False, quoting=csv.QUOTE_MINIMAL)
         stream.put(f"{number}.csv", text.encode())
-    StreamRun(feed, settings, show_progress=False).stream(spark)
+    stream_until_stopped(open_run(feed, settings), spark)
     return stream
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.streaming.run import StreamRun
+from jobs.streaming.prepare import open_run
+from jobs.streaming.run import stream_until_stopped
 from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, load_settings
@@ -63,7 +64,7 @@ def run(settings_of: Callable[..., Settings], spark: "SparkSession") -> Callable
     """Catch up, in the shared session."""
 
     def catch_up(feed: Feed = FEED, *, recover: bool = False, **flags: Any) -> None:
-        StreamRun(feed, settings_of(**flags), show_progress=False).stream(spark, recover=recover)
+        stream_until_stopped(open_run(feed, settings_of(**flags)), spark, recover=recover)
 
     return catch_up
 

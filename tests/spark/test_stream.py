@@ -18,7 +18,9 @@ import pytest
 from chispa import assert_approx_df_equality, assert_df_equality
 from deltalake import DeltaTable
 
-from jobs.streaming.run import StreamRun
+from jobs.streaming.prepare import Prepared, StreamRun, open_run
+from jobs.streaming.run import stream_until_stopped
+from jobs.streaming.start import load_model
 from schemas.errors import ContractError, RegistryError
 from schemas.settings import load_settings
 from tests.support.fixture_types import Trained
@@ -49,7 +51,7 @@ def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]
             "streaming.trigger": "available-now",
         }
         given = {key.replace("__", "."): value for key, value in flags.items()}
-        return StreamRun(stream.feed, load_settings(flags=folders | given), show_progress=False)
+        return open_run(stream.feed, load_settings(flags=folders | given))
 
     return make
 
@@ -57,12 +59,12 @@ def run_of(stream: Stream, spark: "SparkSession", promote: Callable[[str], None]
 @contextmanager
 def running(run: StreamRun, spark: "SparkSession") -> Iterator[None]:
     """The stream in a thread of its own."""
-    thread = threading.Thread(target=run.stream, args=(spark,))
+    thread = threading.Thread(target=stream_until_stopped, args=(run, spark))
     thread.start()
     try:
         yield
     finally:
-        run.stop.set()
+        run.stop.ask()
         thread.join(30)
 
 
@@ -72,7 +74,7 @@ def test_dirty_files_end_as_predictions_or_in_quarantine(
     stream: Stream, oracle: Oracle, run_of: Callable[..., StreamRun], spark: "SparkSession", mode: str, writer: str
 ) -> None:
     stream.land(files=4, rows=50, seed=3)
-    run_of(streaming__mode=mode, tables__writer=writer, streaming__max_files=2).stream(spark)
+    stream_until_stopped(run_of(streaming__mode=mode, tables__writer=writer, streaming__max_files=2), spark)
     oracle.assert_exactly_once(stream)
     history = spark.sql(f"DESCRIBE HISTORY delta.`{stream.root}/tables/predictions`")
     assert history.where("userMetadata LIKE '%streamscore%'").count() == 2
@@ -85,7 +87,7 @@ def test_driver_and_executors_and_both_writers_write_the_same_rows(
     ways = [("driver", "delta-rs"), ("executors", "delta-rs"), ("executors", "delta-spark")]
     for place, (mode, writer) in enumerate(ways):
         folders = {"tables__path": str(stream.root / f"t{place}"), "checkpoint": str(stream.root / f"c{place}")}
-        run_of(streaming__mode=mode, tables__writer=writer, **folders).stream(spark)
+        stream_until_stopped(run_of(streaming__mode=mode, tables__writer=writer, **folders), spark)
     for table, own in (("predictions", ["predicted_at"]), ("quarantine", ["quarantined_at", "app_id"])):
         first, *others = (
             spark.read.format("delta").load(f"{stream.root}/t{place}/{table}").drop(*own) for place in range(3)
@@ -104,7 +106,7 @@ def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
     from streamscore.spark.udf import predict_udf
 
     stream.land(files=2, rows=40, seed=5)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     streamed = spark.read.format("delta").load(f"{stream.root}/tables/predictions")
     ours = predict_udf(spark, stream.feed, settings=load_settings(flags={"registry.tracking_uri": trained.uri}))
     assert_df_equality(
@@ -157,7 +159,7 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     assert "does not fit feed" in events[events.kind == "refused"].detail.iloc[0]
     # after a restart the last accepted version goes on
     stream.land(files=1, rows=10, seed=91)
-    run_of(streaming__mode=mode).stream(spark)
+    stream_until_stopped(run_of(streaming__mode=mode), spark)
     assert set(stream.table("predictions").model_version) == {"1", "2"}
     oracle.assert_exactly_once(stream)
 
@@ -228,11 +230,11 @@ def test_a_version_with_another_output_type_is_refused(
     stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained, feed: Any
 ) -> None:
     stream.land(files=1, rows=10, seed=1)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     inputs = pd.DataFrame({c.name: [1.0] for c in feed.features})
     _point(trained, _register(trained, inputs, np.array(["text"])))
     stream.land(files=1, rows=10, seed=2)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     assert set(stream.table("predictions").model_version) == {"1"}
     assert "predictions table holds double" in stream.table("events").query("kind == 'refused'").detail.iloc[0]
 
@@ -242,7 +244,7 @@ def test_a_model_that_does_not_fit_stops_the_first_start(
 ) -> None:
     _point(trained, _register(trained, pd.DataFrame({"pH": [3]}), np.array([1.0])))
     with pytest.raises(ContractError, match="'pH' is double in the feed and long in the model") as error:
-        run_of().stream(spark)
+        stream_until_stopped(run_of(), spark)
     assert error.value.exit_code == 3
     until(lambda: not spark.streams.active)
 
@@ -255,23 +257,22 @@ def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (stream.landing / "a.csv").write_text(HEADER + ROW)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     (stream.landing / "b.csv").write_text(HEADER + ROW)
     (stream.landing / "c.csv").write_text(HEADER + ROW)
-    follow = StreamRun._follow
 
-    def late(run: StreamRun, *how: Any) -> Any:
+    def late(prepared: Prepared) -> Any:
         until(lambda: stream.newest_batch == 1)
-        return follow(run, *how)
+        return load_model(prepared)
 
     with monkeypatch.context() as patched, pytest.raises(RegistryError, match="wine_quality/99"):
-        patched.setattr(StreamRun, "_follow", late)
-        run_of(model_uri="models:/wine_quality/99").stream(spark)
+        patched.setattr("jobs.streaming.start.load_model", late)
+        stream_until_stopped(run_of(model_uri="models:/wine_quality/99"), spark)
     until(lambda: not spark.streams.active)
     (stream.landing / "b.csv").write_text(HEADER + ROW + ROW)
     (stream.landing / "c.csv").unlink()
     promote("2")
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     rows = stream.table("predictions")
     assert dict(rows.groupby("source_file").size()) == {"a.csv": 1, "b.csv": 2}
     assert dict(rows.groupby("source_file").model_version.first()) == {"a.csv": "1", "b.csv": "2"}
@@ -283,7 +284,7 @@ def test_the_offset_log_holds_the_manifest_in_its_third_line(
     stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     stream.land(files=1, rows=5, seed=1)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     version, metadata, offset = (stream.checkpoint / "offsets" / "0").read_text().splitlines()
     assert version == "v1"
     assert "batchTimestampMs" in json.loads(metadata)
@@ -295,9 +296,9 @@ def test_a_changed_file_is_one_row_in_quarantine_and_never_predictions(
 ) -> None:
     path = stream.landing / "a b%c é.csv"
     path.write_text(HEADER + ROW)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     path.write_text(HEADER + ROW + ROW)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     assert list(stream.table("predictions").source_file) == ["a b%c é.csv"]
     assert list(stream.table("quarantine").reason) == ["file_changed"]
 
@@ -312,7 +313,7 @@ def test_the_textbook_feed_of_strings_works(
     a_version(feed, trained.registry, promote=True)
     stream.feed = feed
     (stream.landing / "t.csv").write_text(HEADER + ROW)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     rows = stream.table("predictions")
     assert list(rows.residual_sugar) == ["20.7"]
     assert 0 < rows.prediction[0] < 10
@@ -322,7 +323,7 @@ def test_tables_keep_the_original_names_and_statistics(
     stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession"
 ) -> None:
     stream.land(files=1, rows=50, seed=1)
-    run_of().stream(spark)
+    stream_until_stopped(run_of(), spark)
     table = DeltaTable(str(stream.root / "tables" / "predictions"))
     names = {f.name: f.metadata.get("original_name") for f in table.schema().fields}
     assert names["fixed_acidity"] == "fixed acidity"

@@ -12,8 +12,10 @@ from deltalake import DeltaTable
 
 from jobs.streaming.checkpoint import open_checkpoint
 from jobs.streaming.early import EarlyScoring
-from jobs.streaming.micro_batch import OFFSET_SECONDS, MicroBatchProcessor
+from jobs.streaming.early_commit import OFFSET_SECONDS, EarlyCommit
+from jobs.streaming.micro_batch import MicroBatchProcessor, Outcome
 from jobs.streaming.progress import BatchDone
+from jobs.streaming.score_batch import BatchScorer
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.landing.announce import Announcer
@@ -50,24 +52,31 @@ class Started:
         tables.create(self._follower.start(None, -1, 60.0).output)
         self._table = str(root / "tables" / "predictions")
         self.ahead = EarlyScoring()
-        self.batches = MicroBatchProcessor(
-            FEED,
+        scorer = BatchScorer(
             settings.streaming,
-            checkpoint=self._checkpoint,
+            tables,
+            app_id=self._checkpoint.app_id,
             landing=self.landing.as_uri(),
-            tables=tables,
-            writer=DeltaRsWriter(),
-            follower=self._follower,
-            ahead=self.ahead,
+            watcher=self._follower,
+            early=self.ahead,
+        )
+        writer = DeltaRsWriter()
+        self.batches = batches = MicroBatchProcessor(
+            self._checkpoint,
+            tables,
+            writer,
+            scorer=scorer,
             archive=Archive(LocalFolder(self.landing), "off", folder.open_journal(REFUSALS)),
             report=self.done.append,
             first=first,
         )
+        self.commit_early = EarlyCommit(batches, folder, writer, scorer)
+        self.ahead.listen(lambda manifest: scorer.score_early(batches.next_id, manifest), self.commit_early)
         if first is not None:
             return
         self.write_offset(0, begun := self.manifest(1))
         self.batches(NO_FRAME, 0)
-        assert self.batches.last == (0, begun)
+        assert self.batches.outcome[:2] == (0, begun)
 
     def close(self) -> None:
         self._follower.stop()
@@ -136,8 +145,8 @@ def test_so_is_the_first_one_of_a_start(tmp_path: Path, registry: Registry, firs
         until(started.scored)
         assert started.done == []
         started.write_offset(first, manifest)
-        until(lambda: started.batches.last is not None)
-        assert started.batches.last == (first, manifest)
+        until(lambda: started.batches.outcome.manifest is not None)
+        assert started.batches.outcome == Outcome(first, manifest)
         started.batches(NO_FRAME, first)
         assert started.rows() == {first: 3}
         assert len(started.done) == 1
@@ -200,7 +209,7 @@ def test_a_manifest_that_the_call_has_done_meanwhile_waits_for_no_other_offset(s
     started.write_offset(1, done)
     started.batches(NO_FRAME, 1)
     begun = time.monotonic()
-    started.batches._commit_ahead(done)
+    started.commit_early(done)
     assert time.monotonic() - begun < OFFSET_SECONDS
     started.announce(later)
     started.write_offset(2, later)
@@ -215,10 +224,10 @@ def test_a_stream_that_is_finished_begins_nothing_and_lets_spark_hear_of_what_is
     until(lambda: len(started.done) == 2)
     started.batches.finish()
     started.batches(NO_FRAME, 1)
-    assert not started.batches.turned_away
+    assert not started.batches.outcome.turned_away
     started.announce(later)
     started.write_offset(2, later)
     with pytest.raises(RuntimeError, match="micro-batch 2 is the next start's"):
         started.batches(NO_FRAME, 2)
-    assert started.batches.turned_away
+    assert started.batches.outcome.turned_away
     assert started.rows() == {0: 3, 1: 3}

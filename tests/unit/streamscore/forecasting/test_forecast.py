@@ -18,7 +18,7 @@ from jobs.maintenance.compact import Budget, compact
 from jobs.operations.doctor.storage import check_tables
 from jobs.operations.replay.replay import Selection, replay_rows
 from jobs.operations.status import read_status
-from jobs.streaming.run import StreamRun
+from jobs.streaming.prepare import open_run
 from schemas.errors import ContractError, FeedError, SettingsError
 from schemas.feed import Feed, load_feed
 from schemas.settings import load_settings
@@ -143,7 +143,7 @@ def test_a_model_with_its_columns_in_another_order_gives_the_same(tmp_path: Path
 def test_series_are_not_scored_on_executors(tmp_path: Path) -> None:
     flags = {"streaming.mode": "executors", "landing": str(tmp_path / "landing")}
     with pytest.raises(SettingsError, match=r"streaming\.mode is executors and feed sensors is of kind 'series'"):
-        StreamRun(FEED, load_settings(flags=flags), show_progress=False)
+        open_run(FEED, load_settings(flags=flags))
 
 
 def test_there_is_no_udf_of_a_series_feed() -> None:
