@@ -16,7 +16,6 @@ from schemas.settings import Storage, load_settings
 from services.mlflow_server import MlflowServer
 from services.object_store import REGION, ObjectStore
 from services.start import KINDS
-from streamscore.registry.registry import open_registry
 from tests.support.fixture_types import Bucket, Trained
 from tests.support.needs import AskedServices, insist, mark_servers, needs_of
 from tests.support.oracle import Oracle, Stream
@@ -80,15 +79,19 @@ def feed() -> Feed:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
-    from tests.support.register_kit import a_version
+def wine_registry(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Callable[[], Trained]:
+    """Makes registries with the three versions: copies of one, which one worker of the run makes for all."""
+    from tests.support.shared_registry import copy_of, made_once
 
-    folder: Path = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    registry = open_registry(load_settings(flags={"registry.tracking_uri": uri}))
-    for alpha in (0.01, 0.1, 0.3):
-        a_version(feed, registry, alpha, promote=alpha == 0.01)
-    return Trained(uri, registry)
+    own = tmp_path_factory.getbasetemp()
+    shared = made_once(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own, feed)
+    return lambda: copy_of(shared, tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="session")
+def trained(wine_registry: Callable[[], Trained]) -> Trained:
+    """The registry of most tests; each worker has its own."""
+    return wine_registry()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.source_tree import MODULES, PACKAGES, ROOT, relative, tree_of
 
 # Which of our packages each may import beside itself, by folder; the longest name that fits counts.
@@ -179,6 +181,7 @@ def test_the_rules_see_what_they_forbid() -> None:
     assert foreign("jobs.streaming.run", {"jobs.operations.status.Status"}) == ["jobs.operations.status.Status"]
 
 
+@pytest.mark.slow
 def test_importing_every_module_leaves_no_session_and_no_file(tmp_path: Path) -> None:
     modules = [path for path in MODULES if path.name != "__main__.py"]
     names = [relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules]
@@ -195,7 +198,7 @@ assert SparkContext._active_spark_context is None and SparkContext._gateway is N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_declared_library_is_imported():
+def test_every_declared_library_is_imported() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     names = [re.split(r"[=<>~\[ ]", line)[0] for line in declared]
     modules = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}

@@ -27,11 +27,12 @@ from streamscore.spark.session import session_conf
 from streamscore.storage.object_store import client_of
 from streamscore.storage.stream_paths import StreamPaths
 from tests.support.fixture_types import Bucket
+from tests.support.oracle import START_SECONDS
 from tests.support.wait import until
 
 pytestmark = pytest.mark.system
 
-SECONDS = 15
+SECONDS = 60
 FEED = load_feed("wine_quality")
 
 
@@ -76,21 +77,23 @@ def silent() -> Iterator[str]:
 def test_a_store_that_does_not_answer_is_told_by_every_command_in_time(
     tmp_path: Path, silent: str, services: Services
 ) -> None:
-    """What silence takes longer than a refusal are our own limits; the rest is the machine's, and what else it does."""
+    """How long it takes is measured inside a process: its start takes longer than our own limits on a busy machine."""
 
-    def told(endpoint: str, names: Sequence[str]) -> float:
-        environment, begun = variables(endpoint, services.keys, "none"), time.monotonic()
+    def tell(endpoint: str, names: Sequence[str]) -> None:
+        environment = variables(endpoint, services.keys, "none")
         started = {name: start(COMMANDS[name], tmp_path, environment) for name in names}
         for name, process in started.items():
-            said = process.communicate(timeout=120)[0]
+            said = process.communicate(timeout=START_SECONDS)[0]
             assert process.returncode == 5, (name, said)
             assert f"--landing s3://none/in: object store {endpoint}: no answer" in said, (name, said)
             assert "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)" in said, (name, said)
             assert name == "doctor" or said.count("\n") == 1, (name, said)
-        return time.monotonic() - begun
 
-    refused = told(f"http://127.0.0.1:{free_port()}", list(COMMANDS))
-    assert told(silent, ["run", "status"]) < refused + SECONDS  # the others ask in the same way
+    tell(f"http://127.0.0.1:{free_port()}", list(COMMANDS))
+    tell(silent, ["run", "status"])  # the others ask in the same way
+    begun = time.monotonic()
+    assert "no answer" in asked(Storage(endpoint=silent, region=REGION, path_style=True), "s3://none/in")
+    assert time.monotonic() - begun < SECONDS
 
 
 def asked(storage: Storage, uri: str) -> str:
@@ -226,9 +229,9 @@ def test_a_stream_over_tls_is_looked_at_with_the_right_authority(
     more = {"STREAMSCORE_STORAGE__CA_BUNDLE": str(store.ca_file)}
     environment = variables(store.endpoint, services.keys, "operations", **more)
     put = start(["sample", "wine_quality", "--rows", "9", "--files", "3"], tmp_path, environment)
-    assert put.wait(60) == 0
+    assert put.wait(START_SECONDS) == 0
     shown = start(["status", "wine_quality"], tmp_path, environment)
-    assert "3 files wait in s3://operations/in" in shown.communicate(timeout=60)[0].replace("\n", " ")
+    assert "3 files wait in s3://operations/in" in shown.communicate(timeout=START_SECONDS)[0].replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +294,7 @@ def test_no_credential_is_shown_anywhere(recognisable: ObjectStore, tmp_path: Pa
             for name, (arguments, _) in commands.items()
         }
         for name, process in started.items():
-            shown[name] = process.communicate(timeout=120)[0]
+            shown[name] = process.communicate(timeout=START_SECONDS)[0]
             assert process.returncode == commands[name][1], shown[name]
 
     made = ["sample", "wine_quality", "--rows", "20", "--files", "2", "--bad", "0.2"]
@@ -303,7 +306,7 @@ def test_no_credential_is_shown_anywhere(recognisable: ObjectStore, tmp_path: Pa
         assert stream.poll() is None, stream.communicate()[0]
         shown["ui"], shown["ui's json"] = of_ui(port)
         stream.send_signal(signal.SIGTERM)
-        shown["run"] = stream.communicate(timeout=60)[0]
+        shown["run"] = stream.communicate(timeout=START_SECONDS)[0]
     assert stream.returncode == 0, shown["run"]
     shown["command lines"] = "\n".join(sorted(command_lines))
     finish(status=(COMMANDS["status"], 0), doctor=(COMMANDS["doctor"], 0), failing=(COMMANDS["run"], 5))
@@ -349,7 +352,7 @@ def of_ui(port: int) -> tuple[str, str]:
     """The environment page of Spark's UI, and the same as JSON."""
 
     def get(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.read().decode()
 
     (application,) = json.loads(get("/api/v1/applications"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fixture_types import Trained
-from tests.support.oracle import Oracle, Stream
+from tests.support.oracle import START_SECONDS, Oracle, Stream
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,9 +106,9 @@ def test_spark_submit_passes_its_signal_on_and_ends_with_0(
         stream.land(files=2, rows=20, seed=1)
         stream.until(lambda: len(stream.table("predictions")) > 0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(START_SECONDS) == 0
     with submitted(stream, trained, tmp_path, "--trigger", "available-now") as process:
-        assert process.wait(120) == 0
+        assert process.wait(START_SECONDS) == 0
     oracle.assert_exactly_once(stream)
 
 
@@ -119,7 +119,7 @@ def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
     stream.land(files=2, rows=20, seed=1)
     flags = ["--trigger", "once", "--mode", "executors", "--", "--master", "local-cluster[2,1,1024]"]
     with submitted(stream, trained, tmp_path, *flags) as process:
-        assert process.wait(240) == 0, stream.log()[-3000:]
+        assert process.wait(START_SECONDS) == 0, stream.log()[-3000:]
     oracle.assert_exactly_once(stream)
     assert "once is deprecated in Spark" in stream.log()
 
@@ -143,7 +143,7 @@ def submitted(stream: Stream, trained: Trained, folder: Path, *arguments: str) -
 
 
 def metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         return re.sub(r"e\+0\d", "", answer.read().decode())
 
 

@@ -369,7 +369,7 @@ class Proxy(BaseHTTPRequestHandler):
         if self.headers.get("If-None-Match"):  # it is signed, so that it cannot be left out
             bucket, _, key = self.path.split("?")[0].lstrip("/").partition("/")
             client.delete_object(Bucket=bucket, Key=key)
-        store = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        store = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         store.request(self.command, self.path, body, dict(self.headers))
         answer = store.getresponse()
         content = answer.read()

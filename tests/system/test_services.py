@@ -20,7 +20,7 @@ from services.server import Server
 from services.start import Services
 from streamscore.storage.object_store import client_of, mlflow_environment
 from tests.support.fixture_types import Bucket
-from tests.support.wait import until
+from tests.support.wait import HANG_SECONDS, until
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_a_paused_store_says_nothing_until_it_is_resumed(own_store: ObjectStore)
         urllib.request.urlopen(own_store.endpoint, timeout=0.5)
     own_store.resume()
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(own_store.endpoint, timeout=5)
+        urllib.request.urlopen(own_store.endpoint, timeout=HANG_SECONDS)
 
 
 @pytest.mark.both_stores

@@ -71,7 +71,7 @@ spark.stop()
 def test_a_second_writer_and_a_failed_close_are_told_to_spark(bucket: Bucket) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", IN_A_JVM, bucket.store.endpoint, bucket.name]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("SAID ")] or [done.stderr[-3000:]]
     assert json.loads(said.removeprefix("SAID ")) == {
         "two writers": [True, False],

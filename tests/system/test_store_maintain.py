@@ -55,7 +55,7 @@ def put(tables: Tables, batch: Batch) -> None:
     work: Any = SimpleNamespace(feed=FEED, batch=batch, folders=tables.folders, landing=LANDING, storage=tables.storage)
     writer = PartsWriter(work)
     for file in batch.manifest.files:
-        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), 3, 1))  # type: ignore[arg-type]
+        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), 3, 1))
     commit(writer.finish(), batch, tables, writer_of(tables))
 
 

@@ -77,7 +77,7 @@ def test_a_store_that_is_down_cuts_what_runs_and_refuses_what_comes(bucket: Buck
     for _ in range(2):
         with pytest.raises(BotoCoreError):
             client.list_objects_v2(Bucket=bucket.name)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # before the answer would have come
     proxy.down, proxy.delay = False, 0
     client.list_objects_v2(Bucket=bucket.name)
 
@@ -100,7 +100,7 @@ def test_a_delay_is_waited_for(bucket: Bucket, client: Any, proxy: Proxy) -> Non
     proxy.delay = 0.4
     began = time.monotonic()
     client.list_objects_v2(Bucket=bucket.name)
-    assert 0.4 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.4
 
 
 def test_errors_are_told_as_an_object_store_tells_them(bucket: Bucket, client: Any, proxy: Proxy) -> None:

@@ -81,7 +81,7 @@ def parts_of(tables: Tables, batch: Batch, rows: int = 3, rejects: int = 0) -> P
     work: Any = SimpleNamespace(feed=FEED, batch=batch, folders=tables.folders, landing=LANDING, storage=tables.storage)
     writer = PartsWriter(work)
     for file in batch.manifest.files:
-        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), rows, rejects))  # type: ignore[arg-type]
+        writer.add(*scored(file.path.removeprefix(f"{LANDING}/"), rows, rejects))
     return writer.finish()
 
 

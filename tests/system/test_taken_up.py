@@ -64,7 +64,7 @@ def test_every_row_is_there_once_whichever_version_scored_it() -> None:
     landed = sorted((WRITTEN_IN / "var/landing/wine_quality").glob("*.csv"))
     lines = {(file.name, line) for file in landed for line in range(2, len(file.read_bytes().splitlines()) + 1)}
     told = [(row["source_file"], row["source_line"]) for row in (*rows("predictions"), *rows("quarantine"))]
-    assert len(landed) == 5 and sorted(told) == sorted(lines)  # type: ignore[type-var]  # both are text and number
+    assert len(landed) == 5 and sorted(told) == sorted(lines)
     of_batch = {row["source_file"]: row["batch_id"] for row in rows("predictions")}
     assert sorted(of_batch.values()) == [0, 0, 1, 2, 3]  # type: ignore[type-var]
     assert {row["model_version"] for row in rows("predictions")} == {"1"}

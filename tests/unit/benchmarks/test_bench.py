@@ -4,6 +4,7 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,13 @@ from benchmarks.sizes import ALL, SMOKE
 from benchmarks.table_log import TableLog, added_rows, in_folder
 
 
-def run(rows_per_commit: int, seconds: float) -> dict:
+def run(rows_per_commit: int, seconds: float) -> dict[str, Any]:
     commits = [(10 + seconds * n, rows_per_commit) for n in range(4)]
     return {"started_s": 9.0, "commits": commits, "complete": True}
 
 
 @pytest.fixture
-def parts() -> dict:
+def parts() -> dict[str, Any]:
     """All parts, as `measure` gives them; the stream keeps every goal but that of the idle stream."""
     waits = {"streamscore": [0.03] * 98 + [0.05, 0.2], "loop": [0.025] * 100, "article": [4.0] * 30}
     latency = {name: {"first_s": 9.0, "warm_up_s": [], "waits_s": of} for name, of in waits.items()}
@@ -50,7 +51,7 @@ def parts() -> dict:
     }
 
 
-def results(parts: dict) -> dict:
+def results(parts: dict[str, Any]) -> dict[str, Any]:
     return {"size": "smoke", "machine": {"line": "2 cores"}, "parts": parts, "seconds": {"all": 1.0}, "failed": {}}
 
 
@@ -77,7 +78,7 @@ def test_the_steady_rate_leaves_the_first_commit_out() -> None:
     assert math.isnan(steady_rate([], 10.0))
 
 
-def entry(*files: dict, told: int = 0) -> bytes:
+def entry(*files: dict[str, Any], told: int = 0) -> bytes:
     lines = [{"commitInfo": {"operationMetrics": {"numOutputRows": str(told)}}}, *({"add": file} for file in files)]
     return "\n".join(json.dumps(line) for line in lines).encode()
 
@@ -108,7 +109,7 @@ def test_memory_is_flat_by_its_last_third() -> None:
     assert math.isnan(flatness(samples, []))
 
 
-def test_each_goal_is_held_against_what_was_measured(parts: dict) -> None:
+def test_each_goal_is_held_against_what_was_measured(parts: dict[str, Any]) -> None:
     made = goals(parts)
     assert [goal.row for goal in made if goal.holds is False] == ["idle stream"]
     assert all(goal.holds is not None for goal in made)
@@ -120,7 +121,7 @@ def test_what_was_not_measured_is_said() -> None:
     assert "not measured" in page(results({}))
 
 
-def test_a_contestant_that_did_not_catch_up_has_a_rate_and_no_end(parts: dict) -> None:
+def test_a_contestant_that_did_not_catch_up_has_a_rate_and_no_end(parts: dict[str, Any]) -> None:
     slow = parts["catch_up"]["20,000 files of 50 rows"]["contestants"]["article"] = run(10_000, 7.0)
     slow["complete"] = False
     assert "not done: 40,000 rows when its time was over" in page(results(parts))
@@ -133,13 +134,13 @@ def test_the_smoke_run_has_every_contestant_and_part() -> None:
     assert all(in_parts)
 
 
-def test_the_page_has_a_table_for_each_part(parts: dict) -> None:
+def test_the_page_has_a_table_for_each_part(parts: dict[str, Any]) -> None:
     text = page(results(parts) | {"left_out": {"other": "wants a broker"}, "failed": {"idle": "it ended\nwith 1"}})
     assert text.count("\n## ") == len(parts) + 4
     assert "- other: wants a broker" in text and "- idle: it ended with 1" in text
 
 
-def test_pictures_hold_no_foreign_address_and_are_the_same_again(parts: dict, tmp_path: Path) -> None:
+def test_pictures_hold_no_foreign_address_and_are_the_same_again(parts: dict[str, Any], tmp_path: Path) -> None:
     draw(parts, tmp_path)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sorted(first) == ["landed.svg", "latency.svg", "throughput.svg"]

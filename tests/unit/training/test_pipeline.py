@@ -17,6 +17,8 @@ from training.rows import Source
 from training.settings import Check, Estimator, Gate, TrainingSettings, load_training_settings
 from training.show import show_training
 
+pytestmark = pytest.mark.trains
+
 FEED = load_feed("wine_quality")
 # a predict beside other work on the machine took 1.7 s
 SETTINGS = load_training_settings("wine_quality").model_copy(update={"check": Check(predict_ms=60_000)})

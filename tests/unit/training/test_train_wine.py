@@ -22,6 +22,8 @@ from training.data.training_data import read_data, training_data
 from training.fitting.fit import fit
 from training.settings import Estimator
 
+pytestmark = pytest.mark.trains
+
 COLUMNS = [
     {"name": "size", "type": "double", "min": 0},
     {"name": "rooms", "type": "int", "nullable": True},

@@ -22,6 +22,8 @@ from streamscore.registry.registry import Registry
 from tests.support.register_kit import HOMES, REJECTED, a_candidate, registry_in
 from training.registration.register import register
 
+pytestmark = pytest.mark.trains
+
 SOON = datetime.now(UTC) + timedelta(hours=1)  # after every promotion of these tests
 
 

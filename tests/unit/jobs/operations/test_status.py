@@ -2,6 +2,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Stream:
             ledger.write(json.dumps(BatchManifest(seq, files).to_offset()) + "\n")
 
     def predict(
-        self, batch_id: int, files: tuple[Any, ...] = (), rows: int = 3, rejects: int = 0, version: str = "1"
+        self, batch_id: int, files: Sequence[Any] = (), rows: int = 3, rejects: int = 0, version: str = "1"
     ) -> None:
         batch = Batch("app", batch_id, BatchManifest(batch_id + 1, tuple(files)), "wine_quality", version, "run")
         counts = {file.path: Counts(rows, rejects) for file in files}
@@ -77,7 +78,7 @@ class Stream:
         write_deltalake(self.tables / table, rows_of(schema, rows), mode="append")
 
 
-def rows_of(schema: pa.Schema, rows: int) -> Any:
+def rows_of(schema: pa.Schema, rows: Any) -> Any:
     return pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema=schema)
 
 

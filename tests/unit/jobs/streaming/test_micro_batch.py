@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from jobs.streaming import early_commit
 from jobs.streaming.checkpoint import open_checkpoint
 from jobs.streaming.early import EarlyScoring
-from jobs.streaming.early_commit import OFFSET_SECONDS, EarlyCommit
+from jobs.streaming.early_commit import EarlyCommit
 from jobs.streaming.micro_batch import MicroBatchProcessor, Outcome
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.score_batch import BatchScorer
@@ -26,9 +27,11 @@ from streamscore.registry.registry import Registry
 from streamscore.storage.folder import LocalFolder
 from streamscore.tables.commit import DeltaRsWriter
 from streamscore.tables.tables import Tables
-from tests.support.register_kit import a_version, registry_in
-from tests.support.wait import until
+from tests.support.fixture_types import Trained
+from tests.support.wait import HANG_SECONDS, until
 from tests.support.wine import HEADER, ROW
+
+pytestmark = pytest.mark.trains
 
 FEED = load_feed("wine_quality")
 NO_FRAME: Any = None  # small micro-batches are read from their offset
@@ -111,10 +114,8 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    made = registry_in(tmp_path_factory.mktemp("registry"))
-    a_version(FEED, made, promote=True)
-    return made
+def registry(wine_registry: Callable[[], Trained]) -> Registry:
+    return wine_registry().registry
 
 
 @pytest.fixture
@@ -204,13 +205,16 @@ def test_a_commit_ahead_that_fails_is_made_by_the_call(started: Started) -> None
     assert started.rows() == {0: 3, 1: 3}
 
 
-def test_a_manifest_that_the_call_has_done_meanwhile_waits_for_no_other_offset(started: Started) -> None:
+def test_a_manifest_that_the_call_has_done_meanwhile_waits_for_no_other_offset(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_commit, "OFFSET_SECONDS", 2 * HANG_SECONDS)
     done, later = started.manifest(2), started.manifest(3)
     started.write_offset(1, done)
     started.batches(NO_FRAME, 1)
     begun = time.monotonic()
     started.commit_early(done)
-    assert time.monotonic() - begun < OFFSET_SECONDS
+    assert time.monotonic() - begun < HANG_SECONDS
     started.announce(later)
     started.write_offset(2, later)
     until(lambda: len(started.done) == 3)

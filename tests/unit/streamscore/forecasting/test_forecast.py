@@ -148,7 +148,7 @@ def test_series_are_not_scored_on_executors(tmp_path: Path) -> None:
 
 def test_there_is_no_udf_of_a_series_feed() -> None:
     with pytest.raises(FeedError, match="a UDF sees one row"):
-        predict_udf(None, FEED)  # type: ignore[arg-type]
+        predict_udf(None, FEED)
 
 
 # --- observations
@@ -392,7 +392,9 @@ def _forecast(
     texts: Sequence[str], feed: Feed, model: SeriesModel, folder: Path, chunk_rows: int = 65_536
 ) -> tuple[pd.DataFrame, list[tuple[Any, ...]]]:
     """Texts as micro-batches one after the other: the rows of forecasts, and what is refused, without their places."""
-    history, rows, rejects = History(model.window_rows, {}), [], []
+    history = History(model.window_rows, {})
+    rows: list[Any] = []
+    rejects: list[Any] = []
     for text in texts:
         path = folder / "cut.csv"
         path.write_text(HEADER + text)

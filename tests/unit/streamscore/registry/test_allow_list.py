@@ -51,7 +51,7 @@ class Marker:
         return Path.write_text, (self.path, "unpickled")
 
 
-class Named(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow has no types
+class Named(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]  # made on access
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         return model_input["a"]
 
@@ -128,6 +128,7 @@ def test_a_pickled_pyfunc_is_refused(saved: Callable[..., Path]) -> None:
         assert_folder_loadable(saved(mlflow.pyfunc, python_model=Named()), "m v1", Models())
 
 
+@pytest.mark.trains
 def test_another_flavor_is_refused_and_what_is_unknown_counts_as_a_pickle(saved: Callable[..., Path]) -> None:
     import mlflow.statsmodels
     import statsmodels.api as sm
@@ -300,6 +301,7 @@ def planted(
     return register
 
 
+@pytest.mark.trains
 @PLANTED
 def test_mlflow_itself_would_write_the_marker(
     registry: Registry, planted: Callable[..., Path], plant: Callable[..., None], how: str

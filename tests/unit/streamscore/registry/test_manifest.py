@@ -15,6 +15,8 @@ from streamscore.registry.model_uri import MANIFEST, ModelRef
 from streamscore.registry.registry import Registry, open_registry
 from tests.support.register_kit import a_version
 
+pytestmark = pytest.mark.trains
+
 FEED = load_feed("wine_quality")
 
 

@@ -11,7 +11,7 @@ from schemas.feed import Feed, load_feed
 from streamscore.registry.promotions import PROMOTION, Promotion, promotions, version_before
 from streamscore.registry.registry import ALIAS, PROMOTED_BY, STAGE, Registry
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # stages are deprecated
+pytestmark = [pytest.mark.trains, pytest.mark.filterwarnings("ignore::FutureWarning")]  # stages are deprecated
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from streamscore.tables.parts import Parts, write_part
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of, parts_writer, scored
 
 
-def stats_of(tmp_path: Path, **columns: Any) -> dict:
+def stats_of(tmp_path: Path, **columns: Any) -> dict[str, Any]:
     table = pa.table(columns)
     return json.loads(write_part(table, LocalFolder(tmp_path)).stats)
 

@@ -88,7 +88,7 @@ def test_what_is_not_there_is_told_with_what_is(
     tables: Tables, settings: Settings, asked: dict[str, object], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        read_table(FEED, **asked, settings=settings)  # type: ignore[arg-type]
+        read_table(FEED, **asked, settings=settings)
 
 
 def test_a_lost_file_is_told_in_one_line(tables: Tables, settings: Settings) -> None:

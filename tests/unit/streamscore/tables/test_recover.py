@@ -22,6 +22,7 @@ from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.crash import Crash, crash_at
 from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
+from tests.support.wait import HANG_SECONDS
 
 
 @pytest.fixture
@@ -205,7 +206,7 @@ subprocess.Popen([sys.executable, "-c", worker, str(os.getpid())], start_new_ses
 time.sleep(60)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, timeout=30
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, timeout=HANG_SECONDS
     )
     assert done.returncode == -signal.SIGKILL
     state = Path(f"/proc/{done.stdout.strip()}/stat")

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ METRICS = ("rmse", "mae", "r2", "accuracy", "f1", "roc_auc", "log_loss")
 NAN = float("nan")
 
 
-def an_evaluation(metrics: Any, baseline: Any = None, slices: tuple[Any, ...] = ()) -> Evaluation:
+def an_evaluation(metrics: Any, baseline: Any = None, slices: Sequence[Any] = ()) -> Evaluation:
     return Evaluation(metrics, {"rmse": 1.0, "r2": 0.0, "accuracy": 0.5, **(baseline or {})}, {}, tuple(slices))
 
 

@@ -1,6 +1,7 @@
 """The page of a training run."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ def page(
     *rows: Any,
     columns: tuple[Any, ...] = ("name", "value"),
     passed: bool = True,
-    pictures: tuple[Any, ...] = (),
+    pictures: Sequence[Any] = (),
     facts: Any = None,
 ) -> Any:
     return html_report("homes", passed, facts or {}, [Section("Table", "", columns, rows, pictures)])

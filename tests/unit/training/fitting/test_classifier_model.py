@@ -24,6 +24,8 @@ from training.fitting.fit import fit
 from training.fitting.log_model import log_model, predictor, probability_columns, signature_of
 from training.settings import Estimator
 
+pytestmark = pytest.mark.trains
+
 COLUMNS = [
     {"name": "size", "type": "double"},
     {"name": "rooms", "type": "int", "nullable": True},

@@ -18,6 +18,8 @@ from training.fitting.search_space import search_space
 from training.fitting.tune import study_file, tune
 from training.settings import Estimator, Tuning
 
+pytestmark = pytest.mark.trains
+
 COLUMNS = [{"name": name, "type": "double"} for name in ("a", "b", "c")]
 NET = Estimator(name="elastic_net", parameters={"max_iter": 500})
 

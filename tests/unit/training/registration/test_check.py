@@ -16,7 +16,8 @@ from training.registration.check import Checker, CheckReport, judge_limits
 from training.registration.register import register
 from training.settings import Check
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*type hints:UserWarning")  # MLflow's, of a model from code
+# the warning is MLflow's, of a model from code
+pytestmark = [pytest.mark.trains, pytest.mark.filterwarnings("ignore:.*type hints:UserWarning")]
 
 CODE = """
 import os, mlflow, numpy as np, pandas as pd

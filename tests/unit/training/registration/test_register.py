@@ -15,6 +15,8 @@ from training.registration.check import CheckReport
 from training.registration.register import Registered, accept, find_same, origin_of, refuse, register
 from training.settings import TrainingSettings
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def client(homes_registry: Registry) -> Any:

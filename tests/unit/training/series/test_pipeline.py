@@ -28,6 +28,8 @@ from training.series.result import SeriesResult
 from training.series.stationarity import difference, unit_root_tests
 from training.settings import Check, Estimator, Gate, Series, TrainingSettings, load_training_settings
 
+pytestmark = pytest.mark.trains
+
 COLUMNS = [
     {"name": "at", "type": "date", "role": "time"},
     {"name": "place", "type": "string", "role": "key"},

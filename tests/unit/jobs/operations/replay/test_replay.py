@@ -78,7 +78,7 @@ class Stream:
         with (self.checkpoint / "ledger.jsonl").open("a") as ledger:
             ledger.write(json.dumps(BatchManifest(1, (file,)).to_offset()) + "\n")
 
-    def marks(self) -> dict[str, Any]:
+    def marks(self) -> dict[Any, Any]:
         rows = DeltaTable(self.tables / "quarantine").to_pyarrow_table().to_pylist()
         return {(row["source_file"], row["source_line"]): row["replayed_as"] for row in rows}
 
