@@ -1,12 +1,15 @@
 """Model versions in MLflow: resolved, verified against what was registered, promoted.
 
-mlflow_module  MLflow itself: imported late, quiet, giving up in bounded time
-connection     the way to MLflow: one registry, one tracking store, every error in one line
-model_uri      model URIs and the version that each stands for
-requirements   what a model was made with, against what runs here
-allow_list     which models may be loaded, by their MLmodel file alone
-manifest       SHA-256 of a version's files, in the registry's tags
-provenance     what a version was made of, in its tags
-promotions     who put which version into Production when, and the way back
-registry       model versions in MLflow: resolve, promote, list
+mlflow_module      MLflow itself: imported late, quiet, giving up in bounded time
+process_variables  variables of the whole process, set once
+connection         the way to MLflow: one registry, one tracking store, every error in one line
+model_uri          model URIs and the version that each stands for
+requirements       what a model was made with, against what runs here
+allow_list         which models may be loaded, by their MLmodel file alone
+manifest           SHA-256 of a version's files, in the registry's tags
+provenance         what a version was made of, in its tags
+promotions         who put which version into Production when, and the way back
+reader             which versions there are, and their files, verified
+writer             a version registered, tagged, promoted, taken back
+registry           where the registry is; reader and writer for those who use it
 """

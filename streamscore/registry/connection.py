@@ -4,9 +4,9 @@ MLflow takes seconds to import, so that happens at the first call, never at impo
 """
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,16 @@ from streamscore.registry.mlflow_module import (
     root_cause,
     without_password,
 )
+from streamscore.registry.process_variables import ProcessVariables, put_back
 from streamscore.storage.object_store import mlflow_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORE_ATTEMPTS = "2"  # of a request for artifacts in S3, 60 s each: MLflow's client knows no shorter ones
+
+_one_at_a_time = threading.RLock()  # MLflow has one tracking and one registry URI a process
+_variables = ProcessVariables()
 
 
 class Connection:
@@ -43,30 +47,50 @@ class Connection:
         self.artifacts = artifacts  # URI of new experiments' artifacts; null: the server's choice
         self.models = models or Models()
         self._storage = storage or Storage()
-        self._client: MlflowClient | None = None
+        self.client: MlflowClient | None = None
+        self._opening = threading.Lock()
 
     @contextmanager
     def active(self) -> Iterator[Any]:
-        """MLflow's module, set to this registry and the settings' object store; for calls that know no other way.
+        """MLflow's module, set to this registry: for calls that know no other way, as those of a training run.
 
-        MLflow exports both URIs to the environment, where they would outrank a later default: that is undone, and so
-        are the variables of the object store.
+        Both URIs belong to the whole process, so that only one thread at a time is in here; it may be so again.
+        MLflow exports them to the environment, where they would outrank a later default: that is undone.
         """
-        store = mlflow_environment(self._storage) | {
-            "AWS_MAX_ATTEMPTS": os.environ.get("AWS_MAX_ATTEMPTS", STORE_ATTEMPTS)
-        }
-        names = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store
-        before = {name: os.environ.get(name) for name in names}
-        with self._reaching():
+        names = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+        with _one_at_a_time, self.store_variables(), self.reaching():
             mlflow = import_mlflow()
+            before = {name: os.environ.get(name) for name in names}
             try:
-                os.environ.update(store)
                 mlflow.set_tracking_uri(self.tracking_uri)
                 mlflow.set_registry_uri(self.registry_uri)
                 yield mlflow
             finally:
-                for name, value in before.items():
-                    os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+                for name in [name for name in names if os.environ.get(name) != before[name]]:
+                    put_back(name, before[name])
+
+    def store_variables(self) -> AbstractContextManager[None]:
+        """Within it, MLflow reaches artifacts in the settings' object store; for any number of threads."""
+        attempts = os.environ.get("AWS_MAX_ATTEMPTS", STORE_ATTEMPTS)
+        return _variables.of(mlflow_environment(self._storage) | {"AWS_MAX_ATTEMPTS": attempts})
+
+    def fetch(self, where: "Callable[[MlflowClient], str]", uri: str, file: str, folder: Path) -> Path:
+        """Download artifacts, or one file of them, into a folder.
+
+        Args:
+            where: finds their place, so that MLflow need not ask the registry of the whole process.
+            uri: what stands for them in a registry of Databricks or Unity Catalog, which says no place.
+        """
+        asks_itself = self.registry_uri.startswith(("databricks", "uc:"))
+        with self.active() if asks_itself else self.store_variables(), self.reaching() as client:
+            mlflow = import_mlflow()
+            place = uri if asks_itself else where(client)
+            place = f"{place}/{file}" if file else place
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=place, dst_path=str(folder), tracking_uri=self.tracking_uri
+                )
+            )
 
     @property
     def variables(self) -> dict[str, str]:
@@ -78,53 +102,15 @@ class Connection:
             | as_variables("storage", self._storage.model_dump(mode="json"))
         )
 
-    def experiment(self, name: str) -> str:
-        """The id of the experiment of that name, made if need be with its artifacts beside the registry."""
-        with self._reaching() as client:
-            from mlflow.exceptions import MlflowException
-
-            if found := client.get_experiment_by_name(name):
-                return str(found.experiment_id)
-            location = f"{self.artifacts}/{name}" if self.artifacts else None
-            try:
-                return str(client.create_experiment(name, location))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
-                    return str(found.experiment_id)  # somebody else was faster
-                raise
-
-    def run_file(self, run_id: str, name: str) -> str | None:
-        """The text of an artifact of a run; None if the run has none of that name.
-
-        Raises:
-            RegistryError: no such run, or no answer.
-        """
-        try:
-            with self.active(), self._reaching() as client, tempfile.TemporaryDirectory() as temporary:
-                if not any(file.path == name for file in client.list_artifacts(run_id)):
-                    return None
-                return Path(client.download_artifacts(run_id, name, temporary)).read_text("utf-8")
-        except RegistryError:
-            raise
-        except Exception as error:  # each artifact store's client raises what it likes
-            raise RegistryError(
-                f"'{name}' of run {run_id} cannot be read: {root_cause(error)}; "
-                f"start what keeps the artifacts, then: streamscore doctor"
-            ) from error
-
     @contextmanager
-    def _reaching(self) -> Iterator["MlflowClient"]:
+    def reaching(self) -> Iterator["MlflowClient"]:
         """MLflow's client; whatever it raises becomes a `RegistryError` in one line."""
         mlflow = import_mlflow()
         from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            if self._client is None:
-                assert_usable(self.tracking_uri)
-                assert_usable(self.registry_uri)
-                self._client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri)
-            yield self._client
+            yield self._open(mlflow)
         except (
             mlflow.exceptions.MlflowException,
             RequestException,
@@ -136,3 +122,11 @@ class Connection:
                 f"the registry at {without_password(self.registry_uri)} does not answer as it should: "
                 f"{root_cause(error)}; start it or set MLFLOW_TRACKING_URI, then: streamscore doctor"
             ) from error
+
+    def _open(self, mlflow: Any) -> "MlflowClient":
+        with self._opening:  # of two threads at once, both would make the tables of a new database
+            if self.client is None:
+                assert_usable(self.tracking_uri)
+                assert_usable(self.registry_uri)
+                self.client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri)
+            return self.client

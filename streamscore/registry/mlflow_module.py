@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -23,14 +24,17 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_first = threading.Lock()
 
 
 def import_mlflow() -> Any:
     """The module `mlflow`; its first import takes 1 to 5 seconds."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    import mlflow
+    with _first:  # only the first of all threads writes to the environment
+        for name, value in QUIET.items():
+            if name not in os.environ:
+                os.environ[name] = value
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        import mlflow
 
     return mlflow
 

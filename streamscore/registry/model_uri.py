@@ -106,6 +106,32 @@ def resolve_uri(client: "MlflowClient", uri: str) -> ModelRef:
     return ModelRef(uri, name, str(found.version), found.run_id or "", found.source or "", dict(found.tags))
 
 
+def artifact_location(client: "MlflowClient", ref: ModelRef) -> str:
+    """Where the files of a version are: a folder of this machine, an object store, or the tracking server's own."""
+    if ref.registered:
+        location = str(client.get_model_version_download_uri(ref.name, ref.version))
+    elif ref.uri.startswith("runs:/"):
+        location = _of_run(client, *ref.uri.removeprefix("runs:/").split("/", 1))
+    else:
+        location = ref.uri
+    if location.startswith("models:/"):
+        location = str(client.get_logged_model(location.removeprefix("models:/")).artifact_location)
+    return location.rstrip("/")
+
+
+def _of_run(client: "MlflowClient", run_id: str, path: str) -> str:
+    """Where `runs:/RUN/PATH` is: with the model that the run logged by that name, else among the run's artifacts."""
+    run, (name, _, rest) = client.get_run(run_id).info, path.partition("/")
+    token = None
+    while True:
+        page = client.search_logged_models([run.experiment_id], filter_string=f"name = '{name}'", page_token=token)
+        for model in page:
+            if model.source_run_id == run_id:
+                return f"{model.artifact_location}/{rest}".rstrip("/")
+        if not (token := page.token):
+            return f"{run.artifact_uri}/{path}"
+
+
 def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "ModelVersion":
     if alias:
         return client.get_model_version_by_alias(name, alias)

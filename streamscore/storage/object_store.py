@@ -6,6 +6,7 @@ Nothing here holds a credential: each library finds them in AWS's variables, fil
 import functools
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 20, 3  # of one request; what lasts
 ASK_SECONDS, ASK_ATTEMPTS = 4, 2  # of the first request of a command: a host that says nothing is told in 9 s
 CONNECTIONS = 32
 DEFAULT_REGION = "us-east-1"
+_certificates = threading.Lock()
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 
 # What an object store says, and after a semicolon what mends it.
@@ -109,7 +111,9 @@ def _refuse_other_region(parsed_response: dict[str, Any] | None, event_name: str
 def delta_options(storage: "Storage") -> dict[str, str]:
     """`storage_options` of delta-rs; its authorities it takes from nothing but a variable, which is set for it."""
     if storage.ca_bundle:
-        os.environ["SSL_CERT_FILE"] = storage.ca_bundle
+        with _certificates:  # written once: other threads may read the environment meanwhile
+            if os.environ.get("SSL_CERT_FILE") != storage.ca_bundle:
+                os.environ["SSL_CERT_FILE"] = storage.ca_bundle
     options = {"AWS_REGION": _region(storage) or DEFAULT_REGION, "conditional_put": "etag"}
     options["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = str(not storage.path_style).lower()
     if storage.endpoint:

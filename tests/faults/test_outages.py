@@ -145,7 +145,7 @@ def test_a_stream_goes_on_with_its_model_whatever_becomes_of_the_registry(
         if '"swapped"' in stream.log():
             break
     _damage(object_store, served, feed, damaged)
-    client = served._client
+    client = served.connection.client
     assert client is not None
     client.set_registered_model_alias(feed.name, "production", damaged)
     stream.until(lambda: '"refused"' in stream.log())
@@ -158,8 +158,8 @@ def test_a_stream_goes_on_with_its_model_whatever_becomes_of_the_registry(
 def _damage(store: ObjectStore, registry: Registry, feed: Feed, version: str) -> None:
     """Flip a byte of the largest file of a version."""
     ref = registry.resolve(f"models:/{feed.name}/{version}")
-    assert registry._client is not None
-    model = registry._client.get_logged_model(ref.source.removeprefix("models:/"))
+    assert registry.connection.client is not None
+    model = registry.connection.client.get_logged_model(ref.source.removeprefix("models:/"))
     bucket, _, prefix = model.artifact_location.removeprefix("s3://").partition("/")
     client = store.client
     objects = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]

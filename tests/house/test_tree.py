@@ -15,9 +15,7 @@ MAX_LINES = 300  # of a file
 MAX_FUNCTION = 40  # lines of a function, without its docstring
 MAX_PARAMETERS = 7  # of a constructor
 # What may be longer, and why; an exception that is not needed any more is an offender, too.
-LONGER_FILES: dict[str, str] = {
-    "streamscore/registry/registry.py": "to be split",
-}
+LONGER_FILES: dict[str, str] = {}
 LONGER_FUNCTIONS: dict[str, str] = {}
 FOLDERS = {"BucketFolder", "LocalFolder"}
 MORE_PARAMETERS: dict[str, str] = {}

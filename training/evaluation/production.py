@@ -10,6 +10,7 @@ import structlog
 from schemas.errors import ContractError
 from schemas.feed import Feed
 from schemas.signature import assert_contract
+from streamscore.registry.mlflow_module import import_mlflow
 from streamscore.registry.model_uri import ModelRef
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import Profile, profiles_from_json
@@ -47,7 +48,8 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
     if version is None:
         return None
     ref = registry.resolve(f"models:/{name}/{version}", feed.name)
-    with registry.active() as mlflow, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        import_mlflow()
         import mlflow.pyfunc
 
         try:

@@ -1,6 +1,5 @@
 """What the manifest of a version says, and that nothing that differs from it gets a name to be loaded by."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,18 +208,3 @@ def test_with_the_setting_warn_a_version_without_manifest_is_fetched_at_each_sta
     (path / "model.skops").write_bytes(b"rotten")
     assert lax.download(registry.resolve("models:/wine_quality/1"), tmp_path / "models") == path
     assert take_manifest(path) == ModelManifest.from_tags(version.tags, "")
-
-
-def test_the_object_stores_variables_are_there_for_mlflow_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "of-the-shell")
-    names = "MLFLOW_S3_ENDPOINT_URL", "AWS_DEFAULT_REGION", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "AWS_MAX_ATTEMPTS"
-    before = [os.environ.get(name) for name in names]
-    flags = {
-        "registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
-        "storage.endpoint": "http://127.0.0.1:9",
-        "storage.region": "here",
-        "storage.path_style": True,
-    }
-    with open_registry(load_settings(flags=flags)).active():
-        assert [os.environ.get(name) for name in names] == ["http://127.0.0.1:9", "here", "path", "2"]
-    assert [os.environ.get(name) for name in names] == before

@@ -23,7 +23,7 @@ def done(previous: Any, version: str, rollback: bool = False, minute: int = 0) -
 @pytest.fixture
 def registry(homes_registry: Registry) -> Registry:
     """With nothing in Production and no history."""
-    with homes_registry._reaching() as client:
+    with homes_registry.connection.reaching() as client:
         for tag in client.get_registered_model("homes").tags:
             client.delete_registered_model_tag("homes", tag)
         client.delete_registered_model_alias("homes", ALIAS)
@@ -113,7 +113,7 @@ def test_without_anything_in_production_there_is_no_way_back(registry: Registry,
 
 def test_a_crash_before_the_history_was_written_leaves_the_way_back(registry: Registry, homes: Feed) -> None:
     registry.promote("homes", "1", homes)
-    with registry._reaching() as client:
+    with registry.connection.reaching() as client:
         client.set_registered_model_alias("homes", ALIAS, "2")
     assert registry.rollback("homes", homes).version == "1"
 

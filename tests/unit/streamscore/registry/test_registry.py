@@ -114,7 +114,7 @@ def test_a_download_that_breaks_leaves_nothing(
 ) -> None:
     import mlflow.artifacts
 
-    def half(artifact_uri: str, dst_path: Any) -> None:
+    def half(artifact_uri: str, dst_path: Any, tracking_uri: str) -> None:
         Path(dst_path, "model.skops").write_bytes(b"half")
         raise OSError("connection lost")
 
@@ -215,12 +215,12 @@ def test_settings_come_before_mlflows_variables_and_these_before_the_default(
     monkeypatch.chdir(tmp_path)
     plain = open_registry(load_settings())
     assert plain.tracking_uri == plain.registry_uri == f"sqlite:///{tmp_path}/var/mlflow.db"
-    assert plain.artifacts == f"file://{tmp_path}/var/mlartifacts"
+    assert plain.connection.artifacts == f"file://{tmp_path}/var/mlartifacts"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking")
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://registry")
     from_variables = open_registry(load_settings())
     assert (from_variables.tracking_uri, from_variables.registry_uri) == ("http://tracking", "http://registry")
-    assert from_variables.artifacts is None
+    assert from_variables.connection.artifacts is None
     set_here = open_registry(
         load_settings(flags={"registry.tracking_uri": "http://a", "registry.registry_uri": "http://b"})
     )
