@@ -91,10 +91,10 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
         landed = Path(temporary, "landing")
         landed.mkdir()
         if feed.kind == "series":
-            series = load_series_model(path, feed, name, version, ref.run_id)
+            series = load_series_model(path, feed, ref.model)
             said = _series_differences(feed, series, pyfunc, example, landed)
         else:
-            model = load_model(path, feed, name, version, ref.run_id)
+            model = load_model(path, feed, ref.model)
             said = _rows_differences(feed, model, pyfunc, example, landed)
         differences = tuple(itertools.islice(said, SHOWN))
     return Found(milliseconds, memory, len(example), differences)

@@ -89,6 +89,6 @@ class BatchScorer:
 
     def _task(self, batch_id: int, manifest: BatchManifest, model: LoadedModel) -> ScoringTask:
         tables = self._tables
-        batch = Batch(self._app_id, batch_id, manifest, model.name, model.version, model.run_id)
+        batch = Batch(self._app_id, batch_id, manifest, model.identity)
         rows = self._streaming.chunk_rows
         return ScoringTask(tables.feed, batch, tables.folders, self._landing, rows, tables.storage)

@@ -6,6 +6,7 @@ from schemas.feed import Feed
 from streamscore.models.row_model import Model, load_model
 from streamscore.models.series_model import SeriesModel, load_series_model
 from streamscore.registry.mlflow_module import import_mlflow
+from streamscore.registry.model_version import ModelVersion
 
 LoadedModel = Model | SeriesModel
 
@@ -28,7 +29,7 @@ def import_loaders() -> None:
     import mlflow.sklearn  # noqa: F401
 
 
-def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -> LoadedModel:
+def load_version(path: Path, feed: Feed, identity: ModelVersion) -> LoadedModel:
     """Load a version, hold it against the feed's contract, and try it.
 
     Raises:
@@ -36,5 +37,5 @@ def load_version(path: Path, feed: Feed, name: str, version: str, run_id: str) -
         Exception: whatever loading raises.
     """
     if feed.kind == "series":
-        return load_series_model(path, feed, name, version, run_id)
-    return load_model(path, feed, name, version, run_id)
+        return load_series_model(path, feed, identity)
+    return load_model(path, feed, identity)

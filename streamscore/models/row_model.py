@@ -14,6 +14,7 @@ from schemas.errors import ContractError
 from schemas.feed import Column, Feed
 from schemas.signature import assert_contract, output_type, text_columns
 from streamscore.registry.mlflow_module import import_mlflow
+from streamscore.registry.model_version import ModelVersion
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     import pandas as pd
@@ -48,21 +49,27 @@ class Model:
     """What scores a micro-batch.
 
     Attributes:
-        name, version, run_id: as they are written beside each prediction.
+        identity: the version, as it is written beside each prediction.
         path: the folder of the model's files.
         text_columns: original names of the typed features that the model wants as text.
         output: the type of the prediction column.
     """
 
-    name: str
-    version: str
-    run_id: str
+    identity: ModelVersion
     path: str
     text_columns: frozenset[str]
     output: pa.DataType
     _pyfunc: "PyFuncModel"
     _inputs: tuple[_Input, ...]
     _tensor: np.dtype | None
+
+    @property
+    def name(self) -> str:
+        return self.identity.name
+
+    @property
+    def version(self) -> str:
+        return self.identity.version
 
     def predict(self, rows: pa.Table) -> pa.Array:
         """One prediction a row, of type `output`.
@@ -87,7 +94,7 @@ class Model:
         return pa.table(columns, [i.name for i in self._inputs]).to_pandas()
 
 
-def load_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> Model:
+def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
     """Load a downloaded version, hold it against the feed's contract, and predict one row with it.
 
     Raises:
@@ -99,15 +106,15 @@ def load_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> 
 
     pyfunc = mlflow.pyfunc.load_model(str(path))
     signature = pyfunc.metadata.signature
-    assert_contract(feed, signature, f"{name} v{version}", pyfunc.metadata.metadata)
+    assert_contract(feed, signature, identity.title, pyfunc.metadata.metadata)
     text = text_columns(feed, signature)
     tensor = signature.inputs.inputs[0].type if signature.inputs.is_tensor_spec() else None
     inputs = _tensor_inputs(feed) if tensor is not None else _inputs(feed, signature, text)
     output = output_type(signature)
-    model = Model(name, version, run_id, str(path), text, output or pa.float64(), pyfunc, inputs, tensor)
+    model = Model(identity, str(path), text, output or pa.float64(), pyfunc, inputs, tensor)
     if output is None:
         raise ContractError(
-            f"model {name} v{version} says nothing of its output, wanted a signature with outputs; "
+            f"model {identity.title} says nothing of its output, wanted a signature with outputs; "
             f"log it with infer_signature(inputs, predictions)"
         )
     _warm_up(model, feed)
@@ -170,7 +177,7 @@ def _warm_up(model: Model, feed: Feed) -> None:
             model.predict(probe(feed, model.text_columns))
     except Exception as error:
         raise ContractError(
-            f"model {model.name} v{model.version} cannot predict its example for feed {feed.name}: "
+            f"model {model.identity.title} cannot predict its example for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; try it: "
             f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
         ) from error

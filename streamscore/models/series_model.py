@@ -13,6 +13,7 @@ from schemas.feed import FORECAST, Feed
 from schemas.signature import assert_contract, series_contract
 from schemas.tables import forecast_type
 from streamscore.models.row_model import probe
+from streamscore.registry.model_version import ModelVersion
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,20 +27,26 @@ class SeriesModel:
     """What forecasts the series of a micro-batch.
 
     Attributes:
-        name, version, run_id: as they are written beside each forecast.
+        identity: the version, as it is written beside each forecast.
         path: the folder of the model's files.
         window_rows: consecutive observations that it forecasts from.
         output: a struct of what it gives for a step.
     """
 
-    name: str
-    version: str
-    run_id: str
+    identity: ModelVersion
     path: str
     window_rows: int
     output: pa.DataType
     _model: Any
     _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
+
+    @property
+    def name(self) -> str:
+        return self.identity.name
+
+    @property
+    def version(self) -> str:
+        return self.identity.version
 
     def forecast(self, windows: Floats, steps: int) -> Floats:
         """The next steps after each window.
@@ -62,7 +69,7 @@ class SeriesModel:
         return answer[:, :, np.argsort(self._order)]
 
 
-def load_series_model(path: Path, feed: Feed, name: str, version: str, run_id: str) -> SeriesModel:
+def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesModel:
     """Load a downloaded version, hold it against the feed, and forecast one made-up window with it.
 
     Raises:
@@ -71,7 +78,7 @@ def load_series_model(path: Path, feed: Feed, name: str, version: str, run_id: s
     """
     import mlflow.pyfunc
 
-    title = f"{name} v{version}"
+    title = identity.title
     pyfunc = mlflow.pyfunc.load_model(str(path))
     metadata = pyfunc.metadata.metadata
     assert_contract(feed, pyfunc.metadata.signature, title, metadata)
@@ -84,7 +91,7 @@ def load_series_model(path: Path, feed: Feed, name: str, version: str, run_id: s
         )
     features = [column.name for column in feed.features]
     order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
-    model = SeriesModel(name, version, run_id, str(path), wanted.window_rows, forecast_type(feed), inner, order)
+    model = SeriesModel(identity, str(path), wanted.window_rows, forecast_type(feed), inner, order)
     _warm_up(model, feed)
     return model
 
@@ -95,7 +102,7 @@ def _warm_up(model: SeriesModel, feed: Feed) -> None:
         model.forecast(np.tile(row, (1, model.window_rows, 1)), feed.series.steps)
     except Exception as error:
         raise ContractError(
-            f"model {model.name} v{model.version} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
+            f"model {model.identity.title} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; try it: "
             f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
         ) from error

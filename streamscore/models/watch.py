@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import pyarrow as pa
 import structlog
@@ -18,6 +18,7 @@ from streamscore.models.load import LoadedModel, load_version
 from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.manifest import take_manifest
 from streamscore.registry.model_uri import MANIFEST, ModelRef
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry
 from streamscore.registry.requirements import requirements_differences
 from streamscore.storage.folder import Folder
@@ -45,18 +46,21 @@ class AcceptedVersion:
     """
 
     from_batch: int
-    name: str
-    version: str
-    run_id: str
+    model: ModelVersion
     path: str
     digest: str = ""
 
-    @property
-    def uri(self) -> str:
-        """Where the registry has it, whatever an alias or a stage stands for by now."""
-        if self.version == self.run_id:
-            return f"runs:/{self.run_id}/{self.name}"
-        return f"models:/{self.version}" if self.version.startswith("m-") else f"models:/{self.name}/{self.version}"
+    @classmethod
+    def from_json(cls, line: bytes) -> Self:
+        """A line of the journal."""
+        body = json.loads(line)
+        model = ModelVersion(body.pop("name"), body.pop("version"), body.pop("run_id"))
+        return cls(model=model, **body)
+
+    def to_json(self) -> bytes:
+        """Its line in the journal."""
+        body = {"from_batch": self.from_batch, **asdict(self.model), "path": self.path, "digest": self.digest}
+        return json.dumps(body).encode()
 
 
 class ModelRecords:
@@ -64,7 +68,7 @@ class ModelRecords:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._records = [AcceptedVersion(**json.loads(line)) for line in journal.lines()]
+        self._records = [AcceptedVersion.from_json(line) for line in journal.lines()]
 
     @property
     def last(self) -> AcceptedVersion | None:
@@ -78,7 +82,7 @@ class ModelRecords:
     def append(self, record: AcceptedVersion) -> None:
         """Make durable that a version scores from a micro-batch on."""
         fail_at("model_record:before", record.from_batch)
-        self._journal.append(json.dumps(asdict(record)).encode())
+        self._journal.append(record.to_json())
         self._records.append(record)
         fail_at("model_record:after", record.from_batch)
 
@@ -98,8 +102,10 @@ class ModelWatcher:
         self._folder = scratch / "models"
         self._loaded: dict[str, LoadedModel] = {}
         self._digests: dict[str, str] = {}  # folder → digest of its files before they were loaded
-        self._not_before: dict[tuple[str, ...], float] = {}  # refused version → when it is tried again, if ever
-        self._unverified: set[tuple[str, ...]] = set()
+        self._not_before: dict[
+            tuple[ModelVersion, str], float
+        ] = {}  # refused version → when it is tried again, if ever
+        self._unverified: set[tuple[ModelVersion, str]] = set()
         self._lock = threading.Lock()
         self._next: LoadedModel | None = None
         self._stop = threading.Event()
@@ -164,8 +170,8 @@ class ModelWatcher:
         if model is None:
             raise RuntimeError("for_batch before start")
         digest = self._digests[model.path]
-        if record is None or (record.path, record.version, record.digest) != (model.path, model.version, digest):
-            self._records.append(AcceptedVersion(batch_id, model.name, model.version, model.run_id, model.path, digest))
+        if record is None or (record.path, record.model.version, record.digest) != (model.path, model.version, digest):
+            self._records.append(AcceptedVersion(batch_id, model.identity, model.path, digest))
         return model
 
     def stop(self) -> None:
@@ -202,7 +208,7 @@ class ModelWatcher:
 
     def _look(self, ref: ModelRef) -> None:
         current = self.ready
-        if current and (ref.name, ref.version, ref.run_id) == _identity(current):
+        if current and ref.model == current.identity:
             return
         if time.monotonic() < self._not_before.get(_key(ref), 0.0):
             return
@@ -212,12 +218,12 @@ class ModelWatcher:
             self._refuse(ref, error)
             return
         with self._lock:
-            self._next = None if self.current and _identity(self.current) == _identity(model) else model
+            self._next = None if self.current and self.current.identity == model.identity else model
 
     def _ready(self, ref: ModelRef) -> LoadedModel:
         """Download and verify, check, warm up."""
         path = self._registry.download(ref, self._folder)
-        model = self._load(path, ref.name, ref.version, ref.run_id)
+        model = self._load(path, ref.model)
         if not ref.has_manifest and _key(ref) not in self._unverified:
             self._unverified.add(_key(ref))
             act = f"next: streamscore promote {ref.name} {ref.version}" if ref.registered else "register it to have one"
@@ -226,23 +232,23 @@ class ModelWatcher:
             self._tell("requirements", ref.name, ref.version, difference)
         return model
 
-    def _load(self, path: Path, name: str, version: str, run_id: str) -> LoadedModel:
+    def _load(self, path: Path, identity: ModelVersion) -> LoadedModel:
         if str(path) not in self._loaded:
             self._digests[str(path)] = take_manifest(path).digest
             try:
-                model = load_version(path, self._feed, name, version, run_id)
+                model = load_version(path, self._feed, identity)
             except ContractError:
                 raise
             except Exception as error:
                 raise ContractError(
-                    f"model {name} v{version} does not load: {type(error).__name__}: {error}; "
-                    f"try it: mlflow.pyfunc.load_model('models:/{name}/{version}')"
+                    f"model {identity.title} does not load: {type(error).__name__}: {error}; "
+                    f"try it: mlflow.pyfunc.load_model('models:/{identity.name}/{identity.version}')"
                 ) from error
             self._loaded[str(path)] = model
         model = self._loaded[str(path)]
         if self._output is not None and model.output != self._output:
             raise ContractError(
-                f"model {name} v{version} predicts {model.output}, the predictions table holds {self._output}; "
+                f"model {identity.title} predicts {model.output}, the predictions table holds {self._output}; "
                 f"promote a version with the same output, or write to other tables: --tables DIR"
             )
         return model
@@ -254,19 +260,19 @@ class ModelWatcher:
             ContractError: the registry has other files by now, or the settings do not allow them any more.
             RegistryError: they are not here, and cannot be fetched.
         """
-        path, model = Path(record.path), f"{record.name} v{record.version}"
+        path, model = Path(record.path), record.model.title
         loaded = self._digests.get(str(path)) if str(path) in self._loaded else None
         if loaded is None or record.digest not in ("", loaded):
             if record.digest and path.is_dir() and take_manifest(path).digest == record.digest:
                 assert_folder_loadable(path, model, self._registry.models)
             else:
-                path = self._registry.download(self._registry.resolve(record.uri, self._feed.name), self._folder)
+                path = self._registry.download(self._registry.resolve(record.model.uri, self._feed.name), self._folder)
                 if record.digest and take_manifest(path).digest != record.digest:
                     raise ContractError(
                         f"model {model} has other files than when it scored from batch {record.from_batch} on; "
                         f"put back the files that were registered"
                     )
-        return self._load(path, record.name, record.version, record.run_id)
+        return self._load(path, record.model)
 
     def _refuse(self, ref: ModelRef, error: StreamscoreError) -> None:
         """Tell of it once a version; one whose files could not be read is tried again, now and then."""
@@ -277,10 +283,6 @@ class ModelWatcher:
             self._tell("refused", ref.name, ref.version, str(error))
 
 
-def _key(ref: ModelRef) -> tuple[str, ...]:
+def _key(ref: ModelRef) -> tuple[ModelVersion, str]:
     """A version and its manifest: refused for having none, it is looked at again once it was given one."""
-    return ref.name, ref.version, ref.run_id, ref.tags.get(MANIFEST, "")
-
-
-def _identity(model: LoadedModel) -> tuple[str, str, str]:
-    return model.name, model.version, model.run_id
+    return ref.model, ref.tags.get(MANIFEST, "")

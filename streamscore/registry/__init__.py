@@ -4,6 +4,7 @@ mlflow_module      MLflow itself: imported late, quiet, giving up in bounded tim
 process_variables  variables of the whole process, set once
 connection         the way to MLflow: one registry, one tracking store, every error in one line
 model_uri          model URIs and the version that each stands for
+model_version      which version of which model, and the run that made it
 requirements       what a model was made with, against what runs here
 allow_list         which models may be loaded, by their MLmodel file alone
 manifest           SHA-256 of a version's files, in the registry's tags

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from streamscore.registry.model_version import ModelVersion
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
 NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 MANIFEST = "streamscore.manifest"  # the tag that says a version's files are listed, in the tags beside it
@@ -20,24 +22,32 @@ class ModelRef:
 
     Attributes:
         uri: what was resolved.
-        name: of the registered model; of `runs:/RUN/PATH` the path.
-        version: its number; of `runs:/RUN/PATH` the run id; of `models:/m-…` the model id.
-        run_id: the run that made it; empty where none did.
+        model: the version that it stood for.
         source: where its artifacts are, in MLflow's terms.
         tags: of the registered version; `runs:/…` and `models:/m-…` have none.
     """
 
     uri: str
-    name: str
-    version: str
-    run_id: str
+    model: ModelVersion
     source: str
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def version(self) -> str:
+        return self.model.version
+
+    @property
+    def run_id(self) -> str:
+        return self.model.run_id
+
+    @property
     def title(self) -> str:
         """What messages call it."""
-        return f"{self.name} v{self.version}"
+        return self.model.title
 
     @property
     def registered(self) -> bool:
@@ -95,15 +105,17 @@ def resolve_uri(client: "MlflowClient", uri: str) -> ModelRef:
         if not path:
             raise LookupError(uri)
         client.get_run(run_id)
-        return ModelRef(uri, path, run_id, run_id, uri)
+        return ModelRef(uri, ModelVersion(path, run_id, run_id), uri)
     name, alias, suffix = uri_parts(uri)
     if not uri.startswith("models:/") or not name:
         raise LookupError(uri)
     if not alias and not suffix:
         model = client.get_logged_model(name)
-        return ModelRef(uri, model.name, name, model.source_run_id or "", model.artifact_location)
+        made = ModelVersion(model.name, name, model.source_run_id or "")
+        return ModelRef(uri, made, model.artifact_location)
     found = _version(client, name, alias, suffix)
-    return ModelRef(uri, name, str(found.version), found.run_id or "", found.source or "", dict(found.tags))
+    made = ModelVersion(name, str(found.version), found.run_id or "")
+    return ModelRef(uri, made, found.source or "", dict(found.tags))
 
 
 def artifact_location(client: "MlflowClient", ref: ModelRef) -> str:
@@ -132,7 +144,7 @@ def _of_run(client: "MlflowClient", run_id: str, path: str) -> str:
             return f"{run.artifact_uri}/{path}"
 
 
-def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "ModelVersion":
+def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "MlflowVersion":
     if alias:
         return client.get_model_version_by_alias(name, alias)
     if suffix.isdigit():
@@ -143,7 +155,7 @@ def _version(client: "MlflowClient", name: str, alias: str, suffix: str) -> "Mod
     return max(wanted, key=lambda v: int(v.version))
 
 
-def all_versions(client: "MlflowClient", name: str) -> Iterator["ModelVersion"]:
+def all_versions(client: "MlflowClient", name: str) -> Iterator["MlflowVersion"]:
     """The versions of a registered model in no order; none if there is no such model."""
     quoted = f'"{name}"' if "'" in name else f"'{name}'"
     token = None
@@ -154,7 +166,7 @@ def all_versions(client: "MlflowClient", name: str) -> Iterator["ModelVersion"]:
             return
 
 
-def version_info(client: "MlflowClient", version: "ModelVersion", aliases: Mapping[str, str]) -> VersionInfo:
+def version_info(client: "MlflowClient", version: "MlflowVersion", aliases: Mapping[str, str]) -> VersionInfo:
     """A version with the metrics of its run; `aliases` are all of its model's, with the versions that they name."""
     return VersionInfo(
         name=version.name,

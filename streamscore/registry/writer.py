@@ -14,6 +14,7 @@ from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmode
 from streamscore.registry.connection import Connection
 from streamscore.registry.manifest import ModelManifest, take_manifest
 from streamscore.registry.model_uri import ModelRef, all_versions
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.promotions import Promotion, version_before
 from streamscore.registry.reader import ALIAS, STAGE, RegistryReader
 from streamscore.registry.requirements import signature
@@ -117,7 +118,7 @@ class RegistryWriter:
         """
         source = f"models:/{model_id}"
         with tempfile.TemporaryDirectory() as temporary:
-            logged = ModelRef(source, name, model_id, run_id, source)
+            logged = ModelRef(source, ModelVersion(name, model_id, run_id), source)
             tags = tags | take_manifest(self._reader.fetch(logged, Path(temporary))).to_tags()
         with self._connection.reaching() as client:
             from mlflow.exceptions import MlflowException

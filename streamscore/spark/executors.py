@@ -63,7 +63,7 @@ class Shipped:
     """A model version on its way to the executors, and there."""
 
     def __init__(self, archive: str, model: Model) -> None:
-        self._archive, self._name, self._version, self._run_id = archive, model.name, model.version, model.run_id
+        self._archive, self._identity = archive, model.identity
 
     def load(self, feed: Feed) -> Model:
         """The model, loaded once in a worker's life."""
@@ -71,7 +71,7 @@ class Shipped:
 
         if self._archive not in _loaded:
             folder = Path(SparkFiles.get(self._archive))
-            _loaded[self._archive] = load_model(folder, feed, self._name, self._version, self._run_id)
+            _loaded[self._archive] = load_model(folder, feed, self._identity)
         return _loaded[self._archive]
 
 

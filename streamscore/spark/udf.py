@@ -57,7 +57,7 @@ def predict_udf(
         log.warning("unverified", model_name=ref.name, model_version=ref.version)
     folder = Path("var/models").absolute()
     ship_code(spark, folder)
-    model = load_model(registry.download(ref, folder), feed, ref.name, ref.version, ref.run_id)
+    model = load_model(registry.download(ref, folder), feed, ref.model)
     shipped = ship(spark, model)
 
     def predict(rows: pa.Array) -> pa.Array:

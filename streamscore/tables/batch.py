@@ -12,6 +12,7 @@ from typing import Any, Self
 from schemas.feed import Feed
 from schemas.settings import Storage
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.registry.model_version import ModelVersion
 
 KEY = "streamscore"
 
@@ -41,9 +42,7 @@ class Batch:
     app_id: str
     batch_id: int
     manifest: BatchManifest
-    model_name: str
-    model_version: str
-    model_run_id: str
+    model: ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ class BatchRecord:
             counts=of_files,
             rows=sum(c.predictions for c in counts.values()),
             rejects=sum(c.rejects or 0 for c in counts.values()),
-            model_name=batch.model_name,
-            model_version=batch.model_version,
+            model_name=batch.model.name,
+            model_version=batch.model.version,
             found_at=min((file.found for file in files if file.found), default=None),
         )
 

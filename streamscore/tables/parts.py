@@ -189,9 +189,9 @@ class PartsWriter:
         return {
             "app_id": batch.app_id,
             "batch_id": batch.batch_id,
-            "model_name": batch.model_name,
-            "model_version": batch.model_version,
-            "model_run_id": batch.model_run_id,
+            "model_name": batch.model.name,
+            "model_version": batch.model.version,
+            "model_run_id": batch.model.run_id,
             "predicted_at": now,
             "quarantined_at": now,
             "replayed_as": None,

@@ -16,6 +16,7 @@ from schemas.settings import Tables as TablesSettings
 from streamscore.forecasting.to_parts import SeriesScorer
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.models.series_model import SeriesModel, load_series_model
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry
 from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.commit import Commit, DeltaRsWriter, commit
@@ -91,7 +92,7 @@ def register(registry: Registry, folder: Path, feed: Feed, window_rows: int = 3,
 
 
 def load(path: Path, feed: Feed, version: str = "1") -> SeriesModel:
-    return load_series_model(path, feed, feed.name, version, "run-1")
+    return load_series_model(path, feed, ModelVersion(feed.name, version, "run-1"))
 
 
 def line(sensor: str, minute: int, temp: float, load: float = 0.0) -> str:
@@ -136,7 +137,9 @@ class Driver:
         """The parts of the next micro-batch, not committed."""
         self.tables.create(model.output)
         self.tables.predictions.refresh()
-        batch = Batch(self.app_id, self.done, BatchManifest(self.done + 1, tuple(files)), "m", model.version, "r")
+        batch = Batch(
+            self.app_id, self.done, BatchManifest(self.done + 1, tuple(files)), ModelVersion("m", model.version, "r")
+        )
         work = ScoringTask(self.feed, batch, self.tables.folders, self.landing.as_uri(), chunk_rows, Storage())
         return self.forecasts.score_to_parts(files, work, model), batch
 

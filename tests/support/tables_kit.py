@@ -14,6 +14,7 @@ from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import REJECTS_SCHEMA, TIME
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.registry.model_version import ModelVersion
 from streamscore.tables.batch import Batch
 from streamscore.tables.parts import Parts, PartsWriter
 from streamscore.tables.tables import Tables
@@ -48,7 +49,7 @@ def a_file(name: str, content: int = 0) -> LandedFile:
 
 def a_batch(batch_id: int, *names: str, app_id: str = "app", content: int = 0) -> Batch:
     files = tuple(a_file(name, content) for name in names or (f"{batch_id}.csv",))
-    return Batch(app_id, batch_id, BatchManifest(batch_id + 1, files), "wine", "3", "run-3")
+    return Batch(app_id, batch_id, BatchManifest(batch_id + 1, files), ModelVersion("wine", "3", "run-3"))
 
 
 def scored(

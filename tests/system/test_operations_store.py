@@ -24,6 +24,7 @@ from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
 from services.object_store import ObjectStore
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.registry.model_version import ModelVersion
 from streamscore.storage import lease
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.journal import FOLD
@@ -74,7 +75,7 @@ class Stream:
         self.checkpoint.open_journal("ledger").append(json.dumps(BatchManifest(1, files).to_offset()).encode())
 
     def predict(self, batch_id: int, *files: LandedFile, rejects: int = 0) -> None:
-        batch = Batch("app", batch_id, BatchManifest(batch_id + 1, files), "wine_quality", "1", "run")
+        batch = Batch("app", batch_id, BatchManifest(batch_id + 1, files), ModelVersion("wine_quality", "1", "run"))
         record = BatchRecord.of(batch, {file.path: Counts(3, rejects) for file in files})
         row = dict.fromkeys(PREDICTIONS_SCHEMA.names) | {"batch_id": batch_id}
         properties = CommitProperties(

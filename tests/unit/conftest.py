@@ -9,6 +9,7 @@ import pytest
 
 from schemas.feed import Feed, read_feed
 from streamscore.models.row_model import Model, load_model
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry
 from tests.support.register_kit import HOMES, a_candidate, registry_in
 from training.registration.register import register
@@ -65,7 +66,7 @@ def model_of(save_model: Callable[..., Path], small_feed: Feed) -> Callable[...,
     """The same, loaded for the small feed."""
 
     def load(body: str, output: Any, **more: Any) -> Model:
-        return load_model(save_model(body, output, **more), small_feed, "small", "1", "run-1")
+        return load_model(save_model(body, output, **more), small_feed, ModelVersion("small", "1", "run-1"))
 
     return load
 

@@ -11,6 +11,7 @@ import pandas as pd
 from schemas.errors import FeedError
 from schemas.feed import Feed
 from streamscore.registry.model_uri import VersionInfo, registered_name
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.provenance import (
     CHECK,
     CHECK_REASONS,
@@ -73,15 +74,6 @@ class Candidate:
     artifacts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A model version and the run that made it."""
-
-    name: str
-    version: str
-    run_id: str
-
-
 def model_name(feed: Feed) -> str:
     """The registered name under which the feed's model is looked for.
 
@@ -127,7 +119,7 @@ def find_same(registry: Registry, name: str, key: str) -> VersionInfo | None:
     return next((v for v in found if v.version in there or v.tags.get(GATE_AGAINST, "") == now), None)
 
 
-def register(feed: Feed, candidate: Candidate, registry: Registry, against: str = "") -> Registered:
+def register(feed: Feed, candidate: Candidate, registry: Registry, against: str = "") -> ModelVersion:
     """Log parameters, metrics, data sets, artifacts and model as one run; then register it with its manifest.
 
     It has no alias yet: see `accept` and `refuse`. A run that fails half way is marked as failed, and nothing is
@@ -153,16 +145,16 @@ def register(feed: Feed, candidate: Candidate, registry: Registry, against: str 
                 mlflow.log_text(text, file)
             logged = candidate.log(mlflow)
             version = registry.add_version(name, logged.model_id, run.info.run_id, tags)
-    return Registered(name, version, run.info.run_id)
+    return ModelVersion(name, version, run.info.run_id)
 
 
-def accept(registry: Registry, registered: Registered) -> None:
+def accept(registry: Registry, registered: ModelVersion) -> None:
     """A version that passed gate and check is the candidate from now on."""
     registry.make_candidate(registered.name, registered.version)
     registry.tag_version(registered.name, registered.version, {CHECK: "passed"})
 
 
-def refuse(registry: Registry, registered: Registered, report: CheckReport) -> None:
+def refuse(registry: Registry, registered: ModelVersion, report: CheckReport) -> None:
     """A version that passed the gate and not the check stays registered, with the reasons and without an alias."""
     reasons = {CHECK_REASONS: _shortened(report.reasons), CHECK: "failed"}
     registry.tag_version(registered.name, registered.version, reasons)

@@ -18,6 +18,7 @@ from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA, QUARANTINE_SCHEMA, predictions_schema
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.registry.model_version import ModelVersion
 from streamscore.tables.batch import Batch, BatchRecord, Counts
 
 FEED = load_feed("wine_quality")
@@ -62,7 +63,9 @@ class Stream:
     def predict(
         self, batch_id: int, files: Sequence[Any] = (), rows: int = 3, rejects: int = 0, version: str = "1"
     ) -> None:
-        batch = Batch("app", batch_id, BatchManifest(batch_id + 1, tuple(files)), "wine_quality", version, "run")
+        batch = Batch(
+            "app", batch_id, BatchManifest(batch_id + 1, tuple(files)), ModelVersion("wine_quality", version, "run")
+        )
         counts = {file.path: Counts(rows, rejects) for file in files}
         write_deltalake(
             self.tables / "predictions",

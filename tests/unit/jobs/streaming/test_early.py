@@ -11,6 +11,7 @@ from jobs.streaming.early import EarlyScoring
 from schemas.settings import Storage
 from streamscore.landing.announce import Announcer
 from streamscore.landing.manifest import BatchManifest
+from streamscore.registry.model_version import ModelVersion
 from streamscore.tables.batch import Batch, ScoringTask
 from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
@@ -61,7 +62,9 @@ def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: EarlyScor
     assert ahead.take(a_work(tables, batch)) is None
 
 
-@pytest.mark.parametrize("change", [{"batch_id": 5}, {"model_version": "9"}, {"app_id": "another"}])
+@pytest.mark.parametrize(
+    "change", [{"batch_id": 5}, {"model": ModelVersion("wine", "9", "run-3")}, {"app_id": "another"}]
+)
 def test_another_micro_batch_drops_it_with_its_files(
     ahead: EarlyScoring, tables: Tables, change: dict[str, object]
 ) -> None:

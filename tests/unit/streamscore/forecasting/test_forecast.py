@@ -30,6 +30,7 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import load_model
 from streamscore.models.series_model import SeriesModel
 from streamscore.reading.read import ReadOptions, read_chunks
+from streamscore.registry.model_version import ModelVersion
 from streamscore.spark.udf import predict_udf
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.delta_log import DeltaLog
@@ -119,7 +120,7 @@ def test_rules_for_series_are_for_series_only() -> None:
 
 def test_a_rows_feed_refuses_a_series_model(folders: dict[str, Path]) -> None:
     with pytest.raises(ContractError, match="'series', feed wine_quality is of kind 'rows'") as error:
-        load_model(folders["1"], load_feed("wine_quality"), "lags", "1", "r")
+        load_model(folders["1"], load_feed("wine_quality"), ModelVersion("lags", "1", "r"))
     assert error.value.exit_code == 3
 
 

@@ -11,6 +11,7 @@ import pytest
 from schemas.errors import ContractError
 from schemas.feed import Feed
 from streamscore.models.row_model import Model, OutputCountError, load_model, null_or_nan
+from streamscore.registry.model_version import ModelVersion
 
 ROWS = pa.table({"a": [1.0, 2.0], "b": [10.0, 20.0]})
 
@@ -67,7 +68,7 @@ def test_a_string_input_gets_the_text_as_it_stands_in_the_file(
 ) -> None:
     inputs = pd.DataFrame({"a": ["1"], "b": [2.0]})
     path = save_model("return model_input['a'].to_numpy()", np.array(["1"]), inputs=inputs)
-    model = load_model(path, small_feed, "small", "1", "run-1")
+    model = load_model(path, small_feed, ModelVersion("small", "1", "run-1"))
     assert model.text_columns == {"a"}
     rows = pa.table({"a": [1.0], "text:a": ["1.00"], "b": [2.0]})
     assert model.predict(rows).to_pylist() == ["1.00"]
@@ -76,7 +77,7 @@ def test_a_string_input_gets_the_text_as_it_stands_in_the_file(
 def test_a_long_feed_widens_to_a_double_model(save_model: Callable[..., Path]) -> None:
     feed = Feed.model_validate({"name": "w", "columns": [{"name": n, "type": "long"} for n in "ab"]})
     path = save_model("return (model_input['a'] / 2).to_numpy()", np.array([1.0]))
-    model = load_model(path, feed, "w", "1", "")
+    model = load_model(path, feed, ModelVersion("w", "1", ""))
     assert model.predict(pa.table({"a": [1, 3], "b": [0, 0]})).to_pylist() == [0.5, 1.5]
 
 

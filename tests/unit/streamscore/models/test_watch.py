@@ -16,6 +16,7 @@ from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.models.watch import AcceptedVersion, ModelRecords, ModelWatcher
 from streamscore.registry.model_uri import MANIFEST
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import LocalJournal
@@ -120,7 +121,14 @@ def test_the_digest_of_what_scores_is_recorded_and_lines_without_one_still_load(
     assert accepted.digest == registry_in(folder).resolve("models:/wine_quality/1").tags[MANIFEST].partition(":")[0]
     line = {"from_batch": 0, "name": "n", "version": "1", "run_id": "r", "path": "/p"}
     (tmp_path / "old.jsonl").write_text(json.dumps(line) + "\n")
-    assert ModelRecords(LocalJournal(tmp_path / "old.jsonl")).last == AcceptedVersion(**line, digest="")
+    old = AcceptedVersion(0, ModelVersion("n", "1", "r"), "/p", digest="")
+    assert ModelRecords(LocalJournal(tmp_path / "old.jsonl")).last == old
+
+
+def test_the_line_of_a_version_in_the_journal_stays_as_it_is() -> None:
+    line = b'{"from_batch": 7, "name": "n", "version": "1", "run_id": "r", "path": "/p", "digest": "d"}'
+    assert AcceptedVersion(7, ModelVersion("n", "1", "r"), "/p", "d").to_json() == line
+    assert AcceptedVersion.from_json(line).to_json() == line
 
 
 @pytest.mark.parametrize(
@@ -132,7 +140,7 @@ def test_the_digest_of_what_scores_is_recorded_and_lines_without_one_still_load(
     ],
 )
 def test_a_record_says_where_the_registry_has_its_version(name: str, version: str, run_id: str, uri: str) -> None:
-    assert AcceptedVersion(0, name, version, run_id, "/p").uri == uri
+    assert ModelVersion(name, version, run_id).uri == uri
 
 
 def test_without_a_registry_the_version_accepted_last_goes_on_if_the_settings_allow_it(
@@ -144,7 +152,7 @@ def test_without_a_registry_the_version_accepted_last_goes_on_if_the_settings_al
     assert down.value.exit_code == 4
     events = Events()
     model = follow(registry_nowhere(), events).start(None, -1, POLL, start_without=True)
-    assert (model.version, model.path) == (accepted.version, accepted.path)
+    assert (model.version, model.path) == (accepted.model.version, accepted.path)
     assert time.monotonic() - begun < HANG_SECONDS  # MLflow alone tries for 4 minutes each time
     time.sleep(20 * POLL)
     assert [(kind, version) for kind, version, _ in events.told] == [("registry_down", "1")]

@@ -25,6 +25,7 @@ from schemas.settings import Models, load_settings
 from streamscore.models.row_model import load_model
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.allow_list import assert_folder_loadable, assert_loadable, parse_mlmodel
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 
@@ -95,7 +96,7 @@ def test_common_estimators_stored_by_skops_may_be_loaded(
     target = TARGET if not hasattr(model, "steps") else (TARGET > 1.5).astype(float)
     path = saved(mlflow.sklearn, sk_model=model.fit(INPUTS, target), skops_trusted_types=trusted or None)
     assert_folder_loadable(path, "m v1", Models())
-    assert load_model(path, small_feed, "m", "1", "").output == "double"
+    assert load_model(path, small_feed, ModelVersion("m", "1", "")).output == "double"
 
 
 def test_a_model_from_code_may_be_loaded_and_be_forbidden(saved: Callable[..., Path], code: str) -> None:

@@ -249,5 +249,5 @@ def test_a_registry_made_anew_does_not_get_the_old_ones_files(
     from dataclasses import replace
 
     ref = registry.resolve("models:/wine_quality/1")
-    other = replace(ref, source="models:/m-other", run_id="other")
+    other = replace(ref, source="models:/m-other", model=replace(ref.model, run_id="other"))
     assert registry.download(ref, tmp_path) != registry.download(other, tmp_path)

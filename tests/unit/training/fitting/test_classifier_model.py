@@ -18,6 +18,7 @@ from schemas.feed import Feed
 from schemas.settings import Models, load_settings
 from streamscore.models.row_model import Model, load_model
 from streamscore.registry.allow_list import assert_folder_loadable
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from training.fitting.classifier_model import TRUSTED
 from training.fitting.fit import fit
@@ -107,7 +108,7 @@ def registered(
         logged = log_model(feed, pipeline, features.head(5), mlflow)
     version = registry.add_version("homes", logged.model_id, run.info.run_id, {})
     path = registry.download(registry.resolve(f"models:/homes/{version}"), tmp_path_factory.mktemp("models"))
-    return Registered(feed, pipeline, path, load_model(path, feed, "homes", version, run.info.run_id))
+    return Registered(feed, pipeline, path, load_model(path, feed, ModelVersion("homes", version, run.info.run_id)))
 
 
 def test_the_stream_gets_the_pipelines_own_numbers(registered: Registered, features: pd.DataFrame) -> None:

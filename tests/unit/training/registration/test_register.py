@@ -9,10 +9,11 @@ import pytest
 
 from schemas.feed import Feed
 from streamscore.registry import provenance
+from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import CANDIDATE, Registry
 from tests.support.register_kit import REJECTED, a_candidate
 from training.registration.check import CheckReport
-from training.registration.register import Registered, accept, find_same, origin_of, refuse, register
+from training.registration.register import accept, find_same, origin_of, refuse, register
 from training.settings import TrainingSettings
 
 pytestmark = pytest.mark.trains
@@ -28,10 +29,10 @@ def again(homes: Feed, homes_registry: Registry) -> Callable[..., Any]:
     """Registers the files of version 1 once more, with the tags that training would give them."""
     first = homes_registry.resolve("models:/homes/1")
 
-    def make(key: Any, **tags: Any) -> Registered:
+    def make(key: Any, **tags: Any) -> ModelVersion:
         given = {provenance.KEY: key} | {f"streamscore.{name}": value for name, value in tags.items()}
         source = first.source.removeprefix("models:/")
-        return Registered("homes", homes_registry.add_version("homes", source, first.run_id, given), first.run_id)
+        return ModelVersion("homes", homes_registry.add_version("homes", source, first.run_id, given), first.run_id)
 
     return make
 
