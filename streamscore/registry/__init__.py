@@ -10,6 +10,7 @@ allow_list         which models may be loaded, by their MLmodel file alone
 manifest           SHA-256 of a version's files, in the registry's tags
 provenance         what a version was made of, in its tags
 promotions         who put which version into Production when, and the way back
+repeat             calls that MLflow may carry out without an answer, made once all the same
 reader             which versions there are, and their files, verified
 writer             a version registered, tagged, promoted, taken back
 registry           where the registry is; reader and writer for those who use it

@@ -4,6 +4,7 @@ import getpass
 import tempfile
 import warnings
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from streamscore.registry.model_uri import ModelRef, all_versions
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.promotions import Promotion, version_before
 from streamscore.registry.reader import ALIAS, STAGE, RegistryReader
+from streamscore.registry.repeat import created, delete_others, repeated
 from streamscore.registry.requirements import signature
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class RegistryWriter:
             _set_alias(client, name, version)
             _settle(client, name)
             # 7
-            client.set_registered_model_tag(name, *done.to_tag())
+            repeated(partial(client.set_registered_model_tag, name, *done.to_tag()))
         return done
 
     def rollback(self, name: str, feed: Feed, by: str = "") -> Promotion:
@@ -104,62 +106,83 @@ class RegistryWriter:
         """Set tags of a version, in their order."""
         with self._connection.reaching() as client:
             for tag, value in tags.items():
-                client.set_model_version_tag(name, version, tag, value)
+                repeated(partial(client.set_model_version_tag, name, version, tag, value))
 
     def make_candidate(self, name: str, version: str) -> None:
         """Give a version the alias `candidate`."""
         with self._connection.reaching() as client:
-            client.set_registered_model_alias(name, CANDIDATE, version)
+            repeated(partial(client.set_registered_model_alias, name, CANDIDATE, version))
 
     def add_version(self, name: str, model_id: str, run_id: str, tags: dict[str, str]) -> str:
         """Register a logged model as the next version of `name`, which is made if need be; returns its number.
 
-        The manifest of its files is part of the same request: no version is there without it.
+        The manifest of its files is part of the same request: no version is there without it. Of a request that was
+        carried out twice, the first version stays.
         """
         source = f"models:/{model_id}"
         with tempfile.TemporaryDirectory() as temporary:
             logged = ModelRef(source, ModelVersion(name, model_id, run_id), source)
             tags = tags | take_manifest(self._reader.fetch(logged, Path(temporary))).to_tags()
         with self._connection.reaching() as client:
-            from mlflow.exceptions import MlflowException
+            repeated(partial(_make_model, client, name))
+            before = set(_versions_of_run(client, name, run_id))
 
-            try:
-                client.create_registered_model(name)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            return str(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
+            def create() -> str:
+                return str(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
+
+            def there() -> list[str]:
+                return [version for version in _versions_of_run(client, name, run_id) if version not in before]
+
+            made = created(create, there)
+            first = min([made, *repeated(there)], key=int)
+            delete_others(first, there, partial(client.delete_model_version, name))
+            return first
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name, made if need be with its artifacts beside the registry."""
         with self._connection.reaching() as client:
-            from mlflow.exceptions import MlflowException
-
-            if found := client.get_experiment_by_name(name):
-                return str(found.experiment_id)
             location = f"{self._connection.artifacts}/{name}" if self._connection.artifacts else None
-            try:
-                return str(client.create_experiment(name, location))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
-                    return str(found.experiment_id)  # somebody else was faster
-                raise
+            return repeated(partial(_experiment, client, name, location))
+
+
+def _experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, location))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := client.get_experiment_by_name(name)):
+            return str(found.experiment_id)  # somebody else was faster, or this request without its answer
+        raise
+
+
+def _make_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _versions_of_run(client: "MlflowClient", name: str, run_id: str) -> list[str]:
+    """The numbers of a model's versions that a run made, oldest first."""
+    return sorted((str(v.version) for v in all_versions(client, name) if v.run_id == run_id), key=int)
 
 
 def _set_stage(client: "MlflowClient", name: str, version: str) -> None:
     with warnings.catch_warnings():  # stages are deprecated, and used on purpose beside the alias
         warnings.simplefilter("ignore", FutureWarning)
-        client.transition_model_version_stage(name, version, STAGE, archive_existing_versions=True)
+        transition = partial(client.transition_model_version_stage, archive_existing_versions=True)
+        repeated(partial(transition, name, version, STAGE))
 
 
 def _set_alias(client: "MlflowClient", name: str, version: str) -> None:
-    """Once more if it fails: of two first promotions at once MLflow inserts the alias for both, and one fails."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.set_registered_model_alias(name, ALIAS, version)
-    except MlflowException:
-        client.set_registered_model_alias(name, ALIAS, version)
+    """Again if it fails: of two first promotions at once MLflow inserts the alias for both, and one fails."""
+    repeated(partial(client.set_registered_model_alias, name, ALIAS, version))
 
 
 def _settle(client: "MlflowClient", name: str) -> None:

@@ -3,11 +3,9 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from schemas.settings import load_settings
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
+from tests.support.mlflow_server import LoopbackMlflow
 from tests.support.register_kit import a_version
 from tests.support.wait import until
 
@@ -28,48 +27,15 @@ ROOT = Path(__file__).parents[2]
 FEED = load_feed("wine_quality")
 
 
-class Server:
-    """An MLflow server on loopback, artifacts through it; it can be made to hang."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.uri = f"http://127.0.0.1:{free.getsockname()[1]}"
-        port = self.uri.rpartition(":")[2]
-        store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/files"]
-        command = [sys.executable, "-m", "mlflow", "server", *store, "--port", port, "--workers", "1"]
-        with (folder / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-        until = time.monotonic() + 120
-        while not self._answers():
-            assert self._process.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
-            time.sleep(0.2)
-
-    def signal(self, number: int) -> None:
-        os.killpg(self._process.pid, number)
-
-    def stop(self) -> None:
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGKILL)
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                return True
-        except OSError:
-            return False
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackMlflow]:
+    server = LoopbackMlflow(tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def registry(server: Server) -> Registry:
+def registry(server: LoopbackMlflow) -> Registry:
     flags = {"registry.tracking_uri": server.uri, "models.manifest": "required"}
     registry = open_registry(load_settings(flags=flags))
     a_version(FEED, registry, promote=True)
@@ -77,7 +43,7 @@ def registry(server: Server) -> Registry:
 
 
 def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_back(
-    server: Server, registry: Registry, tmp_path: Path
+    server: LoopbackMlflow, registry: Registry, tmp_path: Path
 ) -> None:
     told: list[str] = []
     follower = ModelWatcher(
@@ -102,7 +68,9 @@ def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_bac
     print(f"told after {seconds:.1f} s")
 
 
-def test_a_start_gives_up_within_thirty_seconds_of_a_server_that_hangs(server: Server, registry: Registry) -> None:
+def test_a_start_gives_up_within_thirty_seconds_of_a_server_that_hangs(
+    server: LoopbackMlflow, registry: Registry
+) -> None:
     server.signal(signal.SIGSTOP)
     try:
         _assert_gives_up(server.uri)

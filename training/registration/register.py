@@ -1,9 +1,11 @@
 """One training run in MLflow, the model version that came of it, and what became of that."""
 
 import json
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -29,9 +31,11 @@ from streamscore.registry.provenance import (
     feed_digest,
 )
 from streamscore.registry.registry import Registry
+from streamscore.registry.repeat import repeated
 from training.data.training_data import Data
 from training.evaluation.gate import Verdict
 from training.registration.check import CheckReport
+from training.registration.one_run import log_once, one_run
 from training.settings import TrainingSettings
 
 DIGEST_LENGTH = 36  # MLflow allows no more for a data set; the whole digest is in the tags
@@ -136,16 +140,11 @@ def register(feed: Feed, candidate: Candidate, registry: Registry, against: str 
     tags = candidate.origin.to_tags() | {SPLIT: _split(candidate)} | _gate_tags(candidate.verdict, against)
     with registry.active() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and data set sources
-        with mlflow.start_run(experiment_id=experiment, run_name=f"train-{feed.name}", tags=tags) as run:
-            mlflow.log_params(dict(candidate.parameters))
-            mlflow.log_metrics(dict(candidate.metrics))
-            for context, rows in candidate.inputs.items():
-                mlflow.log_input(_data_set(feed, rows, candidate.origin.data_source, mlflow), context=context)
-            for file, text in {**candidate.artifacts, GATE_FILE: candidate.verdict.to_json()}.items():
-                mlflow.log_text(text, file)
-            logged = candidate.log(mlflow)
-            version = registry.add_version(name, logged.model_id, run.info.run_id, tags)
-    return ModelVersion(name, version, run.info.run_id)
+        with one_run(registry, experiment, f"train-{feed.name}", tags, mlflow) as run_id:
+            _log(feed, candidate, mlflow)
+            model_id = log_once(registry, experiment, run_id, lambda: candidate.log(mlflow))
+            version = registry.add_version(name, model_id, run_id, tags)
+    return ModelVersion(name, version, run_id)
 
 
 def accept(registry: Registry, registered: ModelVersion) -> None:
@@ -158,6 +157,18 @@ def refuse(registry: Registry, registered: ModelVersion, report: CheckReport) ->
     """A version that passed the gate and not the check stays registered, with the reasons and without an alias."""
     reasons = {CHECK_REASONS: _shortened(report.reasons), CHECK: "failed"}
     registry.tag_version(registered.name, registered.version, reasons)
+
+
+def _log(feed: Feed, candidate: Candidate, mlflow: Any) -> None:
+    """What the active run is to say beside its model; nothing changes where MLflow carries a request out twice."""
+    at = time.time_ns() // 1_000_000  # the same in each try
+    repeated(lambda: mlflow.log_params(dict(candidate.parameters)))
+    repeated(lambda: mlflow.log_metrics(dict(candidate.metrics), timestamp=at))
+    for context, rows in candidate.inputs.items():
+        data_set = _data_set(feed, rows, candidate.origin.data_source, mlflow)
+        repeated(partial(mlflow.log_input, data_set, context=context))
+    for file, text in {**candidate.artifacts, GATE_FILE: candidate.verdict.to_json()}.items():
+        repeated(partial(mlflow.log_text, text, file))
 
 
 def _is_settled(tags: Mapping[str, str]) -> bool:
