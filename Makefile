@@ -27,7 +27,8 @@ test: setup ## run the test suite; what needs a server that is not here is skipp
 	@.venv/bin/python -m pytest tests $(IN_PARALLEL)
 
 test-fast: setup ## only what is pure, 1 minute: no server, no Spark, no training
-	@.venv/bin/python -m pytest tests/house tests/unit tests/docs/test_text.py -m "not (slow or trains or spark or system or servers)" $(IN_PARALLEL)
+	@.venv/bin/python -m pytest tests/house tests/unit tests/docs/test_text.py --hypothesis-profile fast \
+		-m "not (slow or trains or spark or system or servers)" $(IN_PARALLEL)
 
 test-servers: setup ## only what needs a server or a program that make setup does not install
 	@.venv/bin/python -m pytest tests -m "servers and not faults_long" $(IN_PARALLEL)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # other work on the machine makes an example slow, and no test wrong
 of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+of_hypothesis.register_profile("fast", of_hypothesis.get_profile("tests"), max_examples=20)  # `make test-fast`
 of_hypothesis.load_profile("tests")
 
 

@@ -266,9 +266,10 @@ def test_what_a_failed_start_planned_is_decided_anew_by_the_next(
         until(lambda: stream.newest_batch == 1)
         return load_model(prepared)
 
-    with monkeypatch.context() as patched, pytest.raises(RegistryError, match="wine_quality/99"):
+    with monkeypatch.context() as patched:
         patched.setattr("jobs.streaming.start.load_model", late)
-        stream_until_stopped(run_of(model_uri="models:/wine_quality/99"), spark)
+        with pytest.raises(RegistryError, match="wine_quality/99"):
+            stream_until_stopped(run_of(model_uri="models:/wine_quality/99"), spark)
     until(lambda: not spark.streams.active)
     (stream.landing / "b.csv").write_text(HEADER + ROW + ROW)
     (stream.landing / "c.csv").unlink()

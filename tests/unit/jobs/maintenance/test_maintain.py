@@ -505,6 +505,7 @@ maintain.maintain(task)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["part", "commit", "checkpoint", "log"])
 def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(
     tables: Tables, tmp_path: Path, point: str
@@ -535,6 +536,7 @@ def test_killed_anywhere_it_leaves_whole_tables_and_the_next_one_ends_it(
 # --- inside a run
 
 
+@pytest.mark.slow
 def test_a_run_starts_a_round_by_time_or_by_commits_and_waits_for_none(tables: Tables, tmp_path: Path) -> None:
     put(tables, *range(6), rejects=1)
     rounds = MaintenanceScheduler(task_of(tables, tmp_path, maintain_commits=2))

@@ -313,6 +313,7 @@ def test_mlflow_itself_would_write_the_marker(
     assert marker.exists()
 
 
+@pytest.mark.trains
 @PLANTED
 def test_a_stream_never_loads_a_planted_pickle(
     registry: Registry,
@@ -334,6 +335,7 @@ def test_a_stream_never_loads_a_planted_pickle(
     assert not marker.exists()
 
 
+@pytest.mark.trains
 @PLANTED
 def test_promoting_never_loads_a_planted_pickle_and_refuses_it(
     registry: Registry, planted: Callable[..., Path], plant: Callable[..., None], how: str, small_feed: Feed

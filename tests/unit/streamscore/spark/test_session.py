@@ -17,6 +17,7 @@ def test_workers_of_this_machine_are_forked_from_one_that_has_imported() -> None
     assert conf[DAEMON] == "streamscore.spark.worker_daemon"
 
 
+@pytest.mark.slow
 def test_what_workers_are_forked_from_has_no_thread_that_could_hold_a_lock() -> None:
     code = (
         "import sys, threading\n"

@@ -71,7 +71,9 @@ def test_java_17_and_21_are_fine(tmp_path: Path, said: str) -> None:
     assert check_java({"PATH": str(home / "bin")}).ok
 
 
-@pytest.mark.parametrize("said, code", [('version "1.8.0_392"', 0), ('version "25.0.1"', 0), ('version "17.0.1"', 1)])
+@pytest.mark.parametrize(
+    ("said", "code"), [('version "1.8.0_392"', 0), ('version "25.0.1"', 0), ('version "17.0.1"', 1)]
+)
 def test_another_java_is_a_failure_that_says_which_binary(tmp_path: Path, said: str, code: int) -> None:
     home = java(tmp_path / "jdk", said, code)
     check = check_java({"JAVA_HOME": str(home), "PATH": ""})
@@ -143,6 +145,7 @@ def test_a_server_that_is_down_is_a_registry_failure() -> None:
     assert (check.name, check.ok, check.exit_code, check.fix) == ("registry", False, 4, "mlflow server --port 9")
 
 
+@pytest.mark.trains
 def test_the_promoted_version_is_held_against_the_feed(trained: Trained) -> None:
     checks = check_model(FEED, Settings(registry={"tracking_uri": trained.uri}))
     assert [check.name for check in checks if check.ok] == ["registry", "model", "contract", "safety"]
