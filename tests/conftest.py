@@ -17,7 +17,7 @@ from services.mlflow_server import MlflowServer
 from services.object_store import REGION, ObjectStore
 from services.start import KINDS
 from tests.support.fixture_types import Bucket, Trained
-from tests.support.needs import AskedServices, insist, mark_servers, needs_of
+from tests.support.needs import AskedServices, insist, mark_items, needs_of
 from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # other work on the machine makes an example slow, and no test wrong
 of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-of_hypothesis.register_profile("fast", of_hypothesis.get_profile("tests"), max_examples=20)  # `make test-fast`
+of_hypothesis.register_profile("fast", of_hypothesis.get_profile("tests"), max_examples=10)  # `make test-fast`
 of_hypothesis.load_profile("tests")
 
 
@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mark_servers(items)
+    mark_items(items)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures

@@ -16,6 +16,7 @@ from services.object_store import Kind, ObjectStore
 from services.programs import Program, missing
 from services.start import Services
 
+REGISTRIES = {"homes_registry", "trained", "wine_registry"}  # fixtures that train models
 FIXTURES: dict[str, Program] = {"object_store": "minio", "recognisable": "minio", "mlflow_server": "postgres"}
 
 
@@ -33,9 +34,11 @@ def fixtures_of(item: pytest.Item) -> tuple[str, ...]:
     return tuple(getattr(item, "fixturenames", ()))
 
 
-def mark_servers(items: list[pytest.Item]) -> None:
-    """Mark as `servers` what needs more than `make setup` installs: so `-m servers` selects what a newcomer skips."""
+def mark_items(items: list[pytest.Item]) -> None:
+    """Mark as `servers` what needs more than `make setup` installs, as `trains` what uses a registry with models."""
     for item in items:
+        if REGISTRIES & set(fixtures_of(item)):
+            item.add_marker(pytest.mark.trains)
         if needs_of(item):
             item.add_marker(pytest.mark.servers)
 

@@ -145,7 +145,6 @@ def test_a_server_that_is_down_is_a_registry_failure() -> None:
     assert (check.name, check.ok, check.exit_code, check.fix) == ("registry", False, 4, "mlflow server --port 9")
 
 
-@pytest.mark.trains
 def test_the_promoted_version_is_held_against_the_feed(trained: Trained) -> None:
     checks = check_model(FEED, Settings(registry={"tracking_uri": trained.uri}))
     assert [check.name for check in checks if check.ok] == ["registry", "model", "contract", "safety"]
