@@ -153,4 +153,5 @@ class Contestant:
         if ended is not None or time.monotonic() - since > SECONDS:
             what = f"committed nothing for {SECONDS} s" if ended is None else f"ended with {ended}"
             log = (self.folder / "log").read_text("utf-8", errors="replace")
-            raise StuckError(f"{self.entry.name} {what}; its log ends:\n{log[-2000:]}")
+            msg = f"{self.entry.name} {what}; its log ends:\n{log[-2000:]}"
+            raise StuckError(msg)

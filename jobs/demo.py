@@ -133,7 +133,8 @@ def _assert_alive(stream: subprocess.Popen[bytes], base: Path, begun: float) -> 
     if stream.poll() is None and time.monotonic() - begun < START_SECONDS:
         return
     said = (base / "run.log").read_text("utf-8").strip().splitlines()[-3:]
-    raise StorageError(f"the stream {'ended' if stream.poll() is not None else 'does not answer'}: {' '.join(said)}")
+    msg = f"the stream {'ended' if stream.poll() is not None else 'does not answer'}: {' '.join(said)}"
+    raise StorageError(msg)
 
 
 def _versions(log: Path) -> int:

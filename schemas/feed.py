@@ -67,13 +67,16 @@ class Column(BaseModel):
     @model_validator(mode="after")
     def _bounds_and_allowed_fit_the_type(self) -> Self:
         if (self.min is not None or self.max is not None) and self.type not in ("int", "long", "float", "double"):
-            raise ValueError(f"column '{self.name}' is {self.type}; min and max are for numbers")
+            msg = f"column '{self.name}' is {self.type}; min and max are for numbers"
+            raise ValueError(msg)
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"column '{self.name}': min {self.min} is more than max {self.max}")
+            msg = f"column '{self.name}': min {self.min} is more than max {self.max}"
+            raise ValueError(msg)
         try:
             pa.array(self.allowed or ()).cast(self.arrow_type) if self.allowed else None
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise ValueError(f"column '{self.name}': allowed {list(self.allowed or ())} are not {self.type}") from error
+            msg = f"column '{self.name}': allowed {list(self.allowed or ())} are not {self.type}"
+            raise ValueError(msg) from error
         return self
 
 
@@ -92,13 +95,13 @@ class Dialect(BaseModel):
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
         if self.delimiter == self.quote:
-            raise ValueError(f"delimiter and quote are both {self.quote!r}")
+            msg = f"delimiter and quote are both {self.quote!r}"
+            raise ValueError(msg)
         try:
             codecs.lookup(self.encoding)
         except LookupError as error:
-            raise ValueError(
-                f"no encoding {self.encoding!r}, wanted one that Python knows, as utf-8 or cp1252"
-            ) from error
+            msg = f"no encoding {self.encoding!r}, wanted one that Python knows, as utf-8 or cp1252"
+            raise ValueError(msg) from error
         return self
 
 
@@ -173,43 +176,53 @@ class Feed(BaseModel):
         seen: dict[str, str] = {}
         for column in self.columns:
             if column.table_name in RESERVED:
-                raise ValueError(f"column '{column.name}': the stream adds a column of that name; rename it")
+                msg = f"column '{column.name}': the stream adds a column of that name; rename it"
+                raise ValueError(msg)
             if not column.table_name:
-                raise ValueError(f"column '{column.name}' has no letter or digit in its name")
+                msg = f"column '{column.name}' has no letter or digit in its name"
+                raise ValueError(msg)
             if (other := seen.get(column.table_name)) is not None:
-                raise ValueError(f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables")
+                msg = f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables"
+                raise ValueError(msg)
             seen[column.table_name] = column.name
         if not self.features:
-            raise ValueError("no column has the role 'feature'")
+            msg = "no column has the role 'feature'"
+            raise ValueError(msg)
         if sum(c.role == "target" for c in self.columns) > 1:
-            raise ValueError("more than one column has the role 'target'")
+            msg = "more than one column has the role 'target'"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _series_can_be_forecast(self) -> Self:
         if self.kind == "rows":
             if "series" in self.model_fields_set:
-                raise ValueError("the feed is of kind 'rows', and 'series' is for kind: series; take it out")
+                msg = "the feed is of kind 'rows', and 'series' is for kind: series; take it out"
+                raise ValueError(msg)
             return self
         times = [c for c in self.columns if c.role == "time"]
         if len(times) != 1 or times[0].type not in ("date", "timestamp") or times[0].nullable:
-            raise ValueError(
+            msg = (
                 f"a feed of kind 'series' has {len(times)} columns of role 'time', wanted one, a date or timestamp "
                 f"that is not nullable"
             )
+            raise ValueError(msg)
         for column in self.features:
             if column.type not in ("double", "float") or column.nullable or not column.finite:
-                raise ValueError(
+                msg = (
                     f"column '{column.name}' of a feed of kind 'series' goes to the model: wanted double or float, "
                     f"finite, not nullable"
                 )
+                raise ValueError(msg)
         for column in self.keys:
             if column.type in ("double", "float"):
-                raise ValueError(f"column '{column.name}' is a key of series and {column.type}; declare it string")
+                msg = f"column '{column.name}' is a key of series and {column.type}; declare it string"
+                raise ValueError(msg)
         added = {"observation", "step", "failure"}
         added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
         if taken := added & {c.table_name for c in self.columns}:
-            raise ValueError(f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it")
+            msg = f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it"
+            raise ValueError(msg)
         return self
 
 
@@ -234,14 +247,16 @@ def load_feed(name: str) -> Feed:
         if path.is_file():
             feed = read_feed(path)
             if feed.name != name:
-                raise FeedError(f"{path}: 'name' is '{feed.name}', wanted '{name}' as the file is called; rename one")
+                msg = f"{path}: 'name' is '{feed.name}', wanted '{name}' as the file is called; rename one"
+                raise FeedError(msg)
             return feed
     near = difflib.get_close_matches(name, feed_names(), 1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    raise FeedError(
+    msg = (
         f"no feed '{name}': {hint}feeds here: {', '.join(feed_names())}; "
         f"to add one: streamscore schema --from-model URI > schemas/{name}.yaml"
     )
+    raise FeedError(msg)
 
 
 def read_feed(path: Path) -> Feed:
@@ -253,9 +268,11 @@ def read_feed(path: Path) -> Feed:
     try:
         return Feed.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except yaml.YAMLError as error:
-        raise FeedError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
+        raise FeedError(msg) from error
     except ValidationError as error:
-        raise FeedError(f"{path}: {first_problem(error, Feed)}") from error
+        msg = f"{path}: {first_problem(error, Feed)}"
+        raise FeedError(msg) from error
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:

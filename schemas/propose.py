@@ -34,7 +34,8 @@ def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri
         FeedError: the names make no feed, e.g. two that are equal in the tables.
     """
     if signature is None or signature.inputs is None:
-        raise ContractError(f"model {model_uri} has no signature: no feed can be read from it; log it with one")
+        msg = f"model {model_uri} has no signature: no feed can be read from it; log it with one"
+        raise ContractError(msg)
     columns = (
         _of_tensor(signature, model_uri) if signature.inputs.is_tensor_spec() else _of_columns(signature, model_uri)
     )
@@ -65,7 +66,8 @@ def feed_text(
     try:
         Feed.model_validate({"name": name, "model": model_uri, "csv": csv, "columns": columns})
     except ValidationError as error:
-        raise FeedError(f"no feed can be made of {origin}: {first_problem(error, Feed)}") from error
+        msg = f"no feed can be made of {origin}: {first_problem(error, Feed)}"
+        raise FeedError(msg) from error
     return "\n".join(
         [
             *(f"# {note}" for note in notes),
@@ -85,9 +87,8 @@ def _of_columns(signature: "ModelSignature", model_uri: str) -> list[dict[str, s
         kind = str(getattr(spec.type, "name", spec.type))
         column_name = str(spec.name if spec.name is not None else f"x{number}")
         if kind not in TYPES:
-            raise ContractError(
-                f"model {model_uri} wants '{column_name}' as {kind}, which no CSV column holds; wrap it in a pyfunc"
-            )
+            msg = f"model {model_uri} wants '{column_name}' as {kind}, which no CSV column holds; wrap it in a pyfunc"
+            raise ContractError(msg)
         found.append({"name": column_name, "type": TYPES[kind]} | ({} if spec.required else {"nullable": True}))
     return found
 
@@ -96,7 +97,8 @@ def _of_tensor(signature: "ModelSignature", model_uri: str) -> list[dict[str, st
     spec = signature.inputs.inputs[0]
     kind = TENSOR_TYPES.get(str(spec.type))
     if len(signature.inputs.inputs) > 1 or len(spec.shape) != 2 or spec.shape[1] < 1 or kind is None:
-        raise ContractError(f"model {model_uri} wants {spec}, wanted one tensor of (-1, number of columns); wrap it")
+        msg = f"model {model_uri} wants {spec}, wanted one tensor of (-1, number of columns); wrap it"
+        raise ContractError(msg)
     return [{"name": f"x{number}", "type": kind} for number in range(spec.shape[1])]
 
 

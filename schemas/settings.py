@@ -97,11 +97,11 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
     try:
         return OfProfile(**_nested(flags or {}) | {"profile": profile})
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
+        raise SettingsError(msg) from error
     except ValidationError as error:
-        raise SettingsError(
-            f"setting {first_problem(error, Settings)} (flags, {PREFIX}* or {path}); see docs/settings.md"
-        ) from error
+        msg = f"setting {first_problem(error, Settings)} (flags, {PREFIX}* or {path}); see docs/settings.md"
+        raise SettingsError(msg) from error
 
 
 def as_variables(block: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -119,10 +119,11 @@ def _profile_path(profile: str) -> Path:
             return path
     known = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
     near = difflib.get_close_matches(profile, known, 1)
-    raise SettingsError(
+    msg = (
         f"no profile '{profile}': {f'did you mean {near[0]!r}? ' if near else ''}"
         f"known: {', '.join(known)}; a profile is a file conf/<profile>.yaml"
     )
+    raise SettingsError(msg)
 
 
 def _refuse_unknown_variables() -> None:

@@ -100,9 +100,11 @@ class Storage(_Block):
     def _is_url(cls, given: str) -> str:
         url = urlsplit(given)
         if "@" in url.netloc:  # not repeated in the message
-            raise ValueError("no place for credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead")
+            msg = "no place for credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+            raise ValueError(msg)
         if given and (url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query):
-            raise ValueError(f"wanted http://HOST:PORT or https://HOST:PORT, found '{given}'")
+            msg = f"wanted http://HOST:PORT or https://HOST:PORT, found '{given}'"
+            raise ValueError(msg)
         return given.rstrip("/")
 
 

@@ -90,10 +90,11 @@ def assert_contract(
     """
     kind = _streamscore(metadata).get("kind", "rows")
     if kind != feed.kind:
-        raise ContractError(
+        msg = (
             f"model {model} is of kind '{kind}', feed {feed.name} is of kind '{feed.kind}'; promote a version trained "
             f"for the feed: streamscore models {model.split()[0]}, or change kind in schemas/{feed.name}.yaml"
         )
+        raise ContractError(msg)
     if feed.kind == "series":
         series_contract(feed, metadata, model)
     elif found := differences(feed, signature):
@@ -116,17 +117,19 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
     try:
         found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError(
+        msg = (
             f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous; "
             f"log it with them"
-        ) from error
+        )
+        raise ContractError(msg) from error
     features = [column.name for column in feed.features]
     if found.window_rows < 1 or sorted(found.endogenous) != sorted(features):
-        raise ContractError(
+        msg = (
             f"model {model} does not fit feed {feed.name}: it forecasts {', '.join(found.endogenous)} from "
             f"{found.window_rows} observations, the feed's features are {', '.join(features)}; "
             f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}"
         )
+        raise ContractError(msg)
     return found
 
 
@@ -187,13 +190,15 @@ def _output(spec: "ColSpec | TensorSpec") -> pa.DataType:
         kinds = {"f": pa.float64(), "i": pa.int64(), "u": pa.int64(), "b": pa.bool_()}
         kind = kinds.get(np.dtype(str(spec.type)).kind, pa.string())
         if len(spec.shape) > 2:
-            raise ContractError(f"the model's output is {spec}, wanted a scalar or (-1, k) a row; wrap it in a pyfunc")
+            msg = f"the model's output is {spec}, wanted a scalar or (-1, k) a row; wrap it in a pyfunc"
+            raise ContractError(msg)
         return pa.list_(kind) if len(spec.shape) == 2 else kind
     name = _name(spec)
     if name.startswith("array<") and (item := OUTPUTS.get(name[6:-1])):
         return pa.list_(item)
     if name not in OUTPUTS:
-        raise ContractError(f"the model's output is {name}, wanted one of {', '.join(OUTPUTS)}; wrap it in a pyfunc")
+        msg = f"the model's output is {name}, wanted one of {', '.join(OUTPUTS)}; wrap it in a pyfunc"
+        raise ContractError(msg)
     return OUTPUTS[name]
 
 

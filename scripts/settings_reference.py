@@ -144,7 +144,8 @@ def between_markers(page: Path, reference: str) -> str:
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, found, after = rest.partition(END)
     if not found:
-        raise ValueError(f"{page} has no lines '{BEGIN}' and '{END}'")
+        msg = f"{page} has no lines '{BEGIN}' and '{END}'"
+        raise ValueError(msg)
     return f"{before}{BEGIN}\n\n{reference}\n{END}{after}"
 
 

@@ -73,7 +73,8 @@ class Postgres(Server):
         )
         if done.returncode:
             whom = "" if self.user is None else f" (as {pwd.getpwuid(self.user).pw_name}, who must reach the folder)"
-            raise ServerError(f"initdb in {self.folder}{whom} said:\n{done.stderr}")
+            msg = f"initdb in {self.folder}{whom} said:\n{done.stderr}"
+            raise ServerError(msg)
 
 
 class MlflowServer(Server):
@@ -125,4 +126,5 @@ def unprivileged_account() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise ServerError("root cannot run PostgreSQL, and there is no account postgres or nobody to run it as")
+    msg = "root cannot run PostgreSQL, and there is no account postgres or nobody to run it as"
+    raise ServerError(msg)

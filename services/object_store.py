@@ -101,5 +101,6 @@ def make_certificates(folder: Path) -> Path:
     ):
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ServerError(f"openssl made no certificate in {folder}:\n{done.stderr}")
+            msg = f"openssl made no certificate in {folder}:\n{done.stderr}"
+            raise ServerError(msg)
     return authority

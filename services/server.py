@@ -79,10 +79,12 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.has_ended():
-                raise ServerError(f"{self.name} ended with {self.process.returncode}; {self.log} ends:\n{self.tail()}")
+                msg = f"{self.name} ended with {self.process.returncode}; {self.log} ends:\n{self.tail()}"
+                raise ServerError(msg)
             if time.monotonic() > deadline:
                 self.kill()
-                raise ServerError(f"{self.name}: no answer in {START_SECONDS} s; {self.log} ends:\n{self.tail()}")
+                msg = f"{self.name}: no answer in {START_SECONDS} s; {self.log} ends:\n{self.tail()}"
+                raise ServerError(msg)
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -128,7 +130,8 @@ class Server:
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is None:
-            raise ServerError(f"{self.name} is not running")
+            msg = f"{self.name} is not running"
+            raise ServerError(msg)
         os.killpg(self.process.pid, number)
 
 
@@ -140,7 +143,8 @@ def free_port(preferred: int | None = None) -> int:
             if port is not None:
                 probe.bind((HOST, port))
                 return int(probe.getsockname()[1])
-    raise ServerError(f"found no free port on {HOST}")
+    msg = f"found no free port on {HOST}"
+    raise ServerError(msg)
 
 
 def kept_secret(path: Path) -> str:

@@ -59,7 +59,8 @@ def __getattr__(name: str) -> Any:
 
         return version("streamscore")
     if name not in _WHERE:
-        raise AttributeError(f"module 'streamscore' has no attribute '{name}'; it exports {', '.join(__all__)}")
+        msg = f"module 'streamscore' has no attribute '{name}'; it exports {', '.join(__all__)}"
+        raise AttributeError(msg)
     return getattr(importlib.import_module(_WHERE[name]), name)
 
 

@@ -39,10 +39,11 @@ def arm(spec: str, driver_pid: int | None = None) -> None:
         return
     point, when, batch_id, gate = (*spec.split(":", 3), "", "", "")[:4]
     if point not in POINTS or when not in ("before", "after") or not _is_id(batch_id):
-        raise SettingsError(
+        msg = (
             f"STREAMSCORE_FAIL_AT is {spec!r}, wanted <point>:<before|after>[:<batch id>[:<path>]] "
             f"with a point of {', '.join(POINTS)}; unset it or set it right"
         )
+        raise SettingsError(msg)
     _armed = _Armed(f"{point}:{when}", int(batch_id) if batch_id else None, gate, driver_pid or os.getpid())
 
 

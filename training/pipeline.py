@@ -104,11 +104,11 @@ def train(
 
 def _assert_trainable(feed: Feed, source: Source, only_if_drift: bool) -> None:
     if feed.kind == "series" and source.predictions:
-        raise SettingsError(f"--predictions: feed {feed.name} is a series, which is trained on files; give --data")
+        msg = f"--predictions: feed {feed.name} is a series, which is trained on files; give --data"
+        raise SettingsError(msg)
     if feed.kind == "series" and only_if_drift:
-        raise SettingsError(
-            f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
-        )
+        msg = f"--if-drift: feed {feed.name} is a series, for which there is no drift; leave the flag out"
+        raise SettingsError(msg)
 
 
 def _promote(feed: Feed, result: TrainResult, registry: Registry, against: str, by: str) -> TrainResult:
@@ -116,10 +116,11 @@ def _promote(feed: Feed, result: TrainResult, registry: Registry, against: str, 
     if not result.is_new and _was_promoted(registry, result):
         return result
     if (now := registry.in_production(result.name) or "") != against:
-        raise TryAgainError(
+        msg = (
             f"{result.name} v{result.version} was held against v{against or '-'}, and v{now or '-'} went into "
             f"Production meanwhile; run the same command again"
         )
+        raise TryAgainError(msg)
     return replace(result, promotion=registry.promote(result.name, result.version, feed, by=by))
 
 

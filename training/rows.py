@@ -130,10 +130,11 @@ def _production(feed: Feed, origin: Provenance, registry: Registry) -> Productio
     """The version in Production, which generated rows may not judge unless it was made of such rows, too."""
     before = load_production(feed, registry)
     if origin.made_up and before and not Provenance.is_made_up(before.ref.tags):
-        raise SettingsError(
+        msg = (
             f"found no data for feed {feed.name}, and generated rows must not judge {before.ref.title}, which is in "
             f"Production; give --data"
         )
+        raise SettingsError(msg)
     return before
 
 
@@ -152,9 +153,10 @@ def _of_production(production: Production) -> Predict:
         try:
             return production.pyfunc.predict(features)
         except Exception as error:  # whatever a model raises
-            raise ContractError(
+            msg = (
                 f"{production.ref.title}, in Production, cannot predict the held-out rows: {type(error).__name__}: "
                 f"{' '.join(str(error).split())[:200]}; to go without it: gate: {{relative: null}}"
-            ) from error
+            )
+            raise ContractError(msg) from error
 
     return predict

@@ -182,9 +182,8 @@ def load_training_settings(feed: str, path: Path | None = None) -> TrainingSetti
         return TrainingSettings.model_validate(merged)
     except ValidationError as error:
         names = " over ".join(str(file) for file in reversed(files))
-        raise SettingsError(
-            f"training setting {first_problem(error, TrainingSettings)} ({names}); see docs/training.md"
-        ) from error
+        msg = f"training setting {first_problem(error, TrainingSettings)} ({names}); see docs/training.md"
+        raise SettingsError(msg) from error
 
 
 def _packaged_or_here(name: str) -> Path | None:
@@ -196,11 +195,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         read = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"--config {path}: {error.strerror}; wanted a YAML file as conf/training/*.yaml") from error
+        msg = f"--config {path}: {error.strerror}; wanted a YAML file as conf/training/*.yaml"
+        raise SettingsError(msg) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
+        raise SettingsError(msg) from error
     if not isinstance(read or {}, dict):
-        raise SettingsError(f"{path} holds a {type(read).__name__}, wanted keys as in conf/training/default.yaml")
+        msg = f"{path} holds a {type(read).__name__}, wanted keys as in conf/training/default.yaml"
+        raise SettingsError(msg)
     return read or {}
 
 

@@ -50,10 +50,11 @@ def show_training(feed: str, result: TrainResult, out: Console) -> None:
         out.print(f"v{result.version} was made of the same data, feed, settings and code: nothing new is registered")
     if result.reasons:
         more = f" (and {len(result.reasons) - 1} more)" if len(result.reasons) > 1 else ""
-        raise GateError(
+        msg = (
             f"{result.name} v{result.version} is rejected: {result.reasons[0]}{more}; Production is as it was; "
             f"next: look at report.html of run {result.run_id}"
         )
+        raise GateError(msg)
     if result.promotion:
         out.print(f"in Production: v{result.version}; next: streamscore run {feed}")
     else:

@@ -53,7 +53,8 @@ def schema(
 ) -> None:
     """Write a feed from a model's signature or from data: streamscore schema --from-data N.csv > schemas/N.yaml."""
     if (from_model is None) == (from_data is None):
-        raise SettingsError("give one of --from-model URI and --from-data FILE; see streamscore schema --help")
+        msg = "give one of --from-model URI and --from-data FILE; see streamscore schema --help"
+        raise SettingsError(msg)
     if from_data:
         from training.data.infer import propose_feed
 

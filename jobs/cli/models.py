@@ -49,9 +49,8 @@ def train(
     from training.show import show_training, tuning_progress
 
     if (predictions is None) != (labels is None) or (predictions and data):
-        raise SettingsError(
-            "--predictions and --labels go together, and take the place of --data; give both or neither"
-        )
+        msg = "--predictions and --labels go together, and take the place of --data; give both or neither"
+        raise SettingsError(msg)
     settings = load_settings(profile)
     with working("training"), tuning_progress(out) as progress:
         result = train_model(
@@ -83,10 +82,11 @@ def promote(
     from streamscore.registry.registry import open_registry
 
     if rollback == (version is not None):
-        raise SettingsError(
+        msg = (
             f"wanted either a version or --rollback; next: streamscore models {name}, "
             f"then: streamscore promote {name} VERSION, or: streamscore promote {name} --rollback"
         )
+        raise SettingsError(msg)
     registry, fits = open_registry(load_settings(profile)), load_feed(feed or name)
     with working("promoting"):
         done = registry.rollback(name, fits) if version is None else registry.promote(name, version, fits)

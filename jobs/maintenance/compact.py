@@ -109,10 +109,11 @@ def _compact_group(of_table: DeltaLog, group: Sequence[DataFile], schema: pa.Sch
     read, tables, held = list[DataFile](), list[pa.Table](), 0
     for file, rows in _read(of_table, group, schema):  # 2
         if file.rows not in (None, rows.num_rows):
-            raise StorageError(
+            msg = (
                 f"{of_table.uri}/{file.path} holds {rows.num_rows} rows, the table's log says {file.rows}; it is not "
                 f"compacted; look: streamscore doctor"
             )
+            raise StorageError(msg)
         if held and held + rows.nbytes > 2 * MEMORY:  # they take more than was guessed: the rest stays for later
             break
         read.append(file)
@@ -152,9 +153,11 @@ def _rows(files: pa_fs.FileSystem, path: str, schema: pa.Schema, uri: str) -> pa
             for field in schema
         ]
     except FileNotFoundError as error:
-        raise TryAgainError(f"{uri}/{path} is gone; others compact the table as well; try again") from error
+        msg = f"{uri}/{path} is gone; others compact the table as well; try again"
+        raise TryAgainError(msg) from error
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"cannot read {uri}/{path}: {error}; look: streamscore doctor") from error
+        msg = f"cannot read {uri}/{path}: {error}; look: streamscore doctor"
+        raise StorageError(msg) from error
     return pa.table(columns, schema=schema)
 
 

@@ -130,7 +130,8 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
     names = [name for name in _names(tables, task) if tables.exists(name)]
     if not names:
         made_by = f"the stream makes them: streamscore run {task.feed.name}"
-        raise StorageError(f"no Delta tables in {paths.tables}; {made_by}")
+        msg = f"no Delta tables in {paths.tables}; {made_by}"
+        raise StorageError(msg)
     report, budget = Report(), budget or Budget()
     with ExitStack() as held:
         if not dry_run:
@@ -141,7 +142,8 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
                 append_batch_rows(tables)
         for name in names:
             if not dry_run and lost.is_set():
-                raise TryAgainError(f"another maintenance of {paths.tables} took over; nothing is to be done")
+                msg = f"another maintenance of {paths.tables} took over; nothing is to be done"
+                raise TryAgainError(msg)
             try:
                 report.tables.append(_maintain_table(tables, name, task, dry_run, budget))
             except (DeltaError, OSError) as error:

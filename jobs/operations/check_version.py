@@ -154,9 +154,8 @@ def _different_steps(column: Column, own: Floats, streamed: Floats) -> Iterator[
 
 def _example(pyfunc: Any, path: str, title: str) -> Any:
     if not pyfunc.metadata.saved_input_example_info:
-        raise ContractError(
-            f"model {title} has no input example to predict; log it with log_model(..., input_example=…)"
-        )
+        msg = f"model {title} has no input example to predict; log it with log_model(..., input_example=…)"
+        raise ContractError(msg)
     return pyfunc.metadata.load_input_example(path)
 
 

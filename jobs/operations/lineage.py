@@ -111,7 +111,8 @@ def trace(feed: Feed, settings: Settings, registry: Registry, file: str, line: i
             raise _not_there(feed, paths, file, line)
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
-        raise StorageError(f"cannot read {paths.tables}: {said}; look: streamscore doctor {feed.name}") from error
+        msg = f"cannot read {paths.tables}: {said}; look: streamscore doctor {feed.name}"
+        raise StorageError(msg) from error
     if row is None:
         return Lineage(feed.name, file, line, None, reject, None, now)
     # 2

@@ -102,9 +102,8 @@ def read_status(feed: Feed, settings: Settings) -> Status:
         )
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
-        raise StorageError(
-            f"cannot read {paths.tables} or {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
-        ) from error
+        msg = f"cannot read {paths.tables} or {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
+        raise StorageError(msg) from error
 
 
 def show_status(status: Status, console: Console, as_json: bool) -> None:

@@ -67,7 +67,8 @@ class Checkpoint:
         try:
             return BatchManifest.from_log(text or b"")
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise self._broken(f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}") from error
+            msg = f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}"
+            raise self._broken(msg) from error
 
     def note_start(self, newest: int) -> None:
         """What Spark plans after the micro-batch `newest` is nobody's until `note_ready`.
@@ -113,18 +114,22 @@ class Checkpoint:
             return
         # 1
         if self.folder.read("metadata") is None:
-            raise self._broken("metadata is missing")
+            msg = "metadata is missing"
+            raise self._broken(msg)
         if commit > offset or commit < offset - 1:
-            raise self._broken(f"the newest of offsets/ is {offset}, the newest of commits/ is {commit}")
+            msg = f"the newest of offsets/ is {offset}, the newest of commits/ is {commit}"
+            raise self._broken(msg)
         # 2
         newest = deque(self.folder.open_journal(LEDGER).lines(), maxlen=1)
         last = json.loads(newest[0])["seq"] if newest else -1
         begun = self.manifest(commit) if commit >= 0 else BatchManifest(0)
         if last < begun.seq - 1:
-            raise self._broken(f"the newest manifest of its ledger is {last}, wanted {begun.seq - 1} at least")
+            msg = f"the newest manifest of its ledger is {last}, wanted {begun.seq - 1} at least"
+            raise self._broken(msg)
         # 3
         if commit >= 0 and not committed(commit, self.app_id, begun.digest, tables):
-            raise self._broken(f"commits/{commit} says that micro-batch {commit} is done, the tables do not have it")
+            msg = f"commits/{commit} says that micro-batch {commit} is done, the tables do not have it"
+            raise self._broken(msg)
 
     def _broken(self, found: str) -> RecoveryError:
         return RecoveryError(
@@ -190,16 +195,18 @@ def _identity(folder: Folder, feed: Feed, landing: str) -> tuple[str, bool]:
         found = json.loads(known)
         for key, value in wanted.items():
             if found[key] != value:
-                raise RecoveryError(
+                msg = (
                     f"checkpoint {folder.uri} belongs to {key} {found[key]}, wanted {value}; "
                     f"give each its own: --checkpoint DIR"
                 )
+                raise RecoveryError(msg)
         return found["app_id"], False
     if folder.names("offsets"):
-        raise RecoveryError(
+        msg = (
             f"checkpoint {folder.uri} has micro-batches but no {IDENTITY}; "
             f"start over from the tables: streamscore run {feed.name} --recover"
         )
+        raise RecoveryError(msg)
     app_id = str(uuid.uuid4())
     folder.write(IDENTITY, json.dumps({"app_id": app_id, **wanted}).encode(), durable=True)
     return app_id, True
@@ -210,6 +217,5 @@ def _writing(folder: Folder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"checkpoint {folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
-        ) from error
+        msg = f"checkpoint {folder.uri} cannot be written: {error.strerror or error}; look: streamscore doctor"
+        raise StorageError(msg) from error

@@ -84,7 +84,8 @@ class MicroBatchProcessor:
                 return
             if self._finished.is_set():  # Spark waits for this call, so it may not wait for the end
                 self.outcome = self.outcome._replace(turned_away=True)
-                raise RuntimeError(f"the stream is stopping; micro-batch {batch_id} is the next start's")
+                msg = f"the stream is stopping; micro-batch {batch_id} is the next start's"
+                raise RuntimeError(msg)
         begun = time.time()
         try:
             if not self._is_in(batch_id):
@@ -154,7 +155,8 @@ class MicroBatchProcessor:
         """
         text = self._checkpoint.folder.read(f"offsets/{batch_id}")
         if text is None:
-            raise RecoveryError(f"Spark wrote no offsets/{batch_id} in {self._checkpoint.folder.uri}; start again")
+            msg = f"Spark wrote no offsets/{batch_id} in {self._checkpoint.folder.uri}; start again"
+            raise RecoveryError(msg)
         try:
             return BatchManifest.from_log(text)
         except (ValueError, KeyError, IndexError, TypeError):

@@ -131,12 +131,14 @@ def assert_safe(feed: Feed, settings: Settings) -> None:
     The history of series is the driver's. Spark's own commits to an object store are not put-if-absent.
     """
     if feed.kind == "series" and settings.streaming.mode == "executors":
-        raise SettingsError(
+        msg = (
             f"streaming.mode is executors and feed {feed.name} is of kind 'series', wanted auto or driver: each of its "
             f"forecasts needs what was observed before it; streamscore run {feed.name} --mode driver"
         )
+        raise SettingsError(msg)
     if spark_commits_to_store(settings) and not settings.streaming.lease:
-        raise SettingsError(
+        msg = (
             "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "
             "drivers would overwrite each other there; set streaming.lease to true, or tables.writer to delta-rs"
         )
+        raise SettingsError(msg)

@@ -80,10 +80,11 @@ class RunMetrics:
             try:
                 start_http_server(metrics.port, metrics.host, self.registry)
             except OSError as error:
-                raise SettingsError(
+                msg = (
                     f"--metrics-port {metrics.port}: {error.strerror}; "
                     f"wanted a free port on {metrics.host}; choose another"
-                ) from error
+                )
+                raise SettingsError(msg) from error
 
     def event(self, kind: str) -> None:
         """Count a swap or a refusal; note whether the registry answers."""

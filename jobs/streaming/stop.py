@@ -42,7 +42,8 @@ class Stop:
             ConflictError: names that driver.
         """
         if self._holder:
-            raise ConflictError(
+            msg = (
                 f"checkpoint {checkpoint} was taken over by {self._holder} while the object store did not "
                 f"answer this process; stop one of them"
             )
+            raise ConflictError(msg)

@@ -19,13 +19,15 @@ def parse_trigger(text: str) -> dict[str, str | bool]:
     if wanted in (AVAILABLE_NOW, "once"):
         return {"availableNow": True}
     if wanted.startswith("continuous"):
-        raise SettingsError(
+        msg = (
             f"--trigger {text}: continuous processing cannot write a table exactly once, "
             "wanted 0s, '5 minutes' or available-now; for the lowest latency: --trigger 0s"
         )
+        raise SettingsError(msg)
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", wanted)
     if match:
         unit = _UNITS.get(match[2], match[2].rstrip("s") + "s")
         if unit in _WORDS:
             return {"processingTime": f"{match[1]} {unit}"}
-    raise SettingsError(f"--trigger {text} is no time, wanted 0s, 500ms, '5 minutes' or available-now")
+    msg = f"--trigger {text} is no time, wanted 0s, 500ms, '5 minutes' or available-now"
+    raise SettingsError(msg)

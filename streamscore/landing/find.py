@@ -100,10 +100,11 @@ class FileDiscovery:
             written = BatchManifest.from_log(text) if text else None
             if written and written.seq == begun.seq and written.digest == begun.digest:
                 return
-        raise ConflictError(
+        msg = (
             f"another driver writes offsets/{begun.seq - 1} of checkpoint {self._checkpoint.uri}; stop one of them, "
             f"then start over from the tables: streamscore run FEED --recover"
         )
+        raise ConflictError(msg)
 
     def _restore(self, begun: BatchManifest) -> None:
         """What was found before, from the ledger; what lies in the folder now, from a full look."""

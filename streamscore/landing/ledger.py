@@ -38,11 +38,13 @@ class Ledger:
                 self._journal.cut(number)
                 break
             if self.last >= 0 and manifest.seq not in (self.last, self.last + 1):
-                raise self._damaged(f"manifest {manifest.seq} follows")
+                msg = f"manifest {manifest.seq} follows"
+                raise self._damaged(msg)
             self._remember(manifest)
             yield manifest
         if self.last < seq - 1:
-            raise self._damaged(f"manifest {seq} is the stream's")
+            msg = f"manifest {seq} is the stream's"
+            raise self._damaged(msg)
 
     def append(self, manifest: BatchManifest) -> None:
         """Make a manifest durable; one that is in already is left alone."""

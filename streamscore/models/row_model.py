@@ -84,7 +84,8 @@ class Model:
             answer = self._pyfunc.predict(self._frame(rows))
         predictions = to_arrow(answer, self.output)
         if len(predictions) != rows.num_rows:
-            raise OutputCountError(f"{len(predictions)} outputs for {rows.num_rows} rows")
+            msg = f"{len(predictions)} outputs for {rows.num_rows} rows"
+            raise OutputCountError(msg)
         return predictions
 
     def _frame(self, rows: pa.Table) -> "pd.DataFrame":
@@ -113,10 +114,11 @@ def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
     output = output_type(signature)
     model = Model(identity, str(path), text, output or pa.float64(), pyfunc, inputs, tensor)
     if output is None:
-        raise ContractError(
+        msg = (
             f"model {identity.title} says nothing of its output, wanted a signature with outputs; "
             f"log it with infer_signature(inputs, predictions)"
         )
+        raise ContractError(msg)
     _warm_up(model, feed)
     return model
 
@@ -176,11 +178,12 @@ def _warm_up(model: Model, feed: Feed) -> None:
         else:
             model.predict(probe(feed, model.text_columns))
     except Exception as error:
-        raise ContractError(
+        msg = (
             f"model {model.identity.title} cannot predict its example for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; try it: "
             f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
-        ) from error
+        )
+        raise ContractError(msg) from error
 
 
 def probe(feed: Feed, text: frozenset[str] = frozenset()) -> pa.Table:

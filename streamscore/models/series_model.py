@@ -65,7 +65,8 @@ class SeriesModel:
         answer = np.asarray(self._model.forecast_windows(given, steps), np.float64)
         wanted = (len(windows), steps, windows.shape[2], len(FORECAST))
         if answer.shape != wanted:
-            raise ForecastShapeError(f"forecasts of shape {answer.shape}, wanted {wanted}")
+            msg = f"forecasts of shape {answer.shape}, wanted {wanted}"
+            raise ForecastShapeError(msg)
         return answer[:, :, np.argsort(self._order)]
 
 
@@ -85,10 +86,11 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
     wanted = series_contract(feed, metadata, title)
     inner = pyfunc.unwrap_python_model()
     if not hasattr(inner, "forecast_windows"):
-        raise ContractError(
+        msg = (
             f"model {title} has no method forecast_windows, wanted one that gives forecasts for windows of shape "
             f"(windows, {wanted.window_rows}, {len(wanted.endogenous)}); log it with one"
         )
+        raise ContractError(msg)
     features = [column.name for column in feed.features]
     order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
     model = SeriesModel(identity, str(path), wanted.window_rows, forecast_type(feed), inner, order)
@@ -101,8 +103,9 @@ def _warm_up(model: SeriesModel, feed: Feed) -> None:
     try:
         model.forecast(np.tile(row, (1, model.window_rows, 1)), feed.series.steps)
     except Exception as error:
-        raise ContractError(
+        msg = (
             f"model {model.identity.title} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; try it: "
             f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
-        ) from error
+        )
+        raise ContractError(msg) from error

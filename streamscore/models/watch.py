@@ -168,7 +168,8 @@ class ModelWatcher:
             self._tell("swapped", swapped.name, swapped.version, f"from batch {batch_id} on", batch_id)
         model = self.current
         if model is None:
-            raise RuntimeError("for_batch before start")
+            msg = "for_batch before start"
+            raise RuntimeError(msg)
         digest = self._digests[model.path]
         if record is None or (record.path, record.model.version, record.digest) != (model.path, model.version, digest):
             self._records.append(AcceptedVersion(batch_id, model.identity, model.path, digest))
@@ -240,17 +241,19 @@ class ModelWatcher:
             except ContractError:
                 raise
             except Exception as error:
-                raise ContractError(
+                msg = (
                     f"model {identity.title} does not load: {type(error).__name__}: {error}; "
                     f"try it: mlflow.pyfunc.load_model('models:/{identity.name}/{identity.version}')"
-                ) from error
+                )
+                raise ContractError(msg) from error
             self._loaded[str(path)] = model
         model = self._loaded[str(path)]
         if self._output is not None and model.output != self._output:
-            raise ContractError(
+            msg = (
                 f"model {identity.title} predicts {model.output}, the predictions table holds {self._output}; "
                 f"promote a version with the same output, or write to other tables: --tables DIR"
             )
+            raise ContractError(msg)
         return model
 
     def _recorded(self, record: AcceptedVersion) -> LoadedModel:
@@ -268,10 +271,11 @@ class ModelWatcher:
             else:
                 path = self._registry.download(self._registry.resolve(record.model.uri, self._feed.name), self._folder)
                 if record.digest and take_manifest(path).digest != record.digest:
-                    raise ContractError(
+                    msg = (
                         f"model {model} has other files than when it scored from batch {record.from_batch} on; "
                         f"put back the files that were registered"
                     )
+                    raise ContractError(msg)
         return self._load(path, record.model)
 
     def _refuse(self, ref: ModelRef, error: StreamscoreError) -> None:

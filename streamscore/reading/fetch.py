@@ -69,9 +69,8 @@ class BucketSource:
         self._read += len(data)
         # a connection that is closed in the middle of a body looks like its end
         if len(data) < size and self._read != self._file.size:
-            raise StorageError(
-                f"{self._what}: the answer ended after {self._read:,} of {self._file.size:,} bytes; it is read again"
-            )
+            msg = f"{self._what}: the answer ended after {self._read:,} of {self._file.size:,} bytes; it is read again"
+            raise StorageError(msg)
         return data
 
     def close(self) -> None:

@@ -118,10 +118,11 @@ class Connection:
             OSError,
             *object_store_errors(),
         ) as error:
-            raise RegistryError(
+            msg = (
                 f"the registry at {without_password(self.registry_uri)} does not answer as it should: "
                 f"{root_cause(error)}; start it or set MLFLOW_TRACKING_URI, then: streamscore doctor"
-            ) from error
+            )
+            raise RegistryError(msg) from error
 
     def _open(self, mlflow: Any) -> "MlflowClient":
         with self._opening:  # of two threads at once, both would make the tables of a new database

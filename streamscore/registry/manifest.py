@@ -48,10 +48,11 @@ class ModelManifest:
         digest, _, count = tags[MANIFEST].partition(":")
         text = "".join(tags.get(f"{MANIFEST}.{n}", "") for n in range(int(count) if count.isdigit() else 0))
         if hashlib.sha256(text.encode()).hexdigest() != digest:
-            raise ContractError(
+            msg = (
                 f"model {model}: the tags {MANIFEST}.* are not what {MANIFEST} says of them, somebody changed them; "
                 f"register the model again, then promote the new version"
             )
+            raise ContractError(msg)
         return cls({name: (sha256, size) for name, (sha256, size) in json.loads(text).items()})
 
     def assert_same(self, found: "ModelManifest", model: str) -> None:
@@ -63,10 +64,11 @@ class ModelManifest:
         for name in sorted({*self.files, *found.files}):
             here, wanted = found.files.get(name), self.files.get(name)
             if here != wanted:
-                raise ContractError(
+                msg = (
                     f"model {model}: its file '{name}' is {_said(here)}, its manifest says {_said(wanted)}; "
                     f"put back the files that were registered, or promote another version"
                 )
+                raise ContractError(msg)
 
     def _text(self) -> str:
         return json.dumps({name: self.files[name] for name in sorted(self.files)}, separators=(",", ":"))
@@ -87,7 +89,8 @@ def take_manifest(folder: Path) -> ModelManifest:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ContractError(f"model folder {folder}: '{name}' is a link or a device, wanted files only; delete it")
+            msg = f"model folder {folder}: '{name}' is a link or a device, wanted files only; delete it"
+            raise ContractError(msg)
         if path.is_file():
             with path.open("rb") as file:
                 files[name] = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
@@ -104,14 +107,16 @@ def wanted_manifest(ref: ModelRef, models: Models) -> ModelManifest | None:
     if manifest or models.manifest == "warn":
         return manifest
     if ref.registered:
-        raise ContractError(
+        msg = (
             f"model {ref.title} has no manifest of its files, the setting models.manifest is 'required'; "
             f"next: streamscore promote {ref.name} {ref.version}"
         )
-    raise ContractError(
+        raise ContractError(msg)
+    msg = (
         f"{ref.uri} is no version of a registered model, only those have a manifest, and the setting models.manifest "
         f"is 'required'; register it, then: streamscore promote NAME VERSION"
     )
+    raise ContractError(msg)
 
 
 def _said(file: tuple[str, int] | None) -> str:

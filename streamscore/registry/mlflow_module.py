@@ -49,18 +49,19 @@ def assert_usable(uri: str) -> None:
     if scheme == "sqlite":
         path = sqlite_path(uri)
         if not os.access(path.parent, os.W_OK):
-            raise RegistryError(f"{uri}: no folder {path.parent} to write in; next: mkdir -p '{path.parent}'")
+            msg = f"{uri}: no folder {path.parent} to write in; next: mkdir -p '{path.parent}'"
+            raise RegistryError(msg)
         if path.is_file() and path.stat().st_size and path.open("rb").read(15) != b"SQLite format 3":
-            raise RegistryError(f"{uri}: {path} is not a SQLite file; move it away or set MLFLOW_TRACKING_URI")
+            msg = f"{uri}: {path} is not a SQLite file; move it away or set MLFLOW_TRACKING_URI"
+            raise RegistryError(msg)
     elif scheme in PORTS:
         parts = urlsplit(uri)
         address = parts.hostname or "localhost", parts.port or PORTS[scheme]
         try:
             socket.create_connection(address, 5).close()
         except OSError as error:
-            raise RegistryError(
-                f"nobody answers at {without_password(uri)}: {error}; start the database, then: streamscore doctor"
-            ) from error
+            msg = f"nobody answers at {without_password(uri)}: {error}; start the database, then: streamscore doctor"
+            raise RegistryError(msg) from error
 
 
 def object_store_errors() -> tuple[type[Exception], ...]:

@@ -35,10 +35,11 @@ class ProcessVariables:
         """
         with self._turn:
             if not self._turn.wait_for(lambda: not self._inside or self._values == wanted, WAIT_SECONDS):
-                raise RegistryError(
+                msg = (
                     "this process is busy with a registry whose artifacts are reached in another way (storage.*); "
                     "use one process for each of them, then: streamscore doctor"
                 )
+                raise RegistryError(msg)
             self._write(dict(wanted))
             self._inside += 1
         try:

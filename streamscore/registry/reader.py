@@ -126,15 +126,17 @@ class RegistryReader:
         try:
             found = self._connection.fetch(partial(artifact_location, ref=ref), ref.artifact_uri, file, folder)
         except Exception as error:  # each artifact store's client raises what it likes
-            raise RegistryError(
+            msg = (
                 f"the files of model {ref.title} cannot be read: {root_cause(error)}; "
                 f"start what keeps the artifacts or put them back, then: streamscore doctor"
-            ) from error
+            )
+            raise RegistryError(msg) from error
         if not (found if file else found / "MLmodel").is_file():
-            raise RegistryError(
+            msg = (
                 f"the files of model {ref.title} ({ref.artifact_uri}) are no MLflow model: no file 'MLmodel' there; "
                 f"put it back, or give one of {FORMS}"
             )
+            raise RegistryError(msg)
         return found
 
     def history(self, name: str) -> list[Promotion]:
@@ -176,10 +178,11 @@ class RegistryReader:
         except RegistryError:
             raise
         except Exception as error:  # each artifact store's client raises what it likes
-            raise RegistryError(
+            msg = (
                 f"'{name}' of run {run_id} cannot be read: {root_cause(error)}; "
                 f"start what keeps the artifacts, then: streamscore doctor"
-            ) from error
+            )
+            raise RegistryError(msg) from error
 
     def versions(self, name: str) -> list[VersionInfo]:
         """All versions of a model, newest first.

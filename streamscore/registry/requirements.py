@@ -27,7 +27,8 @@ def signature(path: Path) -> "ModelSignature | None":
     try:
         return Model.load(str(path)).signature
     except Exception as error:  # MLflow raises what its YAML reader does
-        raise RegistryError(f"{path} is no MLflow model: {error}; delete the folder and start again") from error
+        msg = f"{path} is no MLflow model: {error}; delete the folder and start again"
+        raise RegistryError(msg) from error
 
 
 def requirements_differences(path: Path) -> list[str]:

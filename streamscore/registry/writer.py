@@ -66,10 +66,11 @@ class RegistryWriter:
         # 2
         assert_contract(feed, asked, ref.title, metadata)
         if feed.kind == "rows" and output_type(asked) is None:
-            raise ContractError(
+            msg = (
                 f"model {ref.title} says nothing of its output, wanted a signature with outputs; "
                 f"log it with infer_signature(inputs, predictions)"
             )
+            raise ContractError(msg)
         # 3, 4
         who = {PROMOTED_BY: by, PROMOTED_AT: at.isoformat(timespec="seconds")}
         self.tag_version(name, version, ({} if recorded else manifest.to_tags()) | who)
@@ -96,10 +97,11 @@ class RegistryWriter:
         before = version_before(self._reader.history(name), current, there) if current else None
         if before is None:
             now = f"v{current} is the first of its Production versions" if current else "none of its versions ever was"
-            raise GateError(
+            msg = (
                 f"model {name} cannot be rolled back: {now} that the registry still has; "
                 f"next: streamscore models {name}, then: streamscore promote {name} VERSION"
             )
+            raise GateError(msg)
         return self.promote(name, before, feed, by, rollback=True)
 
     def tag_version(self, name: str, version: str, tags: dict[str, str]) -> None:

@@ -48,10 +48,11 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
         raise
     manifest = work.batch.manifest
     if sorted(file for row in rows for file in row["files"]) != sorted(_which(file) for file in manifest.files):
-        raise ConflictError(
+        msg = (
             f"micro-batch {work.batch.batch_id}: Spark has other files in memory than in its offset log, which another "
             f"driver wrote; stop one of them"
         )
+        raise ConflictError(msg)
     return Parts.merge([Parts.from_json(row["parts"]) for row in rows])
 
 

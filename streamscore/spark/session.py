@@ -154,7 +154,8 @@ def project_jars(*, with_store: bool = False) -> list[Path]:
     for folder in (ROOT / ".jars", Path.cwd() / ".jars"):
         if jars := sorted(folder.glob("*.jar")):
             return jars + (sorted(folder.glob("s3a/*.jar")) if with_store else [])
-    raise SettingsError(f"no jars in {ROOT / '.jars'}, wanted those of conf/jars/ivy.xml; get them: make setup")
+    msg = f"no jars in {ROOT / '.jars'}, wanted those of conf/jars/ivy.xml; get them: make setup"
+    raise SettingsError(msg)
 
 
 def ship_code(spark: "SparkSession", folder: Path) -> None:

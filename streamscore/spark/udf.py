@@ -47,10 +47,11 @@ def predict_udf(
 
     feed = load_feed(feed) if isinstance(feed, str) else feed
     if feed.kind == "series":
-        raise FeedError(
+        msg = (
             f"feed {feed.name} is of kind 'series', wanted 'rows': a forecast needs the observations before it, a UDF "
             f"sees one row; read them from its forecasts table: streamscore run {feed.name}"
         )
+        raise FeedError(msg)
     registry = open_registry(settings or load_settings())
     ref = registry.resolve(model_uri or feed.model_uri, feed.name)
     if not ref.has_manifest:

@@ -137,7 +137,8 @@ def _profile_column(name: str, values: pa.Array | pa.ChunkedArray) -> ColumnProf
         if has.is_decimal(kind):
             values = values.cast(pa.float64())
         return _of_numbers(name, "number", values, values.drop_null().to_numpy())
-    raise FeedError(f"column '{name}' is {kind}, of which there are no statistics; leave it out")
+    msg = f"column '{name}' is {kind}, of which there are no statistics; leave it out"
+    raise FeedError(msg)
 
 
 def _of_texts(name: str, values: pa.Array | pa.ChunkedArray) -> ColumnProfile:

@@ -79,7 +79,8 @@ class BucketFolder:
             if found is not None:
                 return found == data  # ours, if the answer to a PUT got lost and boto3 tried it again
             time.sleep(0.01 * 2**attempt)  # raced by one that was refused as well
-        raise StorageError(f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again")
+        msg = f"cannot write {self.uri}/{name}: others write it all the time; stop them or try again"
+        raise StorageError(msg)
 
     def names(self, under: str = "") -> list[str]:
         prefix = self._prefix + (f"{under}/" if under else "")

@@ -57,7 +57,8 @@ class LocalJournal:
                 os.fsync(file.fileno())
             self._is_whole = True
         except OSError as error:
-            raise StorageError(f"cannot write {self._path}: {error.strerror}; look: streamscore doctor") from error
+            msg = f"cannot write {self._path}: {error.strerror}; look: streamscore doctor"
+            raise StorageError(msg) from error
 
     def cut(self, keep: int) -> None:
         with contextlib.suppress(FileNotFoundError), self._path.open("rb+") as file:
@@ -91,7 +92,8 @@ class BucketJournal:
         unsure, self._unsure = self._unsure, data
         is_new = self._folder.create(name, data)
         if not is_new and (unsure is None or self._folder.read(name) != unsure):
-            raise ConflictError(f"{self._folder.uri}/{name} is of another driver; stop one of them")
+            msg = f"{self._folder.uri}/{name} is of another driver; stop one of them"
+            raise ConflictError(msg)
         self._unsure = None
         self._count = (self._count or 0) + (data if is_new else unsure or b"").count(b"\n") + 1
         self._objects += 1

@@ -118,9 +118,8 @@ class BucketLease:
     def assert_held(self) -> None:
         age = time.monotonic() - self._renewed
         if age > HELD_SECONDS:
-            raise StorageError(
-                f"the lease of {self._checkpoint.uri} was not renewed for {age:.0f} s, nothing is committed"
-            )
+            msg = f"the lease of {self._checkpoint.uri} was not renewed for {age:.0f} s, nothing is committed"
+            raise StorageError(msg)
 
     def release(self) -> None:
         self._released.set()

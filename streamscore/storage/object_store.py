@@ -60,7 +60,8 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     """
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
     if not is_object_uri(uri) or not BUCKET.fullmatch(bucket):
-        raise SettingsError(f"{uri}: wanted a folder or s3://BUCKET/PREFIX")
+        msg = f"{uri}: wanted a folder or s3://BUCKET/PREFIX"
+        raise SettingsError(msg)
     return bucket, key.strip("/")
 
 
@@ -75,10 +76,11 @@ def client_of(storage: "Storage", read_seconds: float = READ_SECONDS, attempts: 
     from botocore.config import Config
 
     if storage.ca_bundle and not Path(storage.ca_bundle).is_file():
-        raise SettingsError(
+        msg = (
             f"setting 'storage.ca_bundle': no file {storage.ca_bundle}, wanted a PEM file of authorities; "
             f"set STREAMSCORE_STORAGE__CA_BUNDLE to one"
         )
+        raise SettingsError(msg)
     config = Config(
         connect_timeout=min(CONNECT_SECONDS, read_seconds),
         read_timeout=read_seconds,

@@ -114,6 +114,8 @@ def _make(path: Path, flag: str) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"{flag} {path}: {error.strerror}, wanted a folder; choose another") from error
+        msg = f"{flag} {path}: {error.strerror}, wanted a folder; choose another"
+        raise StorageError(msg) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise StorageError(f"{flag} {path} cannot be written by this user, wanted a folder that can; chown it")
+        msg = f"{flag} {path} cannot be written by this user, wanted a folder that can; chown it"
+        raise StorageError(msg)

@@ -139,7 +139,8 @@ class DeltaRsWriter:
             table = log.handle()
             found = _next(table.transaction_version(guard))
             if number not in (None, found):
-                raise ConflictError(f"{log.uri}: another driver replaces rows of {own}; stop one of them")
+                msg = f"{log.uri}: another driver replaces rows of {own}; stop one of them"
+                raise ConflictError(msg)
             number = found
             # deltalake commits from this snapshot, and fails if a newer one has another transaction of the guard
             properties = CommitProperties({"userMetadata": metadata}, app_transactions=[Transaction(guard, number)])
@@ -152,9 +153,8 @@ class DeltaRsWriter:
             except (DeltaError, OSError) as error:
                 if "oncurrent" in str(error) and left:
                     continue  # another driver's, as its guard then says; or their files were compacted meanwhile
-                raise StorageError(
-                    f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
-                ) from error
+                msg = f"cannot replace rows of {own} in {log.uri}: {error}; look: streamscore doctor"
+                raise StorageError(msg) from error
         log.refresh()
         return log.version
 
@@ -184,15 +184,17 @@ def _in_tables(batch_id: int, app_id: str, digest: str, tables: Tables) -> Batch
     found = _find(batch_id, app_id, tables)
     where = f"micro-batch {batch_id} of {app_id} in {tables.predictions.uri}"
     if found is None:
-        raise ConflictError(
+        msg = (
             f"{where} is not to be found, and micro-batch {newest} is in: this checkpoint is older than the tables; "
             f"start over from the tables: streamscore run {tables.feed.name} --recover"
         )
+        raise ConflictError(msg)
     if found.digest != digest:
-        raise ConflictError(
+        msg = (
             f"{where} has {len(found.files)} files with digest {found.digest[:12]}, wanted {digest[:12]}: another "
             f"driver committed it; stop one of them, or start over: streamscore run {tables.feed.name} --recover"
         )
+        raise ConflictError(msg)
     return found
 
 
@@ -226,11 +228,12 @@ def _assert_complete(parts: Parts, record: BatchRecord, batch: Batch) -> None:
     rows = sum(part.rows for part in parts.predictions)
     foreign = set(parts.counts) - {file.path for file in batch.manifest.files}
     if rows != record.rows or foreign:
-        raise StorageError(
+        msg = (
             f"micro-batch {batch.batch_id}: its parts hold {rows} predictions, its counts say {record.rows}"
             f"{f', of files not in its manifest: {sorted(foreign)[:3]}' if foreign else ''}; nothing was committed; "
             f"report this"
         )
+        raise StorageError(msg)
 
 
 def _assert_there(parts: Parts, tables: Tables) -> None:
@@ -239,7 +242,8 @@ def _assert_there(parts: Parts, tables: Tables) -> None:
         if any(time.time() - part.modified / 1000 > OLD_SECONDS for part in some):
             there = {file.name for file in open_folder(folder, tables.storage).listed()}
             if gone := [part.path for part in some if part.path not in there]:
-                raise StorageError(f"{folder}/{gone[0]} is gone, this commit came too late; try again")
+                msg = f"{folder}/{gone[0]} is gone, this commit came too late; try again"
+                raise StorageError(msg)
 
 
 def _put_rejects(parts: Parts, record: BatchRecord, tables: Tables, writer: Writer) -> None:
@@ -277,10 +281,11 @@ def _put_predictions(parts: Parts, record: BatchRecord, tables: Tables, writer: 
         found = _in_log(record.batch_id, record.app_id, tables, -1)
         if found and found.attempt == record.attempt:
             return found.table_version  # our own, whose answer got lost and which was then tried again
-        raise ConflictError(
+        msg = (
             f"micro-batch {record.batch_id} of {record.app_id} was committed to {log.uri} by another driver while this "
             f"one scored it; stop one of them"
-        ) from error
+        )
+        raise ConflictError(msg) from error
 
 
 def _next(number: int | None) -> int:

@@ -92,7 +92,8 @@ class DeltaLog(ABC):
         Raises:
             TryAgainError: such a commit came first; nothing was committed.
         """
-        raise StorageError(f"{self.uri}: its features or its storage ask for another writer's commits")
+        msg = f"{self.uri}: its features or its storage ask for another writer's commits"
+        raise StorageError(msg)
 
     def reopen(self) -> Self:
         """The same table, opened anew."""
@@ -163,27 +164,30 @@ class DeltaLog(ABC):
         fields = {field.name: field.type for field in table.schema().fields}
         for name, kind in self._fields.items():
             if fields.get(name) != kind:
-                raise StorageError(
+                msg = (
                     f"{self.uri}: column '{name}' was {kind} and now is {fields.get(name, 'gone')}; "
                     f"start the stream anew: streamscore run"
                 )
+                raise StorageError(msg)
         self._fields = fields
 
     def _assert_newer(self, app_id: str, number: int) -> None:
         found = self.transaction(app_id) if app_id else None
         if found is not None and found >= number:
-            raise ConflictError(
+            msg = (
                 f"{self.uri}: transaction {number} of {app_id} cannot be committed, {found} is in: "
                 f"another driver is at work; stop one of them"
             )
+            raise ConflictError(msg)
 
     def _assert_store_refuses(self) -> None:
         """Only an object store that refuses the second of two PUTs of one entry may be committed to, by whomever."""
         if self.folder.is_remote and not self._can_put:
-            raise StorageError(
+            msg = (
                 f"{self.uri}: this object store does not honour If-None-Match, wanted one that does: commits of two "
                 f"drivers would overwrite each other; use another store, or another release of it"
             )
+            raise StorageError(msg)
 
     @functools.cached_property
     def _can_put(self) -> bool:

@@ -57,7 +57,8 @@ class OwnPutLog(DeltaLog):
                 return version
             self.refresh()
             self._assert_newer(app_id, number)
-        raise StorageError(f"{self.uri}: {ATTEMPTS} commits of others came first; stop them or try again")
+        msg = f"{self.uri}: {ATTEMPTS} commits of others came first; stop them or try again"
+        raise StorageError(msg)
 
     @property
     def can_rearrange(self) -> bool:
@@ -72,10 +73,12 @@ class OwnPutLog(DeltaLog):
             if self._put(version, rearrangement_text(old, part, version - 1)):
                 break
         else:
-            raise TryAgainError(f"{self.uri}: {ATTEMPTS} commits of others came first; try again")
+            msg = f"{self.uri}: {ATTEMPTS} commits of others came first; try again"
+            raise TryAgainError(msg)
         if self.last_checkpoint() >= version and part.path not in self.handle().get_add_actions()["path"].to_pylist():
             self._log.delete(f"{version:020}.json")  # the entries after `read` had been cleaned away
-            raise TryAgainError(f"{self.uri}: version {version} is long past, compaction came too late; try again")
+            msg = f"{self.uri}: version {version} is long past, compaction came too late; try again"
+            raise TryAgainError(msg)
         return version
 
     def _load(self) -> None:
@@ -113,9 +116,11 @@ class OwnPutLog(DeltaLog):
         found = self.handle().transaction_version(app_id)
         if found is None or found < number:
             self._log.delete(f"{version:020}.json")
-            raise StorageError(f"{self.uri}: version {version} is long past, this commit came too late; try again")
+            msg = f"{self.uri}: version {version} is long past, this commit came too late; try again"
+            raise StorageError(msg)
 
     def _assert_apart(self, text: str, old: Mapping[str, int]) -> None:
         taken = (json.loads(line)["remove"]["path"] for line in actions(text, "remove"))
         if any(path in old for path in taken) or any(True for _ in actions(text, "metaData", "protocol")):
-            raise TryAgainError(f"{self.uri}: another commit changed what was to be compacted; try again")
+            msg = f"{self.uri}: another commit changed what was to be compacted; try again"
+            raise TryAgainError(msg)

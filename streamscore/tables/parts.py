@@ -125,9 +125,8 @@ def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part
     try:
         folder.write(name, data)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {folder.uri}/{name}: {error.strerror or error}; check space and rights: streamscore doctor"
-        ) from error
+        msg = f"cannot write {folder.uri}/{name}: {error.strerror or error}; check space and rights: streamscore doctor"
+        raise StorageError(msg) from error
     modified, stats = time.time_ns() // 1_000_000, delta_statistics(table, written[0])
     return Part(name, len(data), modified, table.num_rows if rows is None else rows, stats)
 

@@ -49,10 +49,11 @@ def read_table(
     settings = settings or load_settings()
     known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS]
     if table not in known:
-        raise SettingsError(
+        msg = (
             f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "
             f"next: read_table('{feed.name}', '{_nearest(table, known)}')"
         )
+        raise SettingsError(msg)
     uri = f"{place(settings.tables.path, feed.name)}/{table}"
     opened = _open(uri, feed.name, settings.storage, version)
     try:
@@ -60,7 +61,8 @@ def read_table(
         _assert_there(columns or (), dataset.schema.names, uri)
         return dataset.to_table(columns=None if columns is None else list(columns))
     except (DeltaError, pa.ArrowException, OSError) as error:
-        raise StorageError(f"{uri} cannot be read: {_line(error)}; look: streamscore doctor {feed.name}") from error
+        msg = f"{uri} cannot be read: {_line(error)}; look: streamscore doctor {feed.name}"
+        raise StorageError(msg) from error
 
 
 def _open(uri: str, feed: str, storage: Storage, version: int | None) -> DeltaTable:
@@ -69,28 +71,32 @@ def _open(uri: str, feed: str, storage: Storage, version: int | None) -> DeltaTa
     options = open_folder(uri, storage).delta_options()
     try:
         if not DeltaTable.is_deltatable(uri, options):
-            raise StorageError(f"no table at {uri} yet; make it: streamscore run {feed}")
+            msg = f"no table at {uri} yet; make it: streamscore run {feed}"
+            raise StorageError(msg)
         opened = DeltaTable(uri, storage_options=options)
         if version is not None and not 0 <= version <= opened.version():
-            raise StorageError(
+            msg = (
                 f"{uri} has no version {version}, its newest is {opened.version()}; "
                 f"next: read_table('{feed}', version={opened.version()}), or leave out the version"
             )
+            raise StorageError(msg)
         if version is not None:
             opened.load_as_version(version)
         return opened
     except (DeltaError, OSError) as error:
         kept = "" if version is None else f" at version {version}, which maintenance may have removed"
-        raise StorageError(f"{uri} cannot be opened{kept}: {_line(error)}; look: streamscore status {feed}") from error
+        msg = f"{uri} cannot be opened{kept}: {_line(error)}; look: streamscore status {feed}"
+        raise StorageError(msg) from error
 
 
 def _assert_there(wanted: Sequence[str], there: Sequence[str], uri: str) -> None:
     for name in wanted:
         if name not in there:
-            raise SettingsError(
+            msg = (
                 f"{uri} has no column '{name}', did you mean '{_nearest(name, there)}'? It has {', '.join(there)}; "
                 f"give columns=[…] of these"
             )
+            raise SettingsError(msg)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -37,12 +37,14 @@ def assert_known_checkpoint(
     again = f"go on from what the tables say: streamscore run {tables.feed.name} --recover"
     if _has_rows(tables):
         found = "new" if is_new else "unknown to them"
-        raise RecoveryError(f"the tables in {tables.path} have rows and checkpoint {app_id} is {found}; {again}")
+        msg = f"the tables in {tables.path} have rows and checkpoint {app_id} is {found}; {again}"
+        raise RecoveryError(msg)
     if last_commit >= 0:
-        raise RecoveryError(
+        msg = (
             f"checkpoint {app_id} has done micro-batch {last_commit}, and the tables in {tables.path} have none of it; "
             f"give it its own (--tables DIR), or score everything again: streamscore run {tables.feed.name} --recover"
         )
+        raise RecoveryError(msg)
 
 
 def processed_files(tables: Tables, app_id: str) -> list[LandedFile]:

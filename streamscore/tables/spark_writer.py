@@ -33,7 +33,8 @@ class DeltaSparkWriter:
     def append(self, log: DeltaLog, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
         found = log.transaction(app_id)
         if found is not None and found >= number:
-            raise ConflictError(f"{log.uri}: transaction {number} of {app_id} cannot be committed, {found} is in")
+            msg = f"{log.uri}: transaction {number} of {app_id} cannot be committed, {found} is in"
+            raise ConflictError(msg)
         writer = self._rows(log, parts).write.format("delta").mode("append")
         return self._commit(writer, log, app_id, number, metadata)
 
@@ -74,16 +75,15 @@ class DeltaSparkWriter:
         except Exception as error:  # whatever Java throws
             first_line = str(error).partition("\n")[0]
             if "DELTA_CONCURRENT" in first_line or "Concurrent" in first_line:
-                raise ConflictError(f"{log.uri}: another driver is at work: {first_line}; stop one of them") from error
-            raise StorageError(
-                f"delta-spark cannot commit to {log.uri}: {first_line}; look: streamscore doctor"
-            ) from error
+                msg = f"{log.uri}: another driver is at work: {first_line}; stop one of them"
+                raise ConflictError(msg) from error
+            msg = f"delta-spark cannot commit to {log.uri}: {first_line}; look: streamscore doctor"
+            raise StorageError(msg) from error
         log.refresh()
         version = next((e.version for e in log.entries(before) if e.metadata == metadata), None)
         if version is None:
-            raise ConflictError(
-                f"{log.uri}: transaction {number} of {app_id} was taken by another driver; stop one of them"
-            )
+            msg = f"{log.uri}: transaction {number} of {app_id} was taken by another driver; stop one of them"
+            raise ConflictError(msg)
         return version
 
 

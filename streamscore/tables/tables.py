@@ -182,10 +182,11 @@ class Tables:
 
     def _assert_ours(self) -> None:
         if "prediction" not in self.predictions.schema.names:
-            raise ContractError(
+            msg = (
                 f"{self.predictions.uri} has no column 'prediction', so it is not a table of "
                 f"predictions; choose another folder: --tables DIR"
             )
+            raise ContractError(msg)
 
     def _fit(self, table: str, wanted: pa.Schema) -> None:
         """Hold a table against the wanted columns; add those of the feed that it lacks."""
@@ -198,16 +199,18 @@ class Tables:
             if field.name not in there:
                 missing.append(field)
             elif there[field.name] != field.type:
-                raise ContractError(
+                msg = (
                     f"{log.uri}: column '{field.name}' is {_named(there[field.name])}, feed {self.feed.name} "
                     f"and its model give {_named(field.type)}; change them back, or choose another folder: --tables DIR"
                 )
+                raise ContractError(msg)
         foreign = {field.name for field in missing} - {*self.feed.arrow_schema.names, *forecast_type(self.feed).names}
         if foreign:
-            raise ContractError(
+            msg = (
                 f"{log.uri} lacks the columns {', '.join(sorted(foreign))}, so it is not a table of "
                 f"streamscore; choose another folder: --tables DIR"
             )
+            raise ContractError(msg)
         if missing:
             try:
                 log.handle().alter.add_columns(missing, post_commithook_properties=NO_HOOKS)

@@ -21,7 +21,8 @@ def writer_of(tables: Tables, spark: "SparkSession | None" = None) -> Writer:
     if tables.settings.writer == "delta-rs":
         return DeltaRsWriter()
     if spark is None:
-        raise SettingsError("tables.writer is delta-spark and there is no Spark session; set it to delta-rs")
+        msg = "tables.writer is delta-spark and there is no Spark session; set it to delta-rs"
+        raise SettingsError(msg)
     for uri in tables.folders:
         folder = open_folder(uri, tables.storage)
         for name in folder.names():

@@ -70,25 +70,30 @@ def read_page(text: str) -> Page:
     for number, line, block in code_lines:
         if block is not None:
             if block.language in INSTEAD:
-                raise PageError(f"line {number}: write ```{INSTEAD[block.language]} for ```{block.language}")
+                msg = f"line {number}: write ```{INSTEAD[block.language]} for ```{block.language}"
+                raise PageError(msg)
             blocks.append(Block(block.language, block.code, block.line, reason if block.language in RUN else None))
             reason = None if block.language in RUN else reason
         elif found := NOT_RUN.fullmatch(line):
             reason = found["reason"].strip()
             if not reason:
-                raise PageError(f"line {number}: 'not run' has no reason; write <!-- not run: reason -->")
+                msg = f"line {number}: 'not run' has no reason; write <!-- not run: reason -->"
+                raise PageError(msg)
         elif found := STARTS_FROM.fullmatch(line):
             start = _start(found["start"], number, start, any(block.is_run for block in blocks))
         if reason is not None and line.strip() and not NOT_RUN.fullmatch(line):
-            raise PageError(f"line {number}: 'not run' stands before no block of {', '.join(RUN)}")
+            msg = f"line {number}: 'not run' stands before no block of {', '.join(RUN)}"
+            raise PageError(msg)
     return Page(start or "fresh", tuple(blocks))
 
 
 def _start(found: str, number: int, before: str, late: bool) -> str:
     if found not in STARTS:
-        raise PageError(f"line {number}: 'runs in: {found}', wanted one of {', '.join(STARTS)}")
+        msg = f"line {number}: 'runs in: {found}', wanted one of {', '.join(STARTS)}"
+        raise PageError(msg)
     if before or late:
-        raise PageError(f"line {number}: 'runs in' stands once, before the first block that is run")
+        msg = f"line {number}: 'runs in' stands once, before the first block that is run"
+        raise PageError(msg)
     return found
 
 
@@ -106,7 +111,8 @@ def _outside(text: str) -> list[tuple[int, str, Block | None]]:
         close = re.compile(rf"\s*{re.escape(opened['fence'])}{opened['fence'][0]}*\s*")
         end = next((n for n in range(number + 1, len(lines)) if close.fullmatch(lines[n])), None)
         if end is None:
-            raise PageError(f"line {number + 1}: this block is never closed")
+            msg = f"line {number + 1}: this block is never closed"
+            raise PageError(msg)
         code = textwrap.dedent("\n".join(lines[number + 1 : end])) + "\n"
         found.append((number + 1, "", Block(opened["language"], code, number + 2)))
         number = end + 1

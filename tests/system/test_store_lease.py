@@ -246,7 +246,8 @@ def test_a_driver_whose_store_does_not_say_who_took_over_learns_it_all_the_same(
     def answers_the_third_time(under: str = "") -> list[str]:
         asked.append(under)
         if len(asked) < 3:
-            raise StorageError("no answer")
+            msg = "no answer"
+            raise StorageError(msg)
         return names(under)
 
     monkeypatch.setattr(one._folder, "names", answers_the_third_time)

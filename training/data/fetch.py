@@ -59,10 +59,11 @@ def fetch(name: str, source: str | Path | None = None) -> Path:
     if name not in DATA_SETS:
         known = [*DATA_SETS, MACRODATA]
         near = difflib.get_close_matches(name, known, 1)
-        raise SettingsError(
+        msg = (
             f"no data set '{name}': {f'did you mean {near[0]!r}? ' if near else ''}known: {', '.join(known)}; "
             f"for any feed: streamscore sample {name}"
         )
+        raise SettingsError(msg)
     wanted, target = DATA_SETS[name], data_path(name)
     if target.is_file() and _md5(target.read_bytes()) == wanted.md5:
         return target
@@ -71,10 +72,11 @@ def fetch(name: str, source: str | Path | None = None) -> Path:
     if wanted.old:
         content = content.replace(wanted.old, wanted.new)
     if (found := _md5(content)) != wanted.md5:
-        raise StorageError(
+        msg = (
             f"{url} is not the data set '{name}': its md5 is {found}, wanted {wanted.md5}; nothing was kept; "
             f"put the right file at {target}, or use a generated one: streamscore sample {name}"
         )
+        raise StorageError(msg)
     _keep(content, target)
     return target
 
@@ -84,10 +86,11 @@ def _read(url: str, name: str, target: Path, wanted: DataSet) -> bytes:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             return answer.read()
     except OSError as error:
-        raise StorageError(
+        msg = (
             f"cannot download {url}: {getattr(error, 'reason', error)}; put the file at {target} (md5 {wanted.md5}), "
             f"or use a generated one: streamscore sample {name}"
-        ) from error
+        )
+        raise StorageError(msg) from error
 
 
 def _keep(content: bytes, target: Path) -> None:

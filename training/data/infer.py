@@ -45,7 +45,8 @@ def propose_feed(path: Path, name: str, target: str = "") -> str:
     found = profile_files(path)
     if target and found.column(target) is None:
         names = ", ".join(column.name for column in found.columns)
-        raise SettingsError(f"--target {target}: {path} has no such column; it has {names}")
+        msg = f"--target {target}: {path} has no such column; it has {names}"
+        raise SettingsError(msg)
     first_time = next((column.name for column in found.columns if column.kind == "time"), None)
     columns = [_proposed(column, target, first_time) for column in found.columns]
     notes = [

@@ -61,17 +61,19 @@ def read_labelled(
     by = [column.table_name for column in known.by]
     needed = [*by, *(column.table_name for column in feed.features), "source_file", "source_line"]
     if missing := [name for name in needed if name not in rows.schema.names]:
-        raise FeedError(
+        msg = (
             f"{table} lacks '{missing[0]}', wanted a predictions table of feed {feed.name}; it has "
             f"{', '.join(rows.schema.names)[:300]}"
         )
+        raise FeedError(msg)
     joined = _join(rows, known, [column.table_name for column in columns], target.table_name)
     total = rows.count_rows()
     if not joined.num_rows:
-        raise FeedError(
+        msg = (
             f"none of the {total} rows of {table} has a label in {labels}, joined by {', '.join(by)}; "
             f"the first labels are for {known.table.select(by).slice(0, 3).to_pylist()}"
         )
+        raise FeedError(msg)
     types = {column.table_name: wanted.type_of(column) for column in (*columns, target)}
     named = typed(feed, table, joined.select(list(types)), types)
     named = named.rename_columns([column.name for column in (*columns, target)])
@@ -89,9 +91,8 @@ def _open(table: str, storage: Storage | None) -> "DeltaTable":
         assert_reachable(storage, table, f"--predictions {table}")
     options = open_folder(table, storage).delta_options()
     if not DeltaTable.is_deltatable(table, options):
-        raise SettingsError(
-            f"no Delta table at {table}: give the one that streamscore run writes, as var/tables/FEED/predictions"
-        )
+        msg = f"no Delta table at {table}: give the one that streamscore run writes, as var/tables/FEED/predictions"
+        raise SettingsError(msg)
     return DeltaTable(table, storage_options=options)
 
 
@@ -105,19 +106,21 @@ def _labels(feed: Feed, path: Path, target: Column, is_classifier: bool) -> _Lab
     by = next((c for c in (BY_LINE, keys) if c and all({folded(feed, x.name), x.table_name} & header for x in c)), None)
     if by is None:
         names = ", ".join(c.name for c in keys)
-        raise FeedError(
+        msg = (
             f"{path} says of no row which one it is, wanted the columns source_file, source_line"
             f"{f' or the key {names}' if keys else ''}; its header has {', '.join(sorted(header))[:300]}"
         )
+        raise FeedError(msg)
     wanted = Wanted((*by, target), types=wanted_columns(feed, target, is_classifier).types)
     table = read_files(feed, path, wanted).table.rename_columns([c.table_name for c in (*by, target)]).drop_null()
     columns = [column.table_name for column in by]
     counted = table.group_by(columns).aggregate([([], "count_all")])
     if (twice := counted.filter(pc.field("count_all") > 1).select(columns)).num_rows:
-        raise FeedError(
+        msg = (
             f"{path} has more than one label for {twice.num_rows} rows, as {twice.slice(0, 1).to_pylist()[0]}; "
             "leave one each"
         )
+        raise FeedError(msg)
     return _Labels(table, by)
 
 

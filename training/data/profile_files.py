@@ -44,5 +44,6 @@ def _as_parquet(path: Path) -> Iterator[list[str]]:
             reading = "FROM read_csv(?, header=true, sample_size=-1, dateformat='%Y-%m-%d', timestampformat='iso')"
             engine.sql(reading, params=[[str(file) for file in files]]).write_parquet(copy)
         except duckdb.Error as error:
-            raise FeedError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file") from error
+            msg = f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file"
+            raise FeedError(msg) from error
         yield [copy]

@@ -77,9 +77,8 @@ def read_files(feed: Feed, path: Path, wanted: Wanted) -> Read:
     digest = hashlib.sha256(lines.encode()).hexdigest() if path.is_dir() else digests[0]
     whole = pa.concat_tables(tables)
     if not whole.num_rows:
-        raise FeedError(
-            f"{path} has a header and no rows; training wants some: streamscore sample {feed.name} --rows 5000"
-        )
+        msg = f"{path} has a header and no rows; training wants some: streamscore sample {feed.name} --rows 5000"
+        raise FeedError(msg)
     return Read(whole, digest)
 
 
@@ -95,17 +94,19 @@ def data_files(path: Path, act: str) -> tuple[Path, ...]:
     if path.is_file():
         return (path,)
     if not path.is_dir():
-        raise SettingsError(f"no file {path}: {act}")
+        msg = f"no file {path}: {act}"
+        raise SettingsError(msg)
     if (path / "_delta_log").is_dir():
-        raise SettingsError(
-            f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE"
-        )
+        msg = f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE"
+        raise SettingsError(msg)
     endings = (*CSV_ENDINGS, PARQUET_ENDING)
     files = sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith((".", "_")))
     if not files:
-        raise SettingsError(f"no file in {path} ends with {', '.join(endings)}: {act}")
+        msg = f"no file in {path} ends with {', '.join(endings)}: {act}"
+        raise SettingsError(msg)
     if len({is_parquet(file) for file in files}) > 1:
-        raise SettingsError(f"{path} has CSV and Parquet files side by side; give one kind a folder of its own")
+        msg = f"{path} has CSV and Parquet files side by side; give one kind a folder of its own"
+        raise SettingsError(msg)
     return tuple(files)
 
 
@@ -124,17 +125,20 @@ def column_names(feed: Feed, file: Path) -> list[str]:
         try:
             return list(pq.read_schema(file).names)
         except (pa.ArrowInvalid, OSError) as error:
-            raise FeedError(f"{file} is no Parquet file: {' '.join(str(error).split())}; write it again") from error
+            msg = f"{file} is no Parquet file: {' '.join(str(error).split())}; write it again"
+            raise FeedError(msg) from error
     encoding = "utf-8-sig" if feed.csv.encoding.lower() in ("utf-8", "utf8") else feed.csv.encoding
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rt", encoding=encoding, errors="replace", newline="") as lines:
             header = next(csv.reader(lines, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote), None)
     except (OSError, EOFError, csv.Error) as error:
-        raise FeedError(f"{file} cannot be read as CSV: {error}; write it again") from error
+        msg = f"{file} cannot be read as CSV: {error}; write it again"
+        raise FeedError(msg) from error
     if not header:
         names = ", ".join(c.name for c in feed.columns)
-        raise FeedError(f"{file} is empty, wanted a header with {names}; streamscore sample makes such files")
+        msg = f"{file} is empty, wanted a header with {names}; streamscore sample makes such files"
+        raise FeedError(msg)
     return header
 
 
@@ -151,16 +155,18 @@ def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[
         if not called and is_parquet(file):
             called = [name for name in header if name == column.table_name]
         if len(called) > 1:
-            raise FeedError(f"{file} has column '{column.name}' more than once; leave one")
+            msg = f"{file} has column '{column.name}' more than once; leave one"
+            raise FeedError(msg)
         if called:
             names[column.name] = called[0]
     if missing := [c for c in wanted.needed if c.name not in names]:
         kind = "the target" if [c.role for c in missing] == ["target"] else "columns"
-        raise FeedError(
+        msg = (
             f"{file} lacks {kind} {', '.join(repr(c.name) for c in missing)}; its header has "
             f"{', '.join(header)[:300]}; wanted what schemas/{feed.name}.yaml declares "
             f"(delimiter {feed.csv.delimiter!r})"
         )
+        raise FeedError(msg)
     return names
 
 
@@ -188,9 +194,8 @@ def _csv(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) 
                 table = table.set_column(table.schema.get_field_index(name), name, pa.array(times, kind))
         return table
     except (pa.ArrowInvalid, ValueError, OSError) as error:
-        raise FeedError(
-            f"{file} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
-        ) from error
+        msg = f"{file} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
+        raise FeedError(msg) from error
 
 
 def _parquet(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
@@ -210,11 +215,13 @@ def typed(feed: Feed, where: str, table: pa.Table, types: Mapping[str, pa.DataTy
         is_text = pa.types.is_string(value_type) or pa.types.is_large_string(value_type)
         try:
             if kind == pa.string() and not is_text and not pa.types.is_null(value_type):
-                raise pa.ArrowInvalid("how these values were written is not known")
+                msg = "how these values were written is not known"
+                raise pa.ArrowInvalid(msg)
             table = table.set_column(number, name, column.cast(kind))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise FeedError(
+            msg = (
                 f"{where} does not hold what feed {feed.name} declares: '{name}' is {column.type}, wanted {kind}: "
                 f"{error}; mend the file, or the type in schemas/{feed.name}.yaml"
-            ) from error
+            )
+            raise FeedError(msg) from error
     return table

@@ -71,7 +71,8 @@ def sample(
         StorageError: the folder cannot be written, or holds another file of that name.
     """
     if rows < 0 or files < 1 or not 0 <= bad <= 1:
-        raise SettingsError(f"--rows {rows} --files {files} --bad {bad}: wanted rows >= 0, files >= 1, bad from 0 to 1")
+        msg = f"--rows {rows} --files {files} --bad {bad}: wanted rows >= 0, files >= 1, bad from 0 to 1"
+        raise SettingsError(msg)
     chosen = np.random.default_rng([seed, 1]).choice(rows, round(rows * bad), replace=False, shuffle=False)
     lines = _Lines(_spoiled_lines(feed, rows, seed, np.sort(chosen)))
     target = _Bucket(str(out), storage or Storage()) if is_object_uri(str(out)) else _Folder(Path(out))
@@ -139,7 +140,8 @@ class _Bucket:
                 client.upload_fileobj(made, **place)
                 return
             if not _same(made, there):
-                raise _other_content(f"{self._uri}/{name}")
+                msg = f"{self._uri}/{name}"
+                raise _other_content(msg)
 
 
 def _same(made: IO[bytes], there: Any) -> bool:

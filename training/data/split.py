@@ -45,10 +45,11 @@ def split(data: Data, settings: Splitting, feed: Feed) -> Split:
         out = _of_keys(data, _column(feed, data, settings, "key"), settings)
     if out.all() or not out.any():
         side = "fitted" if out.all() else "held-out"
-        raise FeedError(
+        msg = (
             f"{data.source}: splitting {data.rows} rows by {settings.by} leaves no {side} row; "
             f"give more data, or another split.held_out or split.by in conf/training/{feed.name}.yaml"
         )
+        raise FeedError(msg)
     return Split(_part(data, ~out, FITTED, settings), _part(data, out, HELD_OUT, settings))
 
 
@@ -82,15 +83,17 @@ def _column(feed: Feed, data: Data, settings: Splitting, role: str) -> list[Colu
     there = {*data.features, *data.others}
     if not columns:
         wanted = f"the column '{settings.column}'" if settings.column else f"a column with 'role: {role}'"
-        raise FeedError(
+        msg = (
             f"split.by: {role} wants {wanted}, feed {feed.name} has {', '.join(c.name for c in feed.columns)}; "
             f"set split.column in conf/training/{feed.name}.yaml"
         )
+        raise FeedError(msg)
     if missing := [c.name for c in columns if c.name not in there]:
-        raise FeedError(
+        msg = (
             f"{data.source} lacks '{missing[0]}', by which it is to be split; add that column, or change split.by in "
             f"conf/training/{feed.name}.yaml"
         )
+        raise FeedError(msg)
     return columns
 
 
@@ -101,11 +104,11 @@ def _values(data: Data, column: Column) -> pd.Series:
 def _latest(data: Data, column: Column, share: float) -> np.ndarray:
     times = _values(data, column)
     if column.type not in ("date", "timestamp", *NUMBERS):
-        raise FeedError(f"split.by: time wants a date, a timestamp or a number, '{column.name}' is {column.type}")
+        msg = f"split.by: time wants a date, a timestamp or a number, '{column.name}' is {column.type}"
+        raise FeedError(msg)
     if nulls := int(times.isna().sum()):
-        raise FeedError(
-            f"{data.source}: the time '{column.name}' is null in {nulls} of {data.rows} rows; leave these rows out"
-        )
+        msg = f"{data.source}: the time '{column.name}' is null in {nulls} of {data.rows} rows; leave these rows out"
+        raise FeedError(msg)
     last_fitted = times.sort_values(ignore_index=True).iloc[max(0, data.rows - round(data.rows * share) - 1)]
     return (times > last_fitted).to_numpy(bool)
 

@@ -120,14 +120,16 @@ def target_column(feed: Feed, is_classifier: bool = False) -> Column:
         FeedError: the feed has none, or it is no number; for a classifier, no label.
     """
     if feed.target is None:
-        raise FeedError(f"feed {feed.name} has no target; give the column to predict 'role: target' in its file")
+        msg = f"feed {feed.name} has no target; give the column to predict 'role: target' in its file"
+        raise FeedError(msg)
     if feed.target.type not in (LABELS if is_classifier else NUMBERS):
         label = f"a label ({', '.join(LABELS)}); choose a regressor"
         wanted = label if is_classifier else "a number; choose a classifier"
-        raise FeedError(
+        msg = (
             f"feed {feed.name}: the target '{feed.target.name}' is {feed.target.type}, wanted {wanted} in "
             f"conf/training/{feed.name}.yaml"
         )
+        raise FeedError(msg)
     return feed.target
 
 
@@ -138,10 +140,12 @@ def assert_trainable(data: Data, is_classifier: bool = False) -> None:
         FeedError: fewer than 10 rows, or a target that is the same in all of them.
     """
     if data.rows < MIN_ROWS:
-        raise FeedError(f"{data.source} has {data.rows} rows; training wants at least {MIN_ROWS}")
+        msg = f"{data.source} has {data.rows} rows; training wants at least {MIN_ROWS}"
+        raise FeedError(msg)
     values = data.target.dropna().unique()
     if len(values) > 1:
         return
     found = f"{values[0]} in every row" if len(values) else "null in every row"
     wanted = "two classes at least" if is_classifier else "numbers that vary"
-    raise FeedError(f"{data.source}: the target '{data.target.name}' is {found}, wanted {wanted}; give more data")
+    msg = f"{data.source}: the target '{data.target.name}' is {found}, wanted {wanted}; give more data"
+    raise FeedError(msg)

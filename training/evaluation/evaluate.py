@@ -102,9 +102,8 @@ def slice_columns(names: Sequence[str], features: pd.DataFrame, others: pd.DataF
     """
     for name in names:
         if name not in features and name not in others:
-            raise SettingsError(
-                f"gate.slices: there is no column '{name}'; wanted some of {', '.join([*features, *others])}"
-            )
+            msg = f"gate.slices: there is no column '{name}'; wanted some of {', '.join([*features, *others])}"
+            raise SettingsError(msg)
     return pd.DataFrame({name: features[name] if name in features else others[name] for name in names})
 
 

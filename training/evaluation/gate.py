@@ -92,9 +92,11 @@ def assert_known(gate: Gate, metrics: Collection[str], baseline: Collection[str]
     """
     for name in gate.absolute:
         if name not in metrics:
-            raise _unknown("gate.absolute", name, sorted(metrics), "metric")
+            msg = "gate.absolute"
+            raise _unknown(msg, name, sorted(metrics), "metric")
     if gate.metric and gate.metric not in baseline:
-        raise _unknown("gate.metric", gate.metric, sorted(baseline), "metric")
+        msg = "gate.metric"
+        raise _unknown(msg, gate.metric, sorted(baseline), "metric")
 
 
 def _against_baseline(candidate: Evaluation, metric: str, share: float) -> GateCheck:
@@ -122,7 +124,8 @@ def _slice_checks(candidate: Evaluation, production: Evaluation | None, metric: 
     before = {(part.column, part.value): part.metrics for part in there if metric in part.metrics}
     for column in gate.slices:
         if column not in known:
-            raise _unknown("gate.slices", column, known, "slice column")
+            msg = "gate.slices"
+            raise _unknown(msg, column, known, "slice column")
         for part in candidate.slices:
             if part.column == column and part.rows >= gate.slice_rows and metric in part.metrics:
                 yield _slice_check(part, before.get((column, part.value)), metric, gate.slice_relative)
@@ -155,7 +158,8 @@ def _check(name: str, metric: str, found: float, limit: float | None, source: st
 
 def _value(metrics: Mapping[str, float], name: str) -> float:
     if name not in metrics:
-        raise _unknown("gate", name, sorted(metrics), "metric")
+        msg = "gate"
+        raise _unknown(msg, name, sorted(metrics), "metric")
     return metrics[name]
 
 

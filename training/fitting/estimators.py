@@ -78,14 +78,14 @@ def make_estimator(feed: Feed, estimator: Estimator, seed: int) -> BaseEstimator
         made = found(**{**seeded, **estimator.parameters})
         made._validate_params()  # what scikit-learn does first in `fit`
     except (TypeError, ValueError) as error:
-        raise SettingsError(
+        msg = (
             f"estimator.parameters of {estimator.name}: {' '.join(str(error).split())}; "
             f"correct conf/training/{feed.name}.yaml"
-        ) from error
-    if isinstance(made, ClassifierMixin) and not hasattr(made, "predict_proba"):
-        raise SettingsError(
-            f"estimator.name '{estimator.name}' gives labels without probabilities, wanted both; choose another"
         )
+        raise SettingsError(msg) from error
+    if isinstance(made, ClassifierMixin) and not hasattr(made, "predict_proba"):
+        msg = f"estimator.name '{estimator.name}' gives labels without probabilities, wanted both; choose another"
+        raise SettingsError(msg)
     return made
 
 
@@ -122,18 +122,19 @@ def is_of_trees(estimator: BaseEstimator) -> bool:
 
 def _target(feed: Feed) -> Column:
     if feed.target is None:
-        raise FeedError(f"feed {feed.name} has no target; give the column to predict 'role: target' in its file")
+        msg = f"feed {feed.name} has no target; give the column to predict 'role: target' in its file"
+        raise FeedError(msg)
     if feed.target.type in ("date", "timestamp"):
-        raise FeedError(
-            f"feed {feed.name}: the target '{feed.target.name}' is a {feed.target.type}, wanted a number or a label"
-        )
+        msg = f"feed {feed.name}: the target '{feed.target.name}' is a {feed.target.type}, wanted a number or a label"
+        raise FeedError(msg)
     return feed.target
 
 
 def _on_allow_list(estimator: Estimator) -> type[BaseEstimator]:
     name = estimator.name
     if name in OF_SERIES:
-        raise SettingsError(f"estimator.name '{name}' is for feeds of kind series; wanted one of {', '.join(SHORT)}")
+        msg = f"estimator.name '{name}' is for feeds of kind series; wanted one of {', '.join(SHORT)}"
+        raise SettingsError(msg)
     if "." not in name:
         near = difflib.get_close_matches(name, [*SHORT, *OF_SERIES], 1)
         raise SettingsError(
@@ -141,15 +142,15 @@ def _on_allow_list(estimator: Estimator) -> type[BaseEstimator]:
             + (f"did you mean '{near[0]}'?" if near else f"wanted one of {', '.join(SHORT)}, or a dotted name")
         )
     if not any(name == allowed or name.startswith(f"{allowed}.") for allowed in estimator.allowed):
-        raise SettingsError(
+        msg = (
             f"estimator.name '{name}' is not on the allow-list ({', '.join(estimator.allowed) or 'empty'}); "
             "if you trust it, add it to estimator.allowed"
         )
+        raise SettingsError(msg)
     found = _imported(name)
     if not (isinstance(found, type) and issubclass(found, BaseEstimator) and _predicts(found)):
-        raise SettingsError(
-            f"estimator.name '{name}' is no scikit-learn classifier or regressor with fit and predict; choose another"
-        )
+        msg = f"estimator.name '{name}' is no scikit-learn classifier or regressor with fit and predict; choose another"
+        raise SettingsError(msg)
     return found
 
 
@@ -163,7 +164,8 @@ def _imported(dotted: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise SettingsError(f"estimator.name '{dotted}' cannot be imported: {error}; correct it") from error
+        msg = f"estimator.name '{dotted}' cannot be imported: {error}; correct it"
+        raise SettingsError(msg) from error
 
 
 def _unfit(feed: Feed, target: Column, name: str) -> SettingsError:

@@ -45,10 +45,11 @@ def fit(feed: Feed, features: pd.DataFrame, target: pd.Series, estimator: Estima
     try:
         pipeline.set_params(**({"model__n_jobs": os.cpu_count()} if threaded else {})).fit(features, target)
     except (ValueError, TypeError) as error:
-        raise SettingsError(
+        msg = (
             f"{estimator.name} cannot be fitted on feed {feed.name}: {' '.join(str(error).split())[:300]}; "
             "correct estimator.parameters, or choose another estimator"
-        ) from error
+        )
+        raise SettingsError(msg) from error
     return pipeline.set_params(**({"model__n_jobs": None} if threaded else {}))
 
 
@@ -59,10 +60,11 @@ def assert_no_times(feed: Feed) -> None:
         FeedError: it is a date or a timestamp.
     """
     if times := [c.name for c in feed.features if c.type in ("date", "timestamp")]:
-        raise FeedError(
+        msg = (
             f"feed {feed.name}: the feature '{times[0]}' is a time, which no estimator can use; "
             f"give it the role 'time' or 'carry' in schemas/{feed.name}.yaml"
         )
+        raise FeedError(msg)
 
 
 def _preparation(feed: Feed, features: pd.DataFrame, made: BaseEstimator) -> list[tuple[str, BaseEstimator]]:

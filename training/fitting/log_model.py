@@ -105,9 +105,8 @@ def probability_columns(feed: Feed, labels: Sequence[Any]) -> dict[str, Any]:
         column = probability_column(label)
         if column == PROBABILITY or column in columns:
             other = f"and '{columns[column]}' are both" if column in columns else "has no letter or digit: it gives"
-            raise FeedError(
-                f"feed {feed.name}: the label '{label}' {other} '{column}' in the predictions; rename it in the data"
-            )
+            msg = f"feed {feed.name}: the label '{label}' {other} '{column}' in the predictions; rename it in the data"
+            raise FeedError(msg)
         columns[column] = label
     return columns
 
@@ -146,7 +145,8 @@ def _assert_classifier_loads(feed: Feed, model: Pipeline, unknown: list[str]) ->
 
     name = type(model[-1]).__name__
     if refused := sorted(set(unknown) - set(Models().skops_types)):
-        raise SettingsError(
+        msg = (
             f"feed {feed.name}: {name} is stored with the type {refused[0]}, which is not loaded; "
             "choose another estimator"
         )
+        raise SettingsError(msg)

@@ -78,10 +78,11 @@ def search_space(feed: Feed, estimator: Estimator, tuning: Tuning) -> Space:
     found = estimator_class(feed, estimator)
     if not tuning.space:
         if found.__name__ not in OWN:
-            raise SettingsError(
+            msg = (
                 f"tuning.space is empty, and {estimator.name} has no space of its own; "
                 "give a range or choices per parameter, as {alpha: {low: 0.1, high: 10, log: true}}"
             )
+            raise SettingsError(msg)
         return OWN[found.__name__]
     assert_parameters(found, tuning.space, "tuning.space")
     return {name: _part(f"tuning.space.{name}", given) for name, given in tuning.space.items()}
@@ -91,9 +92,11 @@ def _part(key: str, given: Mapping[str, Any] | list[Any]) -> Range | Choices:
     if isinstance(given, Mapping):
         return _range(key, given)
     if not given:
-        raise SettingsError(f"{key} is an empty list, wanted choices, or {{low: …, high: …}}")
+        msg = f"{key} is an empty list, wanted choices, or {{low: …, high: …}}"
+        raise SettingsError(msg)
     if odd := [value for value in given if not isinstance(value, str | int | float | bool | None)]:
-        raise SettingsError(f"{key} has the choice {odd[0]!r}, wanted text, numbers, booleans or null")
+        msg = f"{key} has the choice {odd[0]!r}, wanted text, numbers, booleans or null"
+        raise SettingsError(msg)
     return Choices(tuple(given))
 
 
@@ -102,16 +105,21 @@ def _range(key: str, given: Mapping[str, Any]) -> Range:
         if name not in RANGE_KEYS:
             near = difflib.get_close_matches(str(name), RANGE_KEYS, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(RANGE_KEYS)}"
-            raise SettingsError(f"{key} has an unknown key '{name}'; {hint}")
+            msg = f"{key} has an unknown key '{name}'; {hint}"
+            raise SettingsError(msg)
     low, high, log, step = (given.get(name) for name in RANGE_KEYS)
     if not _is_number(low) or not _is_number(high):
-        raise SettingsError(f"{key} is from {low!r} to {high!r}, wanted two numbers, low and high")
+        msg = f"{key} is from {low!r} to {high!r}, wanted two numbers, low and high"
+        raise SettingsError(msg)
     if low > high:  # type: ignore[operator]  # numbers
-        raise SettingsError(f"{key} is from {low} to {high}, wanted low to be at most high")
+        msg = f"{key} is from {low} to {high}, wanted low to be at most high"
+        raise SettingsError(msg)
     if not isinstance(log, bool | None) or (step is not None and not (_is_number(step) and step > 0)):
-        raise SettingsError(f"{key}: log {log!r} and step {step!r}, wanted true or false, and a number above 0")
+        msg = f"{key}: log {log!r} and step {step!r}, wanted true or false, and a number above 0"
+        raise SettingsError(msg)
     if log and (low <= 0 or step is not None):  # type: ignore[operator]
-        raise SettingsError(f"{key} is logarithmic from {low} with step {step}, wanted low above 0 and no step")
+        msg = f"{key} is logarithmic from {low} with step {step}, wanted low above 0 and no step"
+        raise SettingsError(msg)
     return Range(low, high, bool(log), step)  # type: ignore[arg-type]
 
 

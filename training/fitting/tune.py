@@ -149,10 +149,11 @@ def _folds(feed: Feed, target: pd.Series, estimator: Estimator, tuning: Tuning, 
     rarest = target.value_counts().min() if labels else len(target)
     if rarest < tuning.folds:
         what = f"a label in {rarest} rows" if labels else f"{rarest} rows"
-        raise FeedError(
+        msg = (
             f"feed {feed.name} has {what} to fit on, wanted at least one for each of tuning.folds {tuning.folds}; "
             "give more rows or fewer folds"
         )
+        raise FeedError(msg)
     cut = (StratifiedKFold if labels else KFold)(tuning.folds, shuffle=True, random_state=seed)
     return (_Fold(fitted, rest) for fitted, rest in cut.split(np.zeros(len(target)), target))
 
@@ -170,9 +171,8 @@ def _study(path: Path | None) -> "Study":
         # SQLite, not optuna's journal file: a kill in the middle of a write leaves that with half a line for ever
         return optuna.create_study(storage=f"sqlite:///{path}", study_name=NAME, load_if_exists=True, pruner=pruner)
     except (OSError, SQLAlchemyError, RuntimeError) as error:
-        raise StorageError(
-            f"the study {path} cannot be used: {' '.join(str(error).split())[:200]}; remove it to start anew"
-        ) from error
+        msg = f"the study {path} cannot be used: {' '.join(str(error).split())[:200]}; remove it to start anew"
+        raise StorageError(msg) from error
 
 
 def _sampler(seed: int) -> Any:

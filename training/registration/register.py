@@ -86,7 +86,8 @@ def model_name(feed: Feed) -> str:
     """
     if name := registered_name(feed.model_uri):
         return name
-    raise FeedError(f"feed {feed.name}: its model is {feed.model_uri}; to train, write model: models:/NAME@production")
+    msg = f"feed {feed.name}: its model is {feed.model_uri}; to train, write model: models:/NAME@production"
+    raise FeedError(msg)
 
 
 def origin_of(feed: Feed, source: str, digest: str, rows: int, settings: TrainingSettings) -> Provenance:

@@ -132,10 +132,11 @@ def origin_rows(rows: int, fitted_rows: int, steps: int, origins: int) -> list[i
         FeedError: fewer held-out rows than steps.
     """
     if rows - fitted_rows < steps:
-        raise FeedError(
+        msg = (
             f"{rows - fitted_rows} of {rows} rows are held out, fewer than the {steps} steps of a forecast; "
             f"raise split.held_out or lower series.steps"
         )
+        raise FeedError(msg)
     last = rows - steps
     return np.unique(np.linspace(fitted_rows, last, min(origins, last - fitted_rows + 1)).round().astype(int)).tolist()
 

@@ -34,7 +34,8 @@ def series_candidate(
         RegistryError: the registry does not answer.
     """
     if settings.gate.slices:
-        raise SettingsError("gate.slices: a series has no slices; leave them out")
+        msg = "gate.slices: a series has no slices; leave them out"
+        raise SettingsError(msg)
     baseline = ["rmse", "mae", *(f"rmse_{column}" for column in data.values)]
     assert_known(settings.gate, [*baseline, "bounds_coverage", *(f"mae_{column}" for column in data.values)], baseline)
     # 1
@@ -74,10 +75,11 @@ def _metrics_of(before: Production, data: SeriesData, settings: TrainingSettings
     """The forecaster in Production on the same held-out rows, from the same origins."""
     forecaster = getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)
     if forecaster is None:
-        raise SettingsError(
+        msg = (
             f"{before.ref.title}, in Production, is no forecaster of ours and cannot be backtested; "
             f"to go without it: gate: {{relative: null}}"
         )
+        raise SettingsError(msg)
     return evaluate_forecaster(forecaster, data, settings)
 
 

@@ -59,16 +59,19 @@ def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> Seri
     if path is None and data_path(feed.name).is_file():
         path = data_path(feed.name)
     if path is None and feed.name != NAME:
-        raise SettingsError(f"no data for feed {feed.name}: give a CSV or Parquet file with --data")
+        msg = f"no data for feed {feed.name}: give a CSV or Parquet file with --data"
+        raise SettingsError(msg)
     if path is not None and not path.is_file():
-        raise SettingsError(f"no file {path}: give a CSV or Parquet file with --data")
+        msg = f"no file {path}: give a CSV or Parquet file with --data"
+        raise SettingsError(msg)
     content = macrodata_csv() if path is None else path.read_bytes()
     source = f"statsmodels {NAME}" if path is None else str(path.absolute())
     keys = [column.name for column in feed.columns if column.role == "key"]
     frame = _read(feed, source, content, [time, *keys, *columns])
     frame = _one_series(frame, keys, settings.key, source)
     if frame.empty:
-        raise FeedError(f"{source} has a header and no rows; a series wants some: --data FILE")
+        msg = f"{source} has a header and no rows; a series wants some: --data FILE"
+        raise FeedError(msg)
     values = _by_time(frame, time, columns, source)
     _assert_values(values, source)
     frequency = infer_frequency(pd.DatetimeIndex(values.index), source)
@@ -82,13 +85,15 @@ def time_column(feed: Feed) -> str:
         FeedError: the feed is no series, or has not exactly one such column of type date or timestamp.
     """
     if feed.kind != "series":
-        raise FeedError(f"feed {feed.name} is of kind '{feed.kind}', VAR and VARMAX want 'kind: series' in its file")
+        msg = f"feed {feed.name} is of kind '{feed.kind}', VAR and VARMAX want 'kind: series' in its file"
+        raise FeedError(msg)
     times = [c.name for c in feed.columns if c.role == "time" and c.type in ("date", "timestamp")]
     if len(times) != 1:
-        raise FeedError(
+        msg = (
             f"feed {feed.name} has {len(times)} columns of role 'time' and type date or timestamp, a series wants one; "
             f"fix schemas/{feed.name}.yaml"
         )
+        raise FeedError(msg)
     return times[0]
 
 
@@ -102,14 +107,18 @@ def endogenous_columns(feed: Feed, settings: SeriesSettings) -> list[str]:
     features = {column.name: column for column in feed.features}
     names = list(settings.columns or features)
     if unknown := [name for name in names if name not in features]:
-        raise SettingsError(f"series.columns names '{unknown[0]}', feed {feed.name} has features {', '.join(features)}")
+        msg = f"series.columns names '{unknown[0]}', feed {feed.name} has features {', '.join(features)}"
+        raise SettingsError(msg)
     if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise FeedError(f"feed {feed.name}: endogenous columns {', '.join(names)}; a VAR wants two or more, each once")
+        msg = f"feed {feed.name}: endogenous columns {', '.join(names)}; a VAR wants two or more, each once"
+        raise FeedError(msg)
     if wrong := [name for name in names if features[name].type not in NUMBERS]:
-        raise FeedError(f"feed {feed.name}: '{wrong[0]}' is {features[wrong[0]].type}, a series wants numbers")
+        msg = f"feed {feed.name}: '{wrong[0]}' is {features[wrong[0]].type}, a series wants numbers"
+        raise FeedError(msg)
     made = {"step", *(f"{name}_{bound}" for name in names for bound in ("lower", "upper"))}
     if hidden := [name for name in names if name in made]:
-        raise FeedError(f"feed {feed.name}: forecasts have a column '{hidden[0]}' of their own; rename it in the feed")
+        msg = f"feed {feed.name}: forecasts have a column '{hidden[0]}' of their own; rename it in the feed"
+        raise FeedError(msg)
     return names
 
 
@@ -120,16 +129,16 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
         if content[:4] == b"PAR1":
             table = parquet.read_table(io.BytesIO(content))
         elif not content.strip():
-            raise FeedError(f"{source} is empty, wanted a header with {', '.join(wanted)}")
+            msg = f"{source} is empty, wanted a header with {', '.join(wanted)}"
+            raise FeedError(msg)
         else:
             table = _read_csv(feed, content, kinds)
         names = _names(feed, source, table.column_names, wanted)
         picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))
         return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise FeedError(
-            f"{source} does not hold what feed {feed.name} declares: {' '.join(str(error).split())}; mend that row"
-        ) from error
+        msg = f"{source} does not hold what feed {feed.name} declares: {' '.join(str(error).split())}; mend that row"
+        raise FeedError(msg) from error
 
 
 def _read_csv(feed: Feed, content: bytes, kinds: dict[str, pa.DataType]) -> pa.Table:
@@ -151,48 +160,53 @@ def _names(feed: Feed, source: str, found: Sequence[str], wanted: Sequence[str])
     fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str
     spelled = {fold(name): name for name in found}
     if missing := [name for name in wanted if fold(name) not in spelled]:
-        raise FeedError(
+        msg = (
             f"{source} lacks columns {', '.join(map(repr, missing))}; it has {', '.join(found)[:300]}; "
             f"wanted what schemas/{feed.name}.yaml declares (delimiter {feed.csv.delimiter!r})"
         )
+        raise FeedError(msg)
     if twice := [name for name in wanted if sum(fold(name) == fold(other) for other in found) > 1]:
-        raise FeedError(f"{source} has column '{twice[0]}' more than once; leave one")
+        msg = f"{source} has column '{twice[0]}' more than once; leave one"
+        raise FeedError(msg)
     return {name: spelled[fold(name)] for name in wanted}
 
 
 def _one_series(frame: pd.DataFrame, keys: Sequence[str], wanted: dict[str, str], source: str) -> pd.DataFrame:
     if unknown := [name for name in wanted if name not in keys]:
-        raise SettingsError(f"series.key names '{unknown[0]}', the feed's key columns are {', '.join(keys) or 'none'}")
+        msg = f"series.key names '{unknown[0]}', the feed's key columns are {', '.join(keys) or 'none'}"
+        raise SettingsError(msg)
     for name, value in wanted.items():
         known = frame[name].astype(str)
         frame = frame[known == value]
         if frame.empty:
-            raise SettingsError(
-                f"{source} has no series of '{name}' {value!r}; it has {', '.join(sorted(known.unique())[:10])}"
-            )
+            msg = f"{source} has no series of '{name}' {value!r}; it has {', '.join(sorted(known.unique())[:10])}"
+            raise SettingsError(msg)
     if keys and len(several := frame[list(keys)].drop_duplicates()) > 1:
         first, second = (dict(zip(keys, map(str, row), strict=True)) for row in several.head(2).to_numpy())
-        raise FeedError(
+        msg = (
             f"{source} holds {len(several)} series, as {first} and {second}; one model is trained on one: "
             f"name it in the training settings, series: {{key: {first}}}"
         )
+        raise FeedError(msg)
     return frame
 
 
 def _by_time(frame: pd.DataFrame, time: str, columns: list[str], source: str) -> pd.DataFrame:
     if (missing := frame[time].isna()).any():
-        raise FeedError(
+        msg = (
             f"{source}: '{time}' is null in {int(missing.sum())} of {len(frame)} rows, first in data row "
             f"{int(np.flatnonzero(missing)[0]) + 1}; leave these rows out"
         )
+        raise FeedError(msg)
     index = pd.DatetimeIndex(pd.to_datetime(frame[time], utc=True)).tz_localize(None).rename(time)
     values = frame[columns].set_axis(index).sort_index(kind="stable")
     if (again := values.index.duplicated()).any():
         first = values.index[again][0]
-        raise FeedError(
+        msg = (
             f"{source}: time {first} is there {int((values.index == first).sum())} times, and {int(again.sum())} rows "
             f"repeat a time in all; leave one row for each"
         )
+        raise FeedError(msg)
     return values
 
 
@@ -201,12 +215,14 @@ def _assert_values(values: pd.DataFrame, source: str) -> None:
         checks = {"null or NaN": column.isna(), "infinite": pd.Series(np.isinf(column))}
         for what, wrong in checks.items():
             if wrong.any():
-                raise FeedError(
+                msg = (
                     f"{source}: '{name}' is {what} in {int(wrong.sum())} of {len(values)} rows, first at "
                     f"{values.index[wrong.to_numpy()][0]}; fill these, or leave the column out (series.columns)"
                 )
+                raise FeedError(msg)
         if column.nunique() == 1:
-            raise FeedError(
+            msg = (
                 f"{source}: '{name}' is {column.iloc[0]:g} in all {len(values)} rows, a constant cannot be forecast; "
                 f"leave it out of series.columns"
             )
+            raise FeedError(msg)

@@ -110,12 +110,14 @@ class Forecaster:
         """
         k = len(self.endogenous)
         if windows.ndim != 3 or windows.shape[1] < self.window_rows or windows.shape[2] != k or steps < 1:
-            raise ValueError(
+            msg = (
                 f"windows of shape {windows.shape} and {steps} steps; wanted (n, {self.window_rows} rows or more, {k}) "
                 f"of {', '.join(self.endogenous)} and 1 step or more"
             )
+            raise ValueError(msg)
         if not np.isfinite(windows).all():
-            raise ValueError("a window holds a value that is null, NaN or infinite; wanted numbers only")
+            msg = "a window holds a value that is null, NaN or infinite; wanted numbers only"
+            raise ValueError(msg)
         state, unknown = self._state(self._differenced(windows))
         mean = np.empty((len(windows), steps, k))
         transition = self.coefficients.transition
@@ -248,7 +250,8 @@ class ForecastModel(PythonModel):
         made = self.forecaster
         steps = int((params or {}).get("steps") or made.steps)
         if made.time in model_input and not model_input[made.time].is_monotonic_increasing:
-            raise ValueError(f"the window's '{made.time}' does not increase; put its rows in order of time")
+            msg = f"the window's '{made.time}' does not increase; put its rows in order of time"
+            raise ValueError(msg)
         window = model_input[made.endogenous].to_numpy(np.float64)
         forecast = made.forecast_windows(window[np.newaxis], steps)[0]
         columns: dict[str, np.ndarray] = {"step": np.arange(1, steps + 1)}

@@ -15,7 +15,8 @@ def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
         FeedError: fewer than three rows, or a distance that differs; names the first gap.
     """
     if len(times) < 3:
-        raise FeedError(f"{source} has {len(times)} rows; a series wants many more")
+        msg = f"{source} has {len(times)} rows; a series wants many more"
+        raise FeedError(msg)
     months = _months(times)
     steps = np.diff(months if months is not None else times.to_numpy().astype("datetime64[ns]").astype("int64"))
     found, counts = np.unique(steps, return_counts=True)
@@ -23,10 +24,11 @@ def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
     frequency = str(pd.Timedelta(usual)) if months is None else f"{usual} month{'s' if usual > 1 else ''}"
     if (wrong := steps != usual).any():
         at = int(np.flatnonzero(wrong)[0])
-        raise FeedError(
+        msg = (
             f"{source}: the time index is irregular: after {times[at]} comes {times[at + 1]}, wanted {frequency} "
             f"between rows ({int(wrong.sum())} of {len(steps)} distances differ); fill the gap or resample"
         )
+        raise FeedError(msg)
     return frequency
 
 

@@ -43,10 +43,11 @@ def assert_enough(rows: int, columns: int, settings: SeriesSettings, p: int = 0,
     orders, lost = max(p + q, settings.max_lags), settings.max_differences
     wanted = max(lost + orders + columns * (orders + 1) + 1, lost + orders + FILTERED_ROWS * q, settings.season)
     if rows < wanted:
-        raise FeedError(
+        msg = (
             f"{rows} rows to fit {columns} columns with up to {orders} lags and {lost} differences on, wanted at least "
             f"{wanted}; give more rows, or lower series.max_lags"
         )
+        raise FeedError(msg)
 
 
 def assert_independent(values: np.ndarray, names: list[str]) -> None:
@@ -57,10 +58,11 @@ def assert_independent(values: np.ndarray, names: list[str]) -> None:
     """
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
     if np.linalg.matrix_rank(scaled, tol=1e-8 * np.sqrt(scaled.size)) < scaled.shape[1]:
-        raise FeedError(
+        msg = (
             f"series columns {', '.join(names)} are linearly dependent: one says nothing beyond the others; "
             f"leave it out of series.columns"
         )
+        raise FeedError(msg)
 
 
 def choose_lags(values: np.ndarray, settings: SeriesSettings) -> LagOrder:
@@ -88,5 +90,6 @@ def given_order(name: str, parameters: dict[str, Any]) -> dict[str, int]:
                 + ", ".join(f"{k} (a whole number from {least})" for k, least in known.items())
             )
     if parameters == {"p": 0, "q": 0}:
-        raise SettingsError("estimator.parameters has p: 0 and q: 0, which forecasts nothing; give one of them")
+        msg = "estimator.parameters has p: 0 and q: 0, which forecasts nothing; give one of them"
+        raise SettingsError(msg)
     return parameters

@@ -84,10 +84,11 @@ def evaluate_forecaster(forecaster: "Forecaster", data: SeriesData, settings: Tr
     """
     columns = list(map(str, data.values))
     if forecaster.endogenous != columns:
-        raise SettingsError(
+        msg = (
             f"the model forecasts {', '.join(forecaster.endogenous)}, the data have {', '.join(columns)}; "
             f"models of other columns cannot be compared: gate: {{relative: null}}"
         )
+        raise SettingsError(msg)
     fitted_rows = _fitted_rows(data, settings, {})
     contestants = [naive(), of_forecaster("model", forecaster)]
     series = settings.series
@@ -98,9 +99,11 @@ def evaluate_forecaster(forecaster: "Forecaster", data: SeriesData, settings: Tr
 def _estimator(settings: TrainingSettings) -> tuple[str, dict[str, int]]:
     estimator = settings.estimator
     if estimator.name not in ESTIMATORS:
-        raise SettingsError(f"estimator.name is '{estimator.name}', a feed of kind series wants var or varmax")
+        msg = f"estimator.name is '{estimator.name}', a feed of kind series wants var or varmax"
+        raise SettingsError(msg)
     if settings.split.by != "time":
-        raise SettingsError(f"split.by is '{settings.split.by}', a series is split by time; write split: {{by: time}}")
+        msg = f"split.by is '{settings.split.by}', a series is split by time; write split: {{by: time}}"
+        raise SettingsError(msg)
     default = {"q": 1} if estimator.name == "varmax" else {}
     return estimator.name, default | given_order(estimator.name, estimator.parameters)
 

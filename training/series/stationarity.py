@@ -41,10 +41,11 @@ def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest
     # before any test: its statistic is a division of two rounding errors on an exact line
     for times in range(1, max(1, settings.max_differences) + 1):
         if np.ptp(np.diff(column, times)) <= 1e-12 * np.abs(column).max():
-            raise FeedError(
+            msg = (
                 f"series column '{name}' is constant after {times} differences: exactly a line, which needs no model; "
                 f"leave it out of series.columns"
             )
+            raise FeedError(msg)
     p_values: list[float] = []
     for times in range(settings.max_differences + 1):
         values = np.diff(column, times)

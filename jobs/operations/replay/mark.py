@@ -71,6 +71,5 @@ def _replace(paths: StreamPaths, predicate: str, files: Mapping[Key, str]) -> No
             return
         except CommitFailedError:
             time.sleep(0.05 * attempt)
-    raise TryAgainError(
-        f"others write to {paths.table(QUARANTINE)} all the time; run the same again, it lands nothing twice"
-    )
+    msg = f"others write to {paths.table(QUARANTINE)} all the time; run the same again, it lands nothing twice"
+    raise TryAgainError(msg)

@@ -91,9 +91,8 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
             landed = _land(plan, paths, landing_files, lost) if plan.land else []  # 3, 4, 5
     except (DeltaError, OSError) as error:
         said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise StorageError(
-            f"cannot land in {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
-        ) from error
+        msg = f"cannot land in {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
+        raise StorageError(msg) from error
     if waiting:
         plan.left_out.append(
             f"{waiting:,} rows of a micro-batch that is not done; finish it: streamscore run {feed.name}"
@@ -103,16 +102,18 @@ def replay_rows(feed: Feed, settings: Settings, selection: Selection) -> Replaye
 
 def _assert_selects(feed: Feed, selection: Selection) -> None:
     if not selection.reasons and selection.file is None and selection.batch_id is None:
-        raise SettingsError(
+        msg = (
             f"replay {feed.name} of what? wanted --reason CODE, --file NAME or --batch ID; "
             f"what there is: streamscore status {feed.name}"
         )
+        raise SettingsError(msg)
     known = [reason.value for reason in Reason]
     for reason in selection.reasons:
         if reason not in known:
             near = difflib.get_close_matches(reason, known, 1)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            raise SettingsError(f"no reason '{reason}': {hint}reasons: {', '.join(known)}")
+            msg = f"no reason '{reason}': {hint}reasons: {', '.join(known)}"
+            raise SettingsError(msg)
 
 
 def _another(landing: Folder) -> TryAgainError:

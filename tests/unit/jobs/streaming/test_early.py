@@ -94,7 +94,8 @@ def test_what_cannot_be_scored_ahead_is_left_to_the_micro_batch(ahead: EarlyScor
     def score(manifest: BatchManifest) -> None:
         asked.append(manifest.seq)
         if manifest.seq == 1:
-            raise OSError("no space left on device")
+            msg = "no space left on device"
+            raise OSError(msg)
 
     ahead.listen(score, lambda _: None)
     for seq in (1, 2):

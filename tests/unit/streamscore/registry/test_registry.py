@@ -116,7 +116,8 @@ def test_a_download_that_breaks_leaves_nothing(
 
     def half(artifact_uri: str, dst_path: Any, tracking_uri: str) -> None:
         Path(dst_path, "model.skops").write_bytes(b"half")
-        raise OSError("connection lost")
+        msg = "connection lost"
+        raise OSError(msg)
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", half)
     with pytest.raises(RegistryError, match="connection lost"):

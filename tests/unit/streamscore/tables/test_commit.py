@@ -211,7 +211,8 @@ def test_parts_may_be_committed_again_after_a_storage_failure(tables: Tables, mo
     def failing(log: Any, parts: Parts, app_id: str, number: Any, metadata: Any) -> Any:
         calls.append(log.uri)
         if log is tables.predictions and len(calls) < 4:
-            raise StorageError("the disk is full")
+            msg = "the disk is full"
+            raise StorageError(msg)
         return append(log, parts, app_id, number, metadata)
 
     monkeypatch.setattr(writer, "append", failing)
@@ -228,7 +229,8 @@ def test_a_commit_whose_answer_was_lost_is_known_again(tables: Tables, monkeypat
 
     def answer_lost(log: Any, parts: Parts, app_id: str, number: Any, metadata: Any) -> None:
         append(log, parts, app_id, number, metadata)
-        raise ConflictError("somebody has this transaction: it is I")
+        msg = "somebody has this transaction: it is I"
+        raise ConflictError(msg)
 
     monkeypatch.setattr(writer, "append", answer_lost)
     done = commit(parts_of(tables, a_batch(0)), a_batch(0), tables, writer)
@@ -394,7 +396,8 @@ def test_a_file_system_without_hard_links_is_committed_to_by_deltalake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(*_: object) -> None:
-        raise PermissionError("no hard links here")
+        msg = "no hard links here"
+        raise PermissionError(msg)
 
     monkeypatch.setattr(os, "link", no_links)
     tables = open_tables(tmp_path)

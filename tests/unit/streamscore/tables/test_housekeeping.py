@@ -156,7 +156,8 @@ def test_housekeeping_logs_what_fails_and_tries_again(tables: Tables, monkeypatc
 
     def failing(tables: Tables, rows: int) -> None:
         if rows and next(failures, False):
-            raise OSError("the disk is full")
+            msg = "the disk is full"
+            raise OSError(msg)
         real(tables, rows)
 
     monkeypatch.setattr(housekeeping, "append_events", failing)

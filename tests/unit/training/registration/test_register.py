@@ -76,7 +76,8 @@ def test_a_run_that_fails_half_way_is_marked_and_registers_nothing(
     homes: Feed, homes_registry: Registry, client: Any
 ) -> None:
     def fail(_: Any) -> None:
-        raise OSError("the disk is full")
+        msg = "the disk is full"
+        raise OSError(msg)
 
     before = homes_registry.versions("homes")
     with pytest.raises(Exception, match="the disk is full"):
