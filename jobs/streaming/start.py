@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.02
 STARTS = 3  # of a query whose source comes up too late
-LATE = "Python worker failed to connect back"
+LATE = ("Python worker failed to connect back", "CANNOT_OPEN_SOCKET")  # in what Spark says of one
 
 # One that is running, or one that is begun for this run, which ends it.
 Session: TypeAlias = "SparkSession | Future[SparkSession]"
@@ -150,7 +150,8 @@ def _begin_query(
             raise query_error(error) from error
         while query.isActive and query.status["message"].startswith("Initializing"):
             time.sleep(POLL_SECONDS)
-        if LATE not in str(query.exception()) or not left:
+        said = str(query.exception())
+        if not any(late in said for late in LATE) or not left:
             break
     return query
 
