@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,7 +228,7 @@ def test_names_in_order_cost_short_lists_and_others_are_found_too(
         assert landing.files_of(begun) == [f"{number:03}.csv"]
     lists = [request.query for request in proxy.requests if request.kind == "LIST"]
     assert len([query for query in lists if "start-after" in query]) > len(lists) / 2
-    look = found._landing
+    look: Any = found._watcher
     for name in ("299b.csv", "120b.csv", "1/1.csv"):
         time.sleep(1.1)  # an object's time has seconds only, in some stores
         landing.land(name)
@@ -249,7 +250,7 @@ def test_an_archive_does_not_hide_what_lands_beside_it(landing: Landing) -> None
     found = landing.finder()
     begun = found.after(START, 10_000)
     assert len(begun.files) == 1_100
-    look = found._landing
+    look: Any = found._watcher
     for number in range(3):
         time.sleep(0.1)
         landing.land(f"2027-{number}.csv")
@@ -343,7 +344,7 @@ def test_a_body_that_ends_early_never_passes_for_the_whole_file(landing: Landing
     landing.land("a.csv", "x" * 300_000)
     (file,) = landing.finder().after(START, 100).files
     with opener([file], landing.storage) as open_landed:
-        source = open_landed(file)
+        source: Any = open_landed(file)
         source._body = io.BytesIO(b"x" * 100_000)
         with pytest.raises(StorageError, match=r"ended after 100,000 of 300,000 bytes"):
             source.read(300_001)

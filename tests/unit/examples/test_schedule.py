@@ -23,7 +23,8 @@ def commands(text: str) -> list[Any]:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
 def test_an_example_calls_commands_and_flags_that_there_are(path: Any) -> None:
-    known = typer.main.get_command(app).commands
+    command: Any = typer.main.get_command(app)
+    known = command.commands
     called = commands(path.read_text())
     assert {"train", "run"} & {name for name, _ in called}
     for name, flags in called:

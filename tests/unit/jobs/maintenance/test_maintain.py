@@ -274,7 +274,7 @@ def test_rejects_are_replaced_while_their_files_are_compacted(tables: Tables, mo
     put(tables, *range(4), rejects=2)
     batch, stream, other = a_batch(3), tables.reopen(), tables.reopen()
     raced: list[Any] = []
-    real = commit_module.write_deltalake
+    real = commit_module.write_deltalake  # type: ignore[attr-defined]  # its import
 
     def overtaken(*arguments: Any, **options: Any) -> Any:
         if not raced:

@@ -81,7 +81,7 @@ def reject(settings: Settings) -> Callable[..., None]:
 
 
 def shown(lineage: Any, as_json: bool = False) -> str:
-    console = Console(file=io.StringIO(), width=300)
+    console: Any = Console(file=io.StringIO(), width=300)
     show_lineage(lineage, console, as_json)
     return console.file.getvalue()
 
@@ -231,7 +231,7 @@ def test_promote_wants_a_version_or_the_way_back(given: list[str], capsys: pytes
 
 
 def test_models_lists_versions_and_history(promoted: Any, homes_registry: Registry) -> None:
-    console = Console(file=io.StringIO(), width=200)
+    console: Any = Console(file=io.StringIO(), width=200)
     history = homes_registry.history("homes")
     show_models(homes_registry.versions("homes"), history, console)
     text = console.file.getvalue()

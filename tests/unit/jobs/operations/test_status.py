@@ -45,7 +45,7 @@ class Stream:
         return read_status(FEED, self.settings)
 
     def shown(self, as_json: bool = False) -> str:
-        console = Console(file=io.StringIO(), width=200)
+        console: Any = Console(file=io.StringIO(), width=200)
         show_status(self.status(), console, as_json)
         return console.file.getvalue()
 

@@ -15,7 +15,6 @@ from pyarrow import parquet as pq
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
-from streamscore.tables.parts import Parts
 from training.data.labels import read_labelled
 from training.data.split import held_out_rows, split
 from training.data.training_data import Data, read_data, training_data
@@ -289,7 +288,7 @@ def parts_or_refusal(data: Data, how: Splitting) -> Any:
         return None if "leaves no" in str(error) else pytest.fail(f"refused for {error}")
 
 
-def assert_every_row_once(parts: Parts, rows: int) -> None:
+def assert_every_row_once(parts: Any, rows: int) -> None:
     assert sorted(numbers(parts.fitted) + numbers(parts.held_out)) == list(range(rows))
     for part in (parts.fitted, parts.held_out):
         assert part.positions.tolist() == numbers(part) == part.target.tolist() == sorted(numbers(part))

@@ -158,7 +158,7 @@ assert not any(name.split(".")[0] in ("schemas", "training", "jobs") for name in
 
 @pytest.mark.parametrize("registered", [("string", "logistic_regression")], indirect=True, ids="-".join)
 def test_a_classifier_answers_in_a_process_without_our_code(
-    registered: tuple[Any, ...], features: pd.DataFrame, tmp_path: Path
+    registered: Any, features: pd.DataFrame, tmp_path: Path
 ) -> None:
     features.to_parquet(tmp_path / "features.parquet")
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(registered.path), str(tmp_path / "features.parquet")]

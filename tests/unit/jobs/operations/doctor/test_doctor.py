@@ -99,7 +99,7 @@ def test_this_python_and_its_packages_are_fine() -> None:
 
 
 def test_packages_that_do_not_fit_each_other_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = machine.version
+    real = machine.version  # type: ignore[attr-defined]  # its import
     monkeypatch.setattr(machine, "version", lambda name: "3.0.1" if name == "pandas" else real(name))
     check = check_packages()
     assert "pandas 3.0.1, wanted <3 by streamscore" in check.found and check.fix.endswith("setup")
@@ -224,7 +224,7 @@ def test_a_landing_folder_that_cannot_be_written_is_a_failure(places: Local) -> 
 
 
 def test_a_folder_that_refuses_writing_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(folder: Path) -> None:
+    def refuse(folder: Any) -> None:
         raise PermissionError(13, "Permission denied", folder.uri)
 
     places.landing.mkdir()
@@ -238,7 +238,7 @@ def test_too_few_watches_are_a_warning_with_a_larger_limit(places: Local, monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.INotify, "add_watch", full)
+    monkeypatch.setattr(storage.INotify, "add_watch", full)  # type: ignore[attr-defined]  # its import
     check = checked(places)["inotify"]
     assert (check.ok, check.exit_code) == (False, 0)
     assert check.fix.startswith("sudo sysctl -w fs.inotify.max_user_watches=")
@@ -316,8 +316,8 @@ def test_a_checkpoint_that_lost_files_is_a_failure(places: Local) -> None:
 
 
 def test_a_full_disk_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = storage.shutil.disk_usage(places.landing.parent)._replace(free=2**29)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
+    usage = storage.shutil.disk_usage(places.landing.parent)._replace(free=2**29)  # type: ignore[attr-defined]  # its import
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)  # type: ignore[attr-defined]  # its import
     check = checked(places)["disk"]
     assert check.exit_code == 5 and "0.5 GiB free" in check.found
 
@@ -336,7 +336,7 @@ def test_files_of_the_future_are_a_warning(places: Local) -> None:
 
 
 def test_a_line_a_check_and_under_a_failure_its_fix() -> None:
-    console = Console(file=io.StringIO(), width=40)
+    console: Any = Console(file=io.StringIO(), width=40)
     failed = Check("landing", False, "[no] folder " + "x" * 60, "mkdir -p " + "y" * 60, 5)
     code = show([Check("java", True, "17"), failed, Check("model", False, "none", "train", 4)], console)
     assert code == 5
@@ -348,7 +348,7 @@ def test_a_line_a_check_and_under_a_failure_its_fix() -> None:
 
 
 def test_warnings_do_not_fail() -> None:
-    console = Console(file=io.StringIO())
+    console: Any = Console(file=io.StringIO())
     assert show([Check("java", True, "17"), Check("clock", False, "wrong", "set it")], console) == 0
     assert "warn  clock" in console.file.getvalue()
 

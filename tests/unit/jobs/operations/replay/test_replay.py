@@ -299,7 +299,7 @@ def test_a_stream_that_always_appends_does_not_keep_rows_from_being_marked(
 ) -> None:
     stream.done(batch_id=99)
     stream.quarantine(*({"source_line": line, "batch_id": line % 50} for line in range(2, 2000)))
-    real = jobs.operations.replay.mark.select
+    real = jobs.operations.replay.mark.select  # type: ignore[attr-defined]  # its import
 
     def select(*arguments: Any) -> Any:  # another commit comes between reading the table and marking
         rows = real(*arguments)
@@ -317,7 +317,7 @@ def test_rows_that_somebody_else_rewrites_meanwhile_are_read_again(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream.quarantine({}, {"source_line": 3})
-    real = jobs.operations.replay.mark.select
+    real = jobs.operations.replay.mark.select  # type: ignore[attr-defined]  # its import
 
     def select(*arguments: Any) -> Any:
         monkeypatch.setattr(jobs.operations.replay.mark, "select", real)
