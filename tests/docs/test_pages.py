@@ -30,11 +30,15 @@ def page_of(path: Path) -> Page:
 
 
 def pages() -> list[Any]:
-    """The pages with blocks to run; marked as slow if they need a model or a stream."""
+    """The pages with blocks to run; marked as slow if they need a model or a stream.
+
+    Pages that start streams repeat each other: `make test` has the README alone.
+    """
     found = []
     for path in [*filter(Path.exists, PAGES), *NOTEBOOKS]:
         page = page_of(path)
         marks = [pytest.mark.spark] * page.starts_spark + [pytest.mark.slow] * page.is_slow
+        marks += [pytest.mark.repeats] * (page.is_slow and path.name != "README.md")
         if page.run:
             found.append(pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks))
     return found

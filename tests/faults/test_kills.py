@@ -24,12 +24,14 @@ ALL = list(itertools.product(POINTS, SIDES))
 # a start is 9 s of processor time and 14 s of waiting: one side of each point, and both of what decides
 SHORT = [("predictions", "after")] + [(point, SIDES[number % 2]) for number, point in enumerate(POINTS)]
 WRITING = [("parts", "after"), ("predictions", "before")]
+DECIDING = [("predictions", "before"), ("predictions", "after")]
 
 
 @pytest.mark.parametrize(
     ("writer", "in_driver", "on_executors"),
     [
-        pytest.param("delta-rs", SHORT, WRITING, id="short"),
+        pytest.param("delta-rs", DECIDING, WRITING[1:], id="deciding"),
+        pytest.param("delta-rs", SHORT, WRITING, id="short", marks=pytest.mark.repeats),
         pytest.param("delta-rs", ALL, ALL, id="delta-rs", marks=pytest.mark.faults_long),
         pytest.param("delta-spark", ALL, ALL, id="delta-spark", marks=pytest.mark.faults_long),
     ],

@@ -101,7 +101,6 @@ def test_driver_and_executors_and_both_writers_write_the_same_rows(
 def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
     stream: Stream, run_of: Callable[..., StreamRun], spark: "SparkSession", trained: Trained
 ) -> None:
-    import mlflow
     from pyspark.sql.functions import col, struct
 
     from streamscore.spark.udf import predict_udf
@@ -116,15 +115,16 @@ def test_predictions_are_those_of_mlflows_own_udf_and_of_predict_udf(
         ignore_nullable=True,
         ignore_row_order=True,
     )
-    mlflow.set_tracking_uri(trained.uri)
-    theirs = mlflow.pyfunc.spark_udf(spark, "models:/wine_quality/1", result_type="double", env_manager="local")
-    by_name = struct(*[col(c.table_name).alias(c.name) for c in stream.feed.features])
-    assert_approx_df_equality(
-        streamed.select("prediction").orderBy("source_file", "source_line"),
-        streamed.withColumn("prediction", theirs(by_name)).orderBy("source_file", "source_line").select("prediction"),
-        1e-12,
-        ignore_nullable=True,
-    )
+    with trained.registry.active() as mlflow:  # which puts MLflow's own address back for the tests after this one
+        theirs = mlflow.pyfunc.spark_udf(spark, "models:/wine_quality/1", result_type="double", env_manager="local")
+        by_name = struct(*[col(c.table_name).alias(c.name) for c in stream.feed.features])
+        scored = streamed.withColumn("prediction", theirs(by_name)).orderBy("source_file", "source_line")
+        assert_approx_df_equality(
+            streamed.select("prediction").orderBy("source_file", "source_line"),
+            scored.select("prediction"),
+            1e-12,
+            ignore_nullable=True,
+        )
 
 
 @BOTH_MODES
