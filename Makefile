@@ -26,7 +26,7 @@ services: setup ## start object store, PostgreSQL and MLflow on loopback, withou
 test: setup ## run the test suite; what needs a server that is not here is skipped
 	@.venv/bin/python -m pytest tests $(IN_PARALLEL)
 
-test-fast: setup ## only what is pure, 1 to 2 minutes: no server, no Spark, no training
+test-fast: setup ## only what is pure, 1 minute: no server, no Spark, no training
 	@.venv/bin/python -m pytest tests/house tests/unit tests/docs/test_text.py --hypothesis-profile fast \
 		-m "not (slow or trains or spark or system or servers)" $(IN_PARALLEL)
 
