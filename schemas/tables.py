@@ -128,7 +128,7 @@ EVENTS_SCHEMA = pa.schema(
         pa.field("at", TIME),
         pa.field(
             "kind", pa.string()
-        ),  # swapped, refused, requirements, unverified, registry_down, registry_up, conflict, recovered
+        ),  # swapped, refused, requirements, unverified, registry_down, registry_up, conflict, recovered, taken_up
         pa.field("app_id", pa.string()),
         pa.field("batch_id", pa.int64()),
         pa.field("model_name", pa.string()),

@@ -70,6 +70,13 @@ class Checkpoint:
             msg = f"offsets/{batch_id} is {'missing' if text is None else 'damaged'}"
             raise self._broken(msg) from error
 
+    def manifests(self, newest: int) -> Iterator[BatchManifest]:
+        """Those of a micro-batch and of the ones before it, newest first, as far back as Spark keeps them."""
+        for batch_id in range(newest, -1, -1):
+            if self.folder.read(f"offsets/{batch_id}") is None:
+                return
+            yield self.manifest(batch_id)
+
     def note_start(self, newest: int) -> None:
         """What Spark plans after the micro-batch `newest` is nobody's until `note_ready`.
 

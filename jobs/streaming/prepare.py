@@ -79,7 +79,7 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
     counted = show_progress and "availableNow" in trigger
     display = Display(sum(1 for _ in landed_files(paths.landing)) if counted else None)
     tables = Tables(paths.tables, feed, settings.tables, settings.storage)
-    archive = Archive(paths.landing, settings.streaming.clean, paths.checkpoint.open_journal(REFUSALS))
+    archive = Archive(paths.landing, settings.streaming.clean, paths.checkpoint.open_journal(REFUSALS), paths.results)
     return StreamRun(feed, settings, paths, tables, archive, metrics, display, Stop())
 
 

@@ -103,7 +103,7 @@ def _stop(query: "StreamingQuery", batches: MicroBatchProcessor, started: Starte
 
 
 def _conclude(query: "StreamingQuery", batches: MicroBatchProcessor, started: StartedQuery) -> None:
-    """Raise what ended the query; where it was our stop, clean up after the last micro-batch."""
+    """Raise what ended the query; where it was our stop, clean up after what the source did not come to."""
     prepared, run, outcome = started.prepared, started.prepared.run, batches.outcome
     run.stop.assert_not_lost(prepared.checkpoint.folder.uri)
     if (error := query.exception()) and not outcome.turned_away:
@@ -114,4 +114,4 @@ def _conclude(query: "StreamingQuery", batches: MicroBatchProcessor, started: St
             prepared.report.event("conflict", detail=str(outcome.error))
         raise outcome.error or query_error(error) from error
     if outcome.manifest:
-        run.archive.sweep(outcome.manifest.files)
+        run.archive.sweep(run.archive.unswept(prepared.checkpoint.manifests(outcome.batch_id)))

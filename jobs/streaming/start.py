@@ -16,6 +16,7 @@ from jobs.streaming.trigger import parse_trigger
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest
+from streamscore.landing.take_up import take_up
 from streamscore.models.load import import_first
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import open_registry
@@ -113,9 +114,11 @@ def _make_ready(prepared: Prepared) -> ModelWatcher:
 
 
 def _fill_ledger(prepared: Prepared) -> None:
-    """Tell a new checkpoint which files are done, as the tables say."""
+    """Tell a new checkpoint which files are done, as the tables say; what was cleaned up and is not lands again."""
     run, checkpoint = prepared.run, prepared.checkpoint
     seen = processed_files(run.tables, checkpoint.app_id)
+    if any(taken := take_up(run.paths.landing, seen)):
+        prepared.report.event("taken_up", detail=str(taken))
     run.archive.note_refused(f"{run.landing}/{quote(name)}" for name in refused_files(run.tables))
     Ledger(checkpoint.folder.open_journal(LEDGER)).append(BatchManifest(0, tuple(seen)))
 

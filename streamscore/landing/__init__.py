@@ -6,6 +6,8 @@ objects    the same of a prefix in an object store, by few LIST requests
 listing    the files that are there now
 ledger     what was found, durably, beside the checkpoint
 archive    what becomes of a file after its batch
+sweep      when that is done, beside the stream
+take_up    what was cleaned up and is of no commit lands again
 find       from one manifest to the next
 source     the Spark data source over it
 announce   the manifest, to the driver before Spark has it

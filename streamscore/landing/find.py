@@ -10,6 +10,7 @@ from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.landing.objects import BucketWatcher
+from streamscore.landing.sweep import Sweeper
 from streamscore.landing.watch import FolderWatcher
 from streamscore.storage.folder import Folder
 from streamscore.storage.retry import retry_storage
@@ -50,11 +51,11 @@ class FileDiscovery:
         self._checkpoint = checkpoint
         self._watcher = watcher_of(landing, finding.full_look_seconds, finding.list_seconds)
         self._ledger = Ledger(checkpoint.open_journal(LEDGER))
-        self._archive = Archive(landing, finding.clean, checkpoint.open_journal(REFUSALS))
+        archive = Archive(landing, finding.clean, checkpoint.open_journal(REFUSALS), finding.paths.results)
+        self._sweeper = Sweeper(archive, finding.retry_seconds)
         self._waiting: dict[str, LandedFile] = {}
         self._given: BatchManifest | None = None
         self._drained: list[LandedFile] | None = None
-        self._unswept: tuple[LandedFile, ...] = ()
         self._restored = False
 
     def drain(self) -> None:
@@ -66,15 +67,20 @@ class FileDiscovery:
 
         Everything up to `begun` is processed: Spark asks for the next batch only then. Storage that fails is tried
         again for `storage.retry_seconds`.
-        1. Make `begun` durable in the ledger.  2. Clean up its files.  3. Look for new ones.  4. Hand out a manifest.
+        1. Make `begun` durable in the ledger.  2. Have its files cleaned up, beside the stream; at the end of a drain
+        all of them are, on return.  3. Look for new ones.  4. Hand out a manifest.
         """
+        self._sweeper.assert_well()
         if self._given and self._given.seq > begun.seq:
             return self._given  # asked again: Spark did not take it yet
         retry_storage(self._retry_seconds, lambda: self._go_on(begun))
+        if self._drained is not None and not self._waiting:
+            self._sweeper.finish()  # 2: Spark does not call again
         return self._hand_out(begun, max_files)  # 4
 
     def close(self) -> None:
         """Stop watching the folder."""
+        self._sweeper.close()
         self._watcher.close()
 
     def _go_on(self, begun: BatchManifest) -> None:
@@ -83,9 +89,7 @@ class FileDiscovery:
         if begun.seq > self._ledger.last:
             self._assert_ours(begun)
             self._ledger.append(begun)  # 1
-            self._unswept = begun.files
-        self._archive.sweep(self._unswept)  # 2
-        self._unswept = ()
+            self._sweeper.add(begun.files)  # 2
         if self._drained is None:
             self._expect(self._watcher.poll(0 if self._waiting else WAIT_SECONDS))  # 3
 
@@ -112,7 +116,7 @@ class FileDiscovery:
         processed |= {f.path: f for f in begun.files}
         self._ledger.append(begun)
         there = self._watcher.look() if self._drained is None else self._drained
-        self._archive.sweep([processed[f.path] for f in there if f.path in processed])
+        self._sweeper.add(processed[f.path] for f in there if f.path in processed)
         self._expect(there)
         self._restored = True
 

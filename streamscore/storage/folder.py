@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from streamscore.storage.journal import Journal, LocalJournal
+from streamscore.storage.sync import make_folder, sync_file_system, sync_folder
 
 if TYPE_CHECKING:  # each Python worker of Spark imports this; `lease` imports structlog, which takes 0.2 s
     from pyarrow.fs import FileSystem
@@ -66,6 +67,13 @@ class Folder(Protocol):
 
     def make(self) -> None:
         """Make the folder and those above it; nothing to do in an object store."""
+
+    def sync(self) -> None:
+        """Return once everything in this folder and below it is safe from a power cut, whoever wrote it.
+
+        A local folder's whole file system is synced, for what this machine wrote; in an object store there is nothing
+        to do, because an answered PUT is safe.
+        """
 
     def set_aside(self, to: str, first: str) -> bool:
         """Move all files but the lease to another place, beginning with `first`.
@@ -133,6 +141,8 @@ class LocalFolder:
                     file.flush()
                     os.fsync(file.fileno())
             temporary.replace(target)
+            if durable:
+                sync_folder(target.parent)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
@@ -175,13 +185,17 @@ class LocalFolder:
             self.delete(name)
 
     def make(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
+
+    def sync(self) -> None:
+        sync_file_system(self.path)
 
     def set_aside(self, to: str, first: str) -> bool:  # noqa: ARG002  a rename moves all at once
         if len(list(self.path.iterdir())) <= 1:  # the lock
             return False
         self.path.rename(to)
         self.path.mkdir()
+        sync_folder(self.path.parent)
         return True
 
     def open_journal(self, name: str) -> Journal:

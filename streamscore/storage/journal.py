@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import ConflictError, StorageError
+from streamscore.storage.sync import sync_folder
 
 if TYPE_CHECKING:
     from streamscore.storage.folder import Folder
@@ -51,10 +52,12 @@ class LocalJournal:
             if not self._is_whole:
                 self.cut(sum(1 for _ in self.lines()))
             with self._path.open("ab") as file:
-                self._is_whole = False
+                self._is_whole, is_new = False, file.tell() == 0
                 file.write(b"".join(line + b"\n" for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                sync_folder(self._path.parent)
             self._is_whole = True
         except OSError as error:
             msg = f"cannot write {self._path}: {error.strerror}; look: streamscore doctor"

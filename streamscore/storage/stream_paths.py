@@ -10,6 +10,7 @@ from schemas.errors import StorageError
 from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import assert_reachable, is_object_uri
 from streamscore.storage.places import open_folder, place
+from streamscore.storage.sync import make_folder
 
 if TYPE_CHECKING:  # settings take 0.4 s to import, which the source of a local stream does not pay
     from schemas.feed import Feed
@@ -63,6 +64,11 @@ class StreamPaths:
         return json.dumps(places | {"scratch": str(self.scratch), "storage": storage})
 
     @property
+    def results(self) -> tuple[Folder, Folder]:
+        """Where everything lies that takes a processed file's place: tables and checkpoint."""
+        return open_folder(self.tables, self.storage), self.checkpoint
+
+    @property
     def uris(self) -> dict[str, str]:
         """The setting's flag → its place."""
         return {"--landing": self.landing.uri, "--tables": self.tables, "--checkpoint": self.checkpoint.uri}
@@ -112,7 +118,7 @@ class StreamPaths:
 
 def _make(path: Path, flag: str) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         msg = f"{flag} {path}: {error.strerror}, wanted a folder; choose another"
         raise StorageError(msg) from error

@@ -60,7 +60,7 @@ class Landing:
 
     def refuse(self, file: LandedFile) -> None:
         landing = BucketFolder(self.uri, self.storage)
-        Archive(landing, "delete", self.checkpoint.open_journal(REFUSALS)).note_refused([file.path])
+        Archive(landing, "delete", self.checkpoint.open_journal(REFUSALS), ()).note_refused([file.path])
 
     def files_of(self, manifest: BatchManifest) -> list[str]:
         return [source_file(f, self.uri) + ("!" if f.changed else "") for f in manifest.files]

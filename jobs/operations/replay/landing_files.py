@@ -12,6 +12,7 @@ from streamscore.landing.objects import landed_object
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
 from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import code_of, reaching
+from streamscore.storage.sync import sync_folder
 
 PIECE = 2**20  # bytes of a file that are in memory while it is copied
 
@@ -82,11 +83,7 @@ class FolderFiles:
         hidden.rename(self._landing / name)
 
     def settle(self) -> None:
-        descriptor = os.open(self._landing, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._landing)
 
 
 class BucketFiles:

@@ -69,7 +69,7 @@ class Started:
             tables,
             writer,
             scorer=scorer,
-            archive=Archive(LocalFolder(self.landing), "off", folder.open_journal(REFUSALS)),
+            archive=Archive(LocalFolder(self.landing), "off", folder.open_journal(REFUSALS), ()),
             report=self.done.append,
             first=first,
         )

@@ -39,7 +39,7 @@ class Served:
     ) -> None:
         self._stop_soon = stop_soon
         self.stop, self.outcome, self.query = Stop(), outcome, Query(error, active=active)
-        self.swept: list[tuple[LandedFile, ...]] = []
+        self.swept: list[list[BatchManifest]] = []
         self.events: list[tuple[str, str]] = []
         self.commits = [-1, -1, 0]  # what Spark's commit log says, one look after the other
         self.is_finished = False
@@ -47,6 +47,10 @@ class Served:
     @property
     def last_commit(self) -> int:
         return self.commits.pop(0)
+
+    def manifests(self, newest: int) -> list[BatchManifest]:
+        assert newest == self.outcome.batch_id
+        return [self.outcome.manifest] if self.outcome.manifest else []
 
     def finish(self) -> None:
         self.is_finished = True
@@ -60,7 +64,8 @@ class Served:
         monkeypatch.setattr(serve, "_let_in", self._let_in)
         begun: Future[Any] = Future()
         begun.set_result(self.query)
-        archive, feed = SimpleNamespace(sweep=self.swept.append), SimpleNamespace(name="wine_quality")
+        archive = SimpleNamespace(sweep=self.swept.append, unswept=list)
+        feed = SimpleNamespace(name="wine_quality")
         checkpoint: Any = self
         checkpoint.folder = SimpleNamespace(uri="/checkpoint")
         prepared: Any = SimpleNamespace(
@@ -75,7 +80,7 @@ def test_a_query_that_has_caught_up_leaves_its_last_files_cleaned_up(monkeypatch
     run = Served(DONE)
     run.serve(monkeypatch)
     assert run.is_finished
-    assert run.swept == [FILES]
+    assert run.swept == [[BatchManifest(1, FILES)]]
 
 
 def test_a_stop_waits_for_sparks_commit_of_the_last_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,13 +88,13 @@ def test_a_stop_waits_for_sparks_commit_of_the_last_micro_batch(monkeypatch: pyt
     run.serve(monkeypatch)
     assert run.commits == []
     assert not run.query.isActive
-    assert run.swept == [FILES]
+    assert run.swept == [[BatchManifest(1, FILES)]]
 
 
 def test_a_call_that_was_turned_away_is_a_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Served(DONE._replace(turned_away=True), RuntimeError("micro-batch 1 is the next start's"))
     run.serve(monkeypatch)
-    assert run.swept == [FILES]
+    assert run.swept == [[BatchManifest(1, FILES)]]
 
 
 def test_a_conflict_is_an_event_and_is_raised_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,18 +29,19 @@ def landing(tmp_path: Path) -> Path:
 @pytest.fixture
 def finder(tmp_path: Path, landing: Path) -> Callable[..., FileDiscovery]:
     """A finder as a new process makes it."""
-    checkpoint = tmp_path / "checkpoint"
+    checkpoint, tables = tmp_path / "checkpoint", tmp_path / "tables"
     checkpoint.mkdir()
+    tables.mkdir()
 
     def make(max_files: int = 100, max_bytes: int = 2**20, clean: str = "off") -> FileDiscovery:
-        paths = StreamPaths(LocalFolder(landing), str(tmp_path / "tables"), LocalFolder(checkpoint), checkpoint)
+        paths = StreamPaths(LocalFolder(landing), str(tables), LocalFolder(checkpoint), checkpoint)
         return AskedBySpark(DiscoveryOptions(paths, max_files, max_bytes, clean))
 
     return make
 
 
 def archive(landing: Path, mode: str, checkpoint: Path) -> Archive:
-    return Archive(LocalFolder(landing), mode, LocalFolder(checkpoint).open_journal(REFUSALS))
+    return Archive(LocalFolder(landing), mode, LocalFolder(checkpoint).open_journal(REFUSALS), ())
 
 
 def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
