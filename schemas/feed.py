@@ -1,30 +1,22 @@
 """A feed: what its CSV files look like and which model scores them. One YAML file each, no code."""
 
-import codecs
 import difflib
 import functools
-import re
 from pathlib import Path
 from typing import Literal, Self
 
 import pyarrow as pa
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.columns import TYPES, Column, folded, snake_case
+from schemas.dialect import Dialect, can_read
 from schemas.errors import FeedError
+from schemas.yaml_text import misread, read_yaml
 
 PACKAGED = Path(__file__).parent
 
-TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
+__all__ = ["FORECAST", "RESERVED", "TYPES", "Column", "Dialect", "Feed", "Series", "feed_names", "first_problem"]
+__all__ += ["load_feed", "read_feed", "snake_case"]
 
 # columns that the stream adds to every prediction
 RESERVED = frozenset(
@@ -32,77 +24,6 @@ RESERVED = frozenset(
 )
 
 FORECAST = ("forecast", "lower", "upper")  # what is added to an endogenous column's name in forecasts
-
-
-def snake_case(name: str) -> str:
-    """A column name that Delta accepts: `fixed acidity` → `fixed_acidity`, `pH` → `ph`, `bornAt` → `born_at`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"\W+", "_", words).strip("_").lower()
-
-
-class Column(BaseModel):
-    """One column: its name in the CSV header, its type, and what its values may be."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1)
-    type: Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
-    role: Literal["feature", "key", "time", "target", "carry"] = "feature"
-    nullable: bool = False
-    min: float | None = None
-    max: float | None = None
-    allowed: tuple[str | int | float | bool, ...] | None = None
-    finite: bool = True
-
-    @property
-    def table_name(self) -> str:
-        """The column's name in the tables."""
-        return snake_case(self.name)
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """The column's type in Arrow and in the tables."""
-        return TYPES[self.type]
-
-    @model_validator(mode="after")
-    def _bounds_and_allowed_fit_the_type(self) -> Self:
-        if (self.min is not None or self.max is not None) and self.type not in ("int", "long", "float", "double"):
-            msg = f"column '{self.name}' is {self.type}; min and max are for numbers"
-            raise ValueError(msg)
-        if self.min is not None and self.max is not None and self.min > self.max:
-            msg = f"column '{self.name}': min {self.min} is more than max {self.max}"
-            raise ValueError(msg)
-        try:
-            pa.array(self.allowed or ()).cast(self.arrow_type) if self.allowed else None
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            msg = f"column '{self.name}': allowed {list(self.allowed or ())} are not {self.type}"
-            raise ValueError(msg) from error
-        return self
-
-
-class Dialect(BaseModel):
-    """How the CSV text is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    quote: str = Field('"', min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    null_values: tuple[str, ...] = ("",)
-    header: Literal["exact", "ignore_case"] = "exact"
-    extra_columns: Literal["refuse", "ignore"] = "refuse"
-
-    @model_validator(mode="after")
-    def _can_be_read(self) -> Self:
-        if self.delimiter == self.quote:
-            msg = f"delimiter and quote are both {self.quote!r}"
-            raise ValueError(msg)
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError as error:
-            msg = f"no encoding {self.encoding!r}, wanted one that Python knows, as utf-8 or cp1252"
-            raise ValueError(msg) from error
-        return self
 
 
 class Series(BaseModel):
@@ -120,10 +41,10 @@ class Series(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(4, gt=0)
+    steps: int = Field(4, gt=0, strict=True)
     late: Literal["refuse", "keep"] = "refuse"
     duplicate: Literal["refuse", "replace"] = "refuse"
-    ahead_seconds: float | None = Field(86_400.0, ge=0)
+    ahead_seconds: float | None = Field(86_400.0, ge=0, allow_inf_nan=False)
 
 
 class Feed(BaseModel):
@@ -174,23 +95,45 @@ class Feed(BaseModel):
     @model_validator(mode="after")
     def _names_are_unique_and_free(self) -> Self:
         seen: dict[str, str] = {}
+        taken = {folded(name) for name in RESERVED}
         for column in self.columns:
-            if column.table_name in RESERVED:
-                msg = f"column '{column.name}': the stream adds a column of that name; rename it"
-                raise ValueError(msg)
             if not column.table_name:
                 msg = f"column '{column.name}' has no letter or digit in its name"
                 raise ValueError(msg)
-            if (other := seen.get(column.table_name)) is not None:
-                msg = f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables"
+            if (name := folded(column.table_name)) in taken:
+                msg = f"column '{column.name}': the stream adds a column of that name; rename it"
                 raise ValueError(msg)
-            seen[column.table_name] = column.name
+            if (other := seen.get(name)) is not None:
+                msg = f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables; rename one"
+                raise ValueError(msg)
+            seen[name] = column.name
         if not self.features:
             msg = "no column has the role 'feature'"
             raise ValueError(msg)
         if sum(c.role == "target" for c in self.columns) > 1:
             msg = "more than one column has the role 'target'"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _files_can_hold_it(self) -> Self:
+        headers: dict[str, str] = {}
+        for column in self.columns:
+            name = folded(column.name) if self.csv.header == "ignore_case" else column.name.strip()
+            if (other := headers.setdefault(name, column.name)) != column.name:
+                under = f"csv.header: {self.csv.header}"
+                msg = f"columns '{other}' and '{column.name}' are one name under {under}; rename one"
+                raise ValueError(msg)
+            if not can_read(column.name, self.csv.encoding):
+                msg = f"column '{column.name}' cannot be written in csv.encoding {self.csv.encoding}; change one"
+                raise ValueError(msg)
+            never = set(map(str, column.allowed or ())) & set(self.csv.null_values)
+            if never and not column.nullable:
+                msg = (
+                    f"column '{column.name}' has {min(never)!r} in allowed, which csv.null_values makes null, and null "
+                    f"is refused; take it out of one, or set nullable: true"
+                )
+                raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
@@ -220,7 +163,7 @@ class Feed(BaseModel):
                 raise ValueError(msg)
         added = {"observation", "step", "failure"}
         added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
-        if taken := added & {c.table_name for c in self.columns}:
+        if taken := {folded(name) for name in added} & {folded(c.table_name) for c in self.columns}:
             msg = f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it"
             raise ValueError(msg)
         return self
@@ -266,10 +209,7 @@ def read_feed(path: Path) -> Feed:
         FeedError: the file is not a feed; names the key, what was found and wanted.
     """
     try:
-        return Feed.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except yaml.YAMLError as error:
-        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
-        raise FeedError(msg) from error
+        return Feed.model_validate(read_yaml(path))
     except ValidationError as error:
         msg = f"{path}: {first_problem(error, Feed)}"
         raise FeedError(msg) from error
@@ -286,6 +226,8 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key '{where}'; " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}")
     message = problem["msg"].removeprefix("Value error, ")
     found = "" if problem["type"] in ("missing", "value_error") else f", found {problem['input']!r}"
+    if problem["type"] == "string_type":
+        found += f", {misread(problem['input'])}"
     return f"'{where}': {message}{found}"
 
 

@@ -3,6 +3,7 @@
 landed     a landed file as UTF-8 bytes: gzip, encodings, changes while it is read
 fetch      files of an object store, requested ahead
 header     where each of the feed's columns stands in a file
+escapes    quotes that an escape makes text
 records    where records begin and end
 blocks     files cut into blocks of whole records
 parse      many blocks to columns by Arrow

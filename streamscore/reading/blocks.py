@@ -154,7 +154,7 @@ class _Reader:
         if isinstance(part, SplitText):
             return len(part.records)
         if is_plain(part.body, self._feed.csv):
-            return len(find_records(part.body, self._feed.csv.quote).starts)
+            return len(find_records(part.body, self._feed.csv).starts)
         lines = physical_lines([part.body])
         return sum(1 for _ in split_records(lines, part.first_line, part.origin.header.width, self._feed.csv))
 

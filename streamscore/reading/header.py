@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
-from streamscore.reading.records import MAX_RECORD, count_lines
+from streamscore.reading.records import MAX_RECORD, UTF8_BOM, count_lines
 from streamscore.reading.rejects import BadFileError, FileReject, shorten
 from streamscore.reading.split import split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
 
-_UTF8_BOM = b"\xef\xbb\xbf"
 _BLANK_LINES = re.compile(rb"(?:[ \t]*+(?:\r\n|\n|\r))*+")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -58,7 +57,7 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
         BadFileError: there is none, or this is no text in the dialect's encoding.
     """
     _assert_text(data)
-    start = len(_UTF8_BOM) if data.startswith(_UTF8_BOM) else 0
+    start = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
     blank = _BLANK_LINES.match(data, start)
     first = blank.end() if blank else start
     if is_whole and not data[first:].strip(b" \t"):

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from schemas.feed import Feed
 from streamscore.reading.convert import READ_BY_ARROW
+from streamscore.reading.escapes import as_doubled, count_quotes
 from streamscore.reading.header import Header
 from streamscore.reading.records import find_records, has_lone_cr, is_plain
 from streamscore.reading.rejects import Reject
@@ -66,10 +67,10 @@ class Parser:
 
     def _is_plain(self, body: bytes, blocks: Sequence[Block]) -> bool:
         """Whether the blocks are plain, joined and so each alone: none begins or ends inside quotes."""
-        quote = self._feed.csv.quote.encode()
-        if quote in body and any(b.body.count(quote) % 2 for b in blocks):
+        dialect = self._feed.csv
+        if dialect.quote.encode() in body and any(count_quotes(b.body, dialect) % 2 for b in blocks):
             return False
-        return is_plain(body, self._feed.csv)
+        return is_plain(body, dialect)
 
     def _parse_typed(self, body: bytes, blocks: Sequence[Block]) -> Parsed | None:
         """All records as rows with numbers; None if one of them is not."""
@@ -101,7 +102,7 @@ class Parser:
     def _read(self, body: bytes, header: Header, options: pa_csv.ConvertOptions, skip: object) -> pa.Table:
         quote = self._feed.csv.quote
         return pa_csv.read_csv(
-            pa.BufferReader(body),
+            pa.BufferReader(as_doubled(body, self._feed.csv)),
             read_options=pa_csv.ReadOptions(
                 use_threads=False,
                 column_names=[str(i) for i in range(header.width)],
@@ -189,7 +190,7 @@ def _places(body: bytes, blocks: Sequence[Block], records: int) -> tuple[Integer
     if records == feeds.sum() and not has_lone_cr(body):  # as many records as lines: each has its own
         block_of = np.repeat(np.arange(len(blocks)), feeds)
         return block_of, np.arange(records) + np.repeat(first_lines - (np.cumsum(feeds) - feeds), feeds)
-    found = find_records(body, blocks[0].origin.dialect.quote)
+    found = find_records(body, blocks[0].origin.dialect)
     sizes = np.array([len(b.body) for b in blocks], np.int64)
     begins = np.cumsum(sizes) - sizes
     block_of = np.searchsorted(begins, found.starts, side="right") - 1

@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.feed import Dialect
+from streamscore.reading.escapes import are_escapes_inside, find_quotes
 
 MAX_RECORD = 1 << 20  # bytes without the last line end; bounds how far a quote that was opened is searched for its end
+
+UTF8_BOM = b"\xef\xbb\xbf"
 
 _LF, _CR = 10, 13
 
@@ -44,10 +47,10 @@ def has_lone_cr(text: bytes) -> bool:
     return b"\r" in text and text.count(b"\r") != text.count(b"\r\n")
 
 
-def find_records(text: bytes, quote: str) -> Records:
+def find_records(text: bytes, dialect: Dialect) -> Records:
     """The records of a text that ends with a line feed and whose quotes are regular."""
     data = np.frombuffer(text, np.uint8)
-    return _records(data, _line_ends(data, text), _quotes(data, text, quote))
+    return _records(data, _line_ends(data, text), find_quotes(text, dialect))
 
 
 def find_line_ends(text: bytes) -> Positions:
@@ -57,7 +60,8 @@ def find_line_ends(text: bytes) -> Positions:
 
 def is_plain(text: bytes, dialect: Dialect) -> bool:
     """Whether every way to read a text agrees: UTF-8, no NUL, regular quotes, no record above MAX_RECORD."""
-    if not is_simple(dialect) or b"\0" in text or not _is_utf8(text):
+    # Arrow skips a byte order mark at the beginning of any text, be it the third block of a file
+    if not is_simple(dialect) or b"\0" in text or text.startswith(UTF8_BOM) or not _is_utf8(text):
         return False
     if dialect.quote.encode() in text:
         return _are_regular(text, dialect)
@@ -65,8 +69,8 @@ def is_plain(text: bytes, dialect: Dialect) -> bool:
 
 
 def is_simple(dialect: Dialect) -> bool:
-    """Whether delimiter and quote are one byte each."""
-    return dialect.delimiter.isascii() and dialect.quote.isascii()
+    """Whether delimiter, quote and escape are one byte each."""
+    return dialect.delimiter.isascii() and dialect.quote.isascii() and (dialect.escape or "").isascii()
 
 
 def cut(text: bytes, dialect: Dialect) -> int | None:
@@ -80,7 +84,7 @@ def cut(text: bytes, dialect: Dialect) -> int | None:
     ends = _line_ends(data, text)
     if text.endswith(b"\r"):
         ends = ends[:-1]
-    outside = ends[np.searchsorted(_quotes(data, text, dialect.quote), ends) % 2 == 0]
+    outside = ends[np.searchsorted(find_quotes(text, dialect), ends) % 2 == 0]
     if not len(outside):
         return None
     end = int(outside[-1]) + 1
@@ -109,8 +113,8 @@ def _are_regular(text: bytes, dialect: Dialect) -> bool:
     Then the number of quotes before a line end tells whether it is inside a field.
     """
     data = np.frombuffer(text, np.uint8)
-    quotes = _quotes(data, text, dialect.quote)
-    if len(quotes) % 2 or not text.endswith((b"\n", b"\r")):
+    quotes = find_quotes(text, dialect)
+    if len(quotes) % 2 or not text.endswith((b"\n", b"\r")) or not are_escapes_inside(text, dialect, quotes):
         return False
     neighbours = np.zeros(256, np.bool_)
     neighbours[[_LF, _CR, ord(dialect.delimiter), ord(dialect.quote)]] = True
@@ -120,10 +124,6 @@ def _are_regular(text: bytes, dialect: Dialect) -> bool:
         return False
     records = _records(data, _line_ends(data, text), quotes)
     return not len(records.starts) or int((records.stops - records.starts).max()) <= MAX_RECORD
-
-
-def _quotes(data: npt.NDArray[np.uint8], text: bytes, quote: str) -> Positions:
-    return np.flatnonzero(data == ord(quote)) if quote.encode() in text else np.empty(0, np.intp)
 
 
 def _line_ends(data: npt.NDArray[np.uint8], text: bytes) -> Positions:

@@ -72,7 +72,7 @@ class Block:
     def records(self) -> Records:
         """Where its records are; only for text that `is_plain`."""
         if self._records is None:
-            self._records = find_records(self.body, self.origin.dialect.quote)
+            self._records = find_records(self.body, self.origin.dialect)
         return self._records
 
 

@@ -1,17 +1,22 @@
 """Split CSV text into records by hand, line by line: the slow path, for text that `records.is_plain` does not hold for.
 
 Quotes mean what they mean to Arrow's reader: a field that begins with one goes on, over line ends too, up to the next
-that is not doubled; anywhere else a quote is a character like any other. One that never ends costs only its own line.
+that is neither doubled nor escaped; anywhere else a quote is a character like any other. One that never ends costs only
+its own line. Text between such a field's end and the next delimiter refuses the record: no two readers agree on it.
 """
 
 import csv
+import functools
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.feed import Dialect
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD
+from streamscore.reading.rejects import shorten
 
 _KEPT = 10_000  # bytes of a line that is too long to keep
 
@@ -68,10 +73,11 @@ def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: 
 
 
 def split_record(text: str, dialect: Dialect) -> list[str] | None:
-    """The fields of one line; None if a quote in it is opened and not closed."""
+    """The fields of one line; None if a quote in it is not closed, or followed by more than spaces and tabs."""
     if dialect.quote not in text:
         return text.split(dialect.delimiter)
-    return _quoted_record(text.encode() + b"\n", _Lines([], 0), dialect).fields or None
+    found = _Scan(text.encode() + b"\n", _Lines([], 0), dialect).record()
+    return None if found is None or found.stray.strip(" \t") else found.fields
 
 
 class _Lines:
@@ -94,35 +100,104 @@ class _Lines:
 
 def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> CsvRecord:
     """The record that begins with the line `first`; takes the lines on which its quoted fields go on."""
-    if csv.field_size_limit() < MAX_RECORD:
-        csv.field_size_limit(MAX_RECORD)  # a record is bounded here; Python's own bound is 128 KiB a field
-    fields = next(csv.reader([_text(first)], delimiter=dialect.delimiter, quotechar=dialect.quote))
-    if not fields[-1].endswith(("\n", "\r")):  # a line end is part of a value only where quotes are open
-        return CsvRecord(source.number, _without_end(first), fields)
-    return _record_of_many_lines(first, source, dialect)
-
-
-def _record_of_many_lines(first: bytes, source: _Lines, dialect: Dialect) -> CsvRecord:
-    number, taken, is_open = source.number, [first], False
-
-    def texts() -> Iterator[str]:
-        nonlocal is_open
-        yield _text(first)
-        size = len(first)
-        while (line := source.take()) is not None:  # the reader asks for more only inside quotes
-            taken.append(line)
-            if size + len(_without_end(line)) > MAX_RECORD:
-                break
-            size += len(line)
-            yield _text(line)
-        is_open = True
-
-    fields = next(csv.reader(texts(), delimiter=dialect.delimiter, quotechar=dialect.quote))
-    if is_open:
-        source.put_back(taken[1:])
+    number = source.number
+    if dialect.escape is None or dialect.escape.encode() not in first:
+        if csv.field_size_limit() < MAX_RECORD:
+            csv.field_size_limit(MAX_RECORD)  # a record is bounded here; Python's own bound is 128 KiB a field
+        try:  # most records are of one line and by the book; for these this is several times faster
+            lines = csv.reader([_text(first)], delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
+            return CsvRecord(number, _without_end(first), next(lines))
+        except csv.Error:
+            pass
+    found = _Scan(first, source, dialect).record()
+    if found is None:
         detail = f"found a quote that is opened and not closed within {MAX_RECORD:,} bytes, wanted its end"
         return CsvRecord(number, _without_end(first), [], Reason.UNREADABLE, detail)
-    return CsvRecord(number, _without_end(b"".join(taken)), fields)
+    if found.stray:
+        hint = "" if dialect.escape else f"; where these files write \\{dialect.quote} inside quotes, set csv.escape"
+        detail = f"found {shorten(found.stray)} after a closing quote, wanted a delimiter or a line end{hint}"
+        return CsvRecord(number, found.raw, [], Reason.UNREADABLE, detail)
+    return CsvRecord(number, found.raw, found.fields)
+
+
+class _Scanned(NamedTuple):
+    """A record: its bytes, its fields, and what stands after the first closing quote that no delimiter follows."""
+
+    raw: bytes
+    fields: list[str]
+    stray: str
+
+
+class _Scan:
+    """A record on its way out of the lines, beginning with the line `first`."""
+
+    def __init__(self, first: bytes, source: _Lines, dialect: Dialect) -> None:
+        self._source, self._dialect, self._patterns = source, dialect, _patterns(dialect)
+        self._taken, self._size = [first], len(first)
+        self._text, self._at = _text(first), 0
+
+    def record(self) -> _Scanned | None:
+        """The record; None, and no line more is taken, if a quote in it is opened and not closed."""
+        fields, stray = [], ""
+        while True:
+            value = self._quoted() if (is_quoted := self._text.startswith(self._dialect.quote, self._at)) else ""
+            if value is None:
+                self._source.put_back(self._taken[1:])
+                return None
+            rest = self._take(self._patterns.bare)
+            stray = stray or (rest if is_quoted else "")
+            fields.append(value + rest)
+            if not self._text.startswith(self._dialect.delimiter, self._at):
+                return _Scanned(_without_end(b"".join(self._taken)), fields, stray)
+            self._at += 1
+
+    def _quoted(self) -> str | None:
+        """The text between two quotes, over lines too; None if the second one is not there."""
+        self._at += 1
+        pieces = [self._take(self._patterns.inside)]
+        while self._at == len(self._text):
+            line = self._source.take()
+            if line is None:
+                return None
+            self._taken.append(line)
+            if self._size + len(_without_end(line)) > MAX_RECORD:
+                return None
+            self._size += len(line)
+            self._text, self._at = _text(line), 0
+            pieces.append(self._take(self._patterns.inside))
+        self._at += 1
+        return self._patterns.marks.sub(r"\1\2", "".join(pieces))
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self._text, self._at)
+        taken = found[0] if found else ""
+        self._at += len(taken)
+        return taken
+
+
+class _Patterns(NamedTuple):
+    """What a dialect's fields are made of.
+
+    Attributes:
+        inside: text between quotes, up to the closing one or the line's end.
+        bare: text outside of quotes, up to a delimiter or a line end.
+        marks: a doubled quote, or an escape and what it makes text; what they stand for is group 1 or 2.
+    """
+
+    inside: re.Pattern[str]
+    bare: re.Pattern[str]
+    marks: re.Pattern[str]
+
+
+@functools.cache
+def _patterns(dialect: Dialect) -> _Patterns:
+    quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
+    bare = re.compile(rf"[^{delimiter}\r\n]*+")
+    if dialect.escape is None:
+        return _Patterns(re.compile(f"(?:[^{quote}]++|{quote}{quote})*+"), bare, re.compile(f"{quote}({quote})()"))
+    escape = re.escape(dialect.escape)
+    inside = re.compile(f"(?:[^{quote}{escape}]++|{quote}{quote}|{escape}[{quote}{escape}]?)*+")
+    return _Patterns(inside, bare, re.compile(f"{quote}({quote})|{escape}([{quote}{escape}])"))
 
 
 def _checked(record: CsvRecord, width: int, dialect: Dialect) -> CsvRecord:

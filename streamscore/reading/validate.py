@@ -1,6 +1,5 @@
 """Nulls, ranges, allowed values: rows in, good rows and rejects out."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,10 @@ import pyarrow.compute as pc
 
 from schemas.feed import Column, Feed
 from schemas.reasons import Reason
-from streamscore.reading.convert import as_type
 from streamscore.reading.rejects import NO_REJECTS, shorten
 from streamscore.reading.rows import Rows
+
+SHOWN = 20  # allowed values in a reject
 
 Mask = npt.NDArray[np.bool_]
 
@@ -78,7 +78,7 @@ def _out_of_range(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | No
     return failing & _as_mask(pc.is_valid(values)) if values.null_count else failing
 
 
-def _bound(bound: float, numbers: npt.NDArray[Any]) -> Any:
+def _bound(bound: int | float, numbers: npt.NDArray[Any]) -> Any:
     # in a float column's own precision: 0.1 as a float is not above a bound of 0.1
     return numbers.dtype.type(bound) if numbers.dtype.kind == "f" else bound
 
@@ -86,17 +86,8 @@ def _bound(bound: float, numbers: npt.NDArray[Any]) -> Any:
 def _not_allowed(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | None:
     if column.allowed is None:
         return None
-    known = pc.or_(pc.is_in(values, value_set=_allowed(column)), pc.is_null(values))
+    known = pc.or_(pc.is_in(values, value_set=column.allowed_values), pc.is_null(values))
     return None if pc.all(known, min_count=0).as_py() else ~_as_mask(known)
-
-
-@functools.lru_cache(maxsize=256)
-def _allowed(column: Column) -> pa.Array:
-    """The values that a column may have, as its type."""
-    values = column.allowed or ()
-    if all(isinstance(value, str) for value in values):
-        return as_type(pa.array(values, pa.string()), column.arrow_type)
-    return pa.array(values, column.arrow_type)
 
 
 def _filled(values: pa.ChunkedArray, default: int) -> npt.NDArray[Any]:
@@ -117,9 +108,18 @@ def _shown(value: Any) -> str:
 
 
 def _range(column: Column) -> str:
-    low = [f"at least {column.min:g}"] if column.min is not None else []
-    high = [f"at most {column.max:g}"] if column.max is not None else []
-    return " and ".join(low + high)
+    limits = {"at least": column.min, "at most": column.max}
+    return " and ".join(f"{which} {_written(limit)}" for which, limit in limits.items() if limit is not None)
+
+
+def _written(limit: int | float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:.15g}"
+
+
+def _one_of(column: Column) -> str:
+    allowed = column.allowed or ()
+    more = f" or {len(allowed) - SHOWN:,} more" if len(allowed) > SHOWN else ""
+    return f"one of {', '.join(shorten(v) if isinstance(v, str) else str(v) for v in allowed[:SHOWN])}{more}"
 
 
 Check = Callable[[pa.ChunkedArray, Column, Rows], Mask | None]
@@ -129,5 +129,5 @@ _CHECKS: tuple[tuple[Reason, Check, Callable[[Column], str]], ...] = (
     (Reason.NULL_NOT_ALLOWED, _nulls, lambda column: column.type),
     (Reason.NOT_FINITE, _not_finite, lambda column: f"a finite {column.type}"),
     (Reason.OUT_OF_RANGE, _out_of_range, _range),
-    (Reason.NOT_ALLOWED, _not_allowed, lambda column: f"one of {', '.join(map(repr, column.allowed or ()))}"),
+    (Reason.NOT_ALLOWED, _not_allowed, _one_of),
 )

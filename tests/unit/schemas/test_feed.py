@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.columns import folded
 from schemas.errors import FeedError
-from schemas.feed import RESERVED, Column, Dialect, Feed, feed_names, load_feed, read_feed, snake_case
+from schemas.feed import RESERVED, Column, Feed, feed_names, load_feed, read_feed, snake_case
 
 TWO_TARGETS = {"b": "target", "c": "target"}
 
@@ -43,9 +44,10 @@ def test_a_table_name_is_one_that_delta_accepts_and_stays_as_it_is(name: Any) ->
 
 @given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
 def test_two_columns_that_would_be_one_in_the_tables_are_refused(first: Any, second: Any) -> None:
-    assume(snake_case(first) and snake_case(second) and not {snake_case(first), snake_case(second)} & RESERVED)
+    names = {folded(snake_case(first)), folded(snake_case(second))}
+    assume(snake_case(first) and snake_case(second) and not names & RESERVED)
     columns = {"name": first, "type": "double"}, {"name": second, "type": "double"}
-    if snake_case(first) == snake_case(second):
+    if len(names) == 1:
         with pytest.raises(ValidationError, match="are both"):
             feed_of(*columns)
     else:
@@ -69,9 +71,9 @@ def test_a_column_that_the_stream_adds_is_refused(name: Any) -> None:
         ([{"name": "k", "type": "string", "role": "key"}], "no column has the role 'feature'"),
         ([{"name": "***", "type": "double"}], "no letter or digit"),
         ([{"name": "a", "type": "string", "min": 1}], "min and max are for numbers"),
-        ([{"name": "a", "type": "double", "min": 2, "max": 1}], "min 2.0 is more than max 1.0"),
-        ([{"name": "a", "type": "int", "allowed": [1, 1.5]}], "are not int"),
-        ([{"name": "a", "type": "int", "allowed": ["x"]}], "are not int"),
+        ([{"name": "a", "type": "double", "min": 2, "max": 1}], "has min 2, which is more than max 1"),
+        ([{"name": "a", "type": "int", "allowed": [1, 1.5]}], "has 1.5 in allowed; wanted whole"),
+        ([{"name": "a", "type": "int", "allowed": ["x"]}], "has 'x' in allowed"),
         (
             [{"name": name, "type": "double", "role": role} for name, role in {"a": "feature", **TWO_TARGETS}.items()],
             "more than one column has the role 'target'",
@@ -84,11 +86,23 @@ def test_a_feed_that_makes_no_sense_is_refused(columns: Any, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("dialect", "message"), [({"encoding": "klingon"}, "klingon"), ({"quote": ","}, "delimiter and quote are both ','")]
+    ("csv", "columns", "message"),
+    [
+        ({"header": "ignore_case"}, [{"name": "Straße"}, {"name": "STRASSE"}], "are one name|are both"),
+        ({}, [{"name": "kış"}, {"name": "KIŞ"}], "are both"),
+        ({}, [{"name": "ſource file"}], "the stream adds a column of that name"),
+        ({"encoding": "ascii"}, [{"name": "Größe"}], "'Größe' cannot be written in csv.encoding ascii"),
+        ({"null_values": ["NA"]}, [{"name": "a", "allowed": ["NA", "x"]}], "'NA' in allowed, which csv.null_values"),
+        ({}, [{"name": "a", "allowed": ["", "x"]}], "set nullable: true"),
+    ],
 )
-def test_a_dialect_that_nothing_can_be_read_with_is_refused(dialect: dict[str, str], message: str) -> None:
+def test_a_feed_that_no_file_can_keep_is_refused(csv: Any, columns: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Dialect(**dialect)
+        feed_of(*({"type": "string"} | column for column in columns), csv=csv)
+
+
+def test_a_null_value_may_be_allowed_where_null_is() -> None:
+    assert feed_of({"name": "a", "type": "string", "nullable": True, "allowed": ["", "x"]}).columns[0].allowed
 
 
 def test_a_feed_is_called_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +169,14 @@ def test_an_unknown_feed_is_told_with_the_nearest() -> None:
         ("name: F!\ncolumns: [{name: a, type: long}]\n", "'name'.*found 'F!'"),
         ("name: [\n", "is not YAML"),
         ("", "feed"),
+        ("name: f\nname: f\ncolumns: [{name: a, type: long}]\n", "key 'name' is there twice"),
+        ("name: f\ncolumns: [{name: yes, type: long}]\n", 'found True, which YAML reads as true or false.*"yes"'),
+        ("name: f\ncolumns: [{name: 2024-01-01, type: long}]\n", 'which YAML reads as a date.*"2024-01-01"'),
+        ("name: f\ncolumns: [{name: 1, type: long}]\n", "which YAML reads as a number"),
+        ("name: f\ncolumns: [{name: a, type: date, allowed: [2024-01-01]}]\n", 'reads as a date.*"2024-01-01"'),
+        ("name: f\ncsv: {null_values: [NO]}\ncolumns: [{name: a, type: long}]\n", 'null_values.*"no"'),
+        ("name: f\nkind: series\nseries: {steps: true}\ncolumns: []\n", "series.steps"),
+        ("name: f\nkind: series\nseries: {ahead_seconds: .inf}\ncolumns: []\n", "series.ahead_seconds"),
     ],
 )
 def test_a_wrong_file_is_told_by_file_key_found_and_wanted_in_one_line(text: str, message: str, tmp_path: Path) -> None:

@@ -215,7 +215,55 @@ def test_a_quote_in_one_file_does_not_reach_into_the_next(
 
 
 def test_a_quote_inside_an_unquoted_value_is_a_character(see_text: Callable[..., Seen]) -> None:
-    assert see_text('n,word\n1,5" pipe\n2,"a"b"\n', feed=feed_of(WORDS))["word"] == ['5" pipe', 'ab"']
+    assert see_text('n,word\n1,5" pipe\n2,a"\n', feed=feed_of(WORDS))["word"] == ['5" pipe', 'a"']
+
+
+@pytest.mark.parametrize("field", ['"a"b', '"a"b"', '"a" ', '"say \\"hi\\""', '"a\nb"c', '""x'])
+def test_text_after_a_closing_quote_refuses_its_record_alone(see_text: Callable[..., Seen], field: str) -> None:
+    seen = see_text(f'n,word\n1,x\n2,{field}\n3,"y"\n', feed=feed_of(WORDS))
+    assert (seen["word"], seen.reasons) == (["x", "y"], ["unreadable"])
+    assert (seen.rejects[0]["source_line"], seen.rejects[0]["raw"]) == (3, f"2,{field}")
+    assert "after a closing quote" in seen.rejects[0]["detail"]
+
+
+def test_a_header_with_text_after_a_closing_quote_refuses_the_file(see_text: Callable[..., Seen]) -> None:
+    assert see_text('"a"x,b\n1,2\n').reasons == ["unreadable"]
+
+
+ESCAPED = r'''id,x,s
+1,1,"say \"hi\""
+2,2,"5\" pipe"
+3,3,"a, \"b\", c"
+4,4,"a,b\\"
+5,5,C:\temp
+6,6,"C:\temp"
+7,7,"doubled "" too"
+8,8,\"
+9,9,"\\\"\\"
+10,10,"two
+lines\", ""one"""
+'''
+UNESCAPED = [
+    'say "hi"', '5" pipe', 'a, "b", c', "a,b\\", "C:\\temp", "C:\\temp", 'doubled " too', '\\"', '\\"\\',
+    'two\nlines", "one"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("more", ["", '11,11,"never closed\\"\n'])
+def test_escapes_are_those_of_spark_s_csv_writer(see_text: Callable[..., Seen], end: str, more: str) -> None:
+    columns = [{"name": "id", "type": "long"}, {"name": "x", "type": "double"}, {"name": "s", "type": "string"}]
+    seen = see_text((ESCAPED + more).replace("\n", end), feed=feed_of(columns, escape="\\"))
+    assert [text.replace("\r\n", "\n") for text in seen["s"]] == UNESCAPED
+    assert (seen["source_line"], seen.reasons) == (list(range(2, 12)), ["unreadable"] * bool(more))
+
+
+def test_without_the_feed_s_word_a_backslash_is_text_and_its_quote_refused(see_text: Callable[..., Seen]) -> None:
+    columns = [{"name": "id", "type": "long"}, {"name": "x", "type": "double"}, {"name": "s", "type": "string"}]
+    seen = see_text("".join(ESCAPED.splitlines(keepends=True)[:7]), feed=feed_of(columns))
+    assert dict(zip(seen["id"], seen["s"], strict=True)) == {4: "a,b\\\\", 5: "C:\\temp", 6: "C:\\temp"}
+    assert seen.reasons == ["unreadable"] * 3
+    assert "set csv.escape" in seen.rejects[0]["detail"]
 
 
 def test_other_delimiters_and_quotes_are_read(see_text: Callable[..., Seen]) -> None:

@@ -29,13 +29,29 @@ FEED = Feed.model_validate(
         ],
     }
 )
+ESCAPING = FEED.model_copy(update={"csv": FEED.csv.model_copy(update={"escape": "\\"})})
+FEEDS = st.sampled_from([FEED, ESCAPING])
 
-TOKENS = [*b'",\n\r', *["\r\n", ",", ",", "\n", "\n", "1", "2.5", "-7", "x", " ", '"a"', '"a\nb"', '""', "é", "1,x\n"]]
+TOKENS = [
+    *b'",\n\r\\',
+    *["\r\n", ",", ",", "\n", "\n", "1", "2.5", "-7", "x", " ", '"a"', '"a\nb"', '""', "é", "1,x\n"],
+]
 PIECES = [bytes([t]) if isinstance(t, int) else t.encode() for t in TOKENS] + [b"\xff", b"\0"]
 BODIES = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
 CLEAN_LINES = st.lists(
     st.sampled_from(
-        [b"1,x\n", b"2,y\r\n", b'"3","z"\n', b'4,"a\nb"\r\n', b"\n", b"5\n", b"oh,x\n", b',""\n', b"6,w\r"]
+        [
+            rb'8,"a\"\\"' + b"\n",
+            b"1,x\n",
+            b"2,y\r\n",
+            b'"3","z"\n',
+            b'4,"a\nb"\r\n',
+            b"\n",
+            b"5\n",
+            b"oh,x\n",
+            b',""\n',
+            b"6,w\r",
+        ]
     ),
     max_size=40,
 ).map(b"".join)
@@ -45,19 +61,22 @@ ANY_BODY = st.one_of(BODIES, CLEAN_LINES)
 # --- the oracle: what a record is, character by character ---
 
 
-def oracle(body: bytes) -> list[tuple[int, list[str] | None]]:
-    """(line, fields) of every record; None for a quote that is never closed. Bytes stand for characters."""
+def oracle(body: bytes, feed: Feed = FEED) -> list[tuple[int, list[str] | None]]:
+    """(line, fields) of every record; None for a quote that is never closed, and for text after a closing one.
+
+    Bytes stand for characters.
+    """
     text, at, line, found = body.decode("latin-1"), 0, 2, []
     while at < len(text):
         if text[at] in "\r\n":
             at, line = _after_line_end(text, at), line + 1
             continue
-        fields, end = _fields(text, at)
+        fields, end, is_stray = _fields(text, at, feed.csv.escape or "no escape")
         if fields is None:
             end = at
             while end < len(text) and text[end] not in "\r\n":
                 end += 1
-        found.append((line, fields))
+        found.append((line, None if is_stray else fields))
         line += _line_ends(text[at:end]) + 1
         at = _after_line_end(text, end)
     return found
@@ -71,24 +90,28 @@ def _line_ends(text: str) -> int:
     return len(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
 
 
-def _fields(text: str, at: int) -> tuple[list[str] | None, int]:
+def _fields(text: str, at: int, escape: str) -> tuple[list[str] | None, int, bool]:
     fields: list[str] = []
+    is_stray = False
     while True:
         value = ""
         if text[at : at + 1] == '"':
             at += 1
             while text[at : at + 1] != '"' or text[at : at + 2] == '""':
                 if at >= len(text):
-                    return None, at
+                    return None, at, False
+                is_pair = text[at : at + 2] in ('""', escape + '"', escape * 2)
+                at += is_pair
                 value += text[at]
-                at += 2 if text[at] == '"' else 1
+                at += 1
             at += 1
+            is_stray |= text[at : at + 1] not in ("", ",", "\r", "\n")
         while at < len(text) and text[at] not in ",\r\n":
             value += text[at]
             at += 1
         fields.append(value)
         if text[at : at + 1] != ",":
-            return fields, at
+            return fields, at, is_stray
         at += 1
 
 
@@ -139,13 +162,14 @@ def read_all(contents: list[bytes], feed: Feed = FEED, **options: Any) -> list[d
 
 
 @settings(max_examples=400, deadline=None)
-@given(ANY_BODY)
-@example(b'1,"x')
-@example(b'"\n"\n,')
-@example(b"1,x\r")
-def test_every_record_is_a_row_or_a_reject_once(body: Any) -> None:
-    expected = oracle(body)
-    seen = read_all([HEADER + body])
+@given(ANY_BODY, FEEDS)
+@example(b'1,"x', FEED)
+@example(b'"\n"\n,', FEED)
+@example(b"1,x\r", FEED)
+@example(rb'1,"\"' + b"\n", ESCAPING)
+def test_every_record_is_a_row_or_a_reject_once(body: Any, feed: Any) -> None:
+    expected = oracle(body, feed)
+    seen = read_all([HEADER + body], feed)
     assert [row["source_line"] for row in seen] == [line for line, _ in expected]
     for row, (_, fields) in zip(seen, expected, strict=True):
         reason = row.get("reason")
@@ -161,17 +185,18 @@ def test_every_record_is_a_row_or_a_reject_once(body: Any) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(ANY_BODY, min_size=1, max_size=4))
-@example([b'1,"x\n', b'"2,"y"\n'])
-def test_the_fast_and_the_slow_path_agree(bodies: Any) -> None:
+@given(st.lists(ANY_BODY, min_size=1, max_size=4), FEEDS)
+@example([b'1,"x\n', b'"2,"y"\n'], FEED)
+@example([b"\xef\xbb\xbf1,x\n"], FEED)
+def test_the_fast_and_the_slow_path_agree(bodies: Any, feed: Any) -> None:
     contents = [HEADER + body for body in bodies]
-    assert read_all(contents) == read_all(contents, slow=True)
+    assert read_all(contents, feed) == read_all(contents, feed, slow=True)
 
 
 @settings(max_examples=300, deadline=None)
-@given(ANY_BODY, st.integers(8, 60))
-def test_the_size_of_blocks_changes_nothing(body: Any, block: Any) -> None:
-    assert read_all([HEADER + body], block=block) == read_all([HEADER + body])
+@given(ANY_BODY, st.integers(8, 60), FEEDS)
+def test_the_size_of_blocks_changes_nothing(body: Any, block: Any, feed: Any) -> None:
+    assert read_all([HEADER + body], feed, block=block) == read_all([HEADER + body], feed)
 
 
 @settings(max_examples=200, deadline=None)
@@ -181,11 +206,11 @@ def test_the_size_of_blocks_changes_nothing_on_the_slow_path(body: Any, block: A
 
 
 @settings(max_examples=300, deadline=None)
-@given(ANY_BODY, st.integers(8, 60), st.integers(4, 30))
-def test_a_bound_on_records_is_the_same_on_both_paths(body: Any, block: Any, longest: Any) -> None:
-    seen = read_all([HEADER + body], longest=longest)
-    assert seen == read_all([HEADER + body], longest=longest, slow=True)
-    assert seen == read_all([HEADER + body], longest=longest, block=block)
+@given(ANY_BODY, st.integers(8, 60), st.integers(4, 30), FEEDS)
+def test_a_bound_on_records_is_the_same_on_both_paths(body: Any, block: Any, longest: Any, feed: Any) -> None:
+    seen = read_all([HEADER + body], feed, longest=longest)
+    assert seen == read_all([HEADER + body], feed, longest=longest, slow=True)
+    assert seen == read_all([HEADER + body], feed, longest=longest, block=block)
 
 
 @settings(max_examples=200, deadline=None)
@@ -225,10 +250,10 @@ def test_any_header_ends_as_rows_rejects_or_a_refused_file(head: Any, body: Any)
 
 
 @settings(max_examples=200, deadline=None)
-@given(ANY_BODY, st.booleans())
-def test_a_refused_file_counts_its_records(body: Any, slow: Any) -> None:
-    seen = read_all([b"other,names\n" + body], slow=slow)
-    assert [(row["reason"], row["rows"]) for row in seen] == [("missing_column", len(oracle(body)))]
+@given(ANY_BODY, st.booleans(), FEEDS)
+def test_a_refused_file_counts_its_records(body: Any, slow: Any, feed: Any) -> None:
+    seen = read_all([b"other,names\n" + body], feed, slow=slow)
+    assert [(row["reason"], row["rows"]) for row in seen] == [("missing_column", len(oracle(body, feed)))]
 
 
 # --- values ---

@@ -146,7 +146,7 @@ VALUES = st.sampled_from(["", "nan", "inf", "-1", "0", "1", "2", "3"])
 def test_every_row_is_good_or_refused_for_its_first_fault(
     tmp_path_factory: pytest.TempPathFactory, values: Any
 ) -> None:
-    a = {"name": "a", "type": "double", "min": 0, "max": 2, "allowed": [0, 1, 3]}
+    a = {"name": "a", "type": "double", "min": 0, "max": 2, "allowed": [0, 1]}
     feed = feed_of(a, {"name": "b", "type": "double", "nullable": True, "finite": False, "max": 2})
     path = tmp_path_factory.mktemp("landing") / "in.csv"
     path.write_text("a,b\n" + "".join(f"{x},{y}\n" for x, y in values))

@@ -1,0 +1,69 @@
+"""How the CSV text of a feed is written."""
+
+import codecs
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+# Python's own ways to write text as other text; no file is encoded so
+_NO_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
+
+
+class Dialect(BaseModel):
+    """How the CSV text is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str | None = None
+    encoding: str = "utf-8"
+    null_values: tuple[str, ...] = ("",)
+    header: Literal["exact", "ignore_case"] = "exact"
+    extra_columns: Literal["refuse", "ignore"] = "refuse"
+
+    @field_validator("delimiter", "quote", "escape")
+    @classmethod
+    def _is_one_character(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if len(value) != 1:
+            known = {"\\t": "\\t", "\\\\": "\\\\", "\\x01": "\\x01"}.get(value)
+            hint = f'; YAML reads \\ only in double quotes: "{known}"' if known else ""
+            msg = f"found {value!r}, wanted one character{hint}"
+            raise ValueError(msg)
+        if value in "\n\r\0\ufeff" or value.isalnum():
+            msg = f"found {value!r}, wanted a character that is no line end, no letter and no digit"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        for one, other in (("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape")):
+            if getattr(self, one) == getattr(self, other):
+                fix = "doubled quotes need no csv.escape, take it out" if one == "quote" else "change one"
+                msg = f"{one} and {other} are both {getattr(self, one)!r}; {fix}"
+                raise ValueError(msg)
+        for name in ("quote", "escape"):
+            if (getattr(self, name) or "x").isspace():
+                msg = f"{name} is {getattr(self, name)!r}, wanted a character that is no space"
+                raise ValueError(msg)
+        if not can_read(f"a{self.delimiter}{self.quote}{self.escape or ''}\r\n1", self.encoding):
+            msg = (
+                f"found encoding {self.encoding!r}, wanted one of text that Python knows and that has the delimiter, "
+                f"the quote and the line end, as utf-8 or cp1252"
+            )
+            raise ValueError(msg)
+        return self
+
+
+def can_read(text: str, encoding: str) -> bool:
+    """Whether a file of that encoding can hold a text: it comes back when it is decoded byte by byte."""
+    try:
+        if codecs.lookup(encoding).name in _NO_FILES:
+            return False
+        decoder = codecs.getincrementaldecoder(encoding)()
+        pieces: list[Any] = [decoder.decode(bytes([byte])) for byte in text.encode(encoding)]
+        return "".join(pieces) + decoder.decode(b"", True) == text
+    except (LookupError, ValueError, TypeError):  # LookupError: unknown, or no encoding of text
+        return False

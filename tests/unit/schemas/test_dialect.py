@@ -1,0 +1,57 @@
+"""A dialect that nothing can be read with is refused when the feed is loaded."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.dialect import Dialect
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message"),
+    [
+        ({"quote": ","}, "delimiter and quote are both ','"),
+        ({"delimiter": ""}, "found '', wanted one character"),
+        ({"delimiter": "||"}, "found '||', wanted one character"),
+        ({"delimiter": "\\t"}, 'YAML reads \\ only in double quotes: "\\t"'),
+        ({"delimiter": "\n"}, "no line end"),
+        ({"quote": "\r"}, "no line end"),
+        ({"quote": "\0"}, "no line end"),
+        ({"delimiter": "e"}, "no letter and no digit"),
+        ({"quote": "1"}, "no letter and no digit"),
+        ({"quote": " "}, "no space"),
+        ({"quote": None}, "quote"),
+        ({"escape": '"'}, "doubled quotes need no csv.escape, take it out"),
+        ({"escape": ","}, "delimiter and escape are both ','"),
+        ({"escape": "\\\\"}, 'YAML reads \\ only in double quotes: "\\\\"'),
+        ({"escape": "\t"}, "escape is '\\t', wanted a character that is no space"),
+        ({"delimiter": "\u00a6", "encoding": "ascii"}, "encoding 'ascii'"),
+        ({"null_values": [None]}, "null_values"),
+        ({"null_values": [False]}, "null_values"),
+        ({"null_values": "NA"}, "null_values"),
+        *(
+            ({"encoding": name}, f"found encoding {name!r}, wanted one of text")
+            for name in "klingon rot13 hex zlib base64 bz2 quopri uu undefined idna punycode unicode_escape".split()
+        ),
+        ({"encoding": "a\0b"}, "encoding"),
+        ({"encoding": 1252}, "encoding"),
+    ],
+)
+def test_a_dialect_that_nothing_can_be_read_with_is_refused(dialect: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Dialect.model_validate(dialect)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    "utf-8 UTF8 utf-8-sig cp1252 utf-16 utf-16-le utf-32 utf-7 shift_jis gb18030 cp037 iso2022_jp hz ascii".split(),
+)
+def test_an_encoding_of_files_is_accepted(encoding: str) -> None:
+    assert Dialect(encoding=encoding).encoding == encoding
+
+
+@pytest.mark.parametrize("delimiter", ["\t", " ", "|", ";", "\x01", "\x1f", "\u00a6", "^"])
+def test_other_delimiters_are_accepted(delimiter: str) -> None:
+    assert Dialect(delimiter=delimiter).delimiter == delimiter
