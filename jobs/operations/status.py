@@ -4,6 +4,7 @@ No Spark, no MLflow, no pyarrow datasets: `deltalake` answers in SQL, so that th
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from schemas.settings import Settings
 from schemas.tables import BATCHES, EVENTS, FORECASTS, QUARANTINE, scored_table
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
+from streamscore.landing.troubles import read_troubles
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import BatchRecord
 
@@ -51,6 +53,7 @@ class Status:
         rejects: rows refused, those of refused files included as far as they could be counted.
         rejects_by_reason: entries of quarantine, most first; of its newest parts, if it has very many.
         rejects_replayed: entries of quarantine that were landed again.
+        landing_troubles: entries of the landing folder that are not as they should be, by kind.
         model_name, model_version: of the last micro-batch.
         landed_to_committed_p50_ms: of `measured_batches` micro-batches, from finding their first file to their commit.
     """
@@ -68,6 +71,8 @@ class Status:
     reject_ratio: float | None = None
     rejects_by_reason: Mapping[str, int] | None = None
     rejects_replayed: int = 0
+    landing_troubles: Mapping[str, int] | None = None
+    first_landing_trouble: str | None = None
     model_name: str | None = None
     model_version: str | None = None
     last_model_change: Change | None = None
@@ -88,7 +93,9 @@ def read_status(feed: Feed, settings: Settings) -> Status:
     paths.assert_reachable()
     try:
         batches, newest = _batches(paths, scored_table(feed))
-        values = _quarantine(paths) | batches  # batches count the rows of refused files, quarantine has one
+        values = (
+            _quarantine(paths) | _troubles(paths) | batches
+        )  # batches count the rows of refused files, quarantine has one
         rows, rejects = _count_rows(paths, scored_table(feed)), values.get("rejects", 0)
         return Status(
             feed.name,
@@ -118,6 +125,8 @@ def show_status(status: Status, console: Console, as_json: bool) -> None:
             markup=False,
             soft_wrap=True,
         )
+        for name, value in _trouble_lines(status):
+            console.print(f"{name}  {value}", markup=False, soft_wrap=True)
         return
     console.print(f"{status.feed}: {status.tables}", markup=False, soft_wrap=True)
     table = Table.grid("", "", padding=(0, 2))
@@ -197,6 +206,13 @@ def _quarantine(paths: StreamPaths) -> dict[str, Any]:
     }
 
 
+def _troubles(paths: StreamPaths) -> dict[str, Any]:
+    """What the stream found wrong in the landing folder, as its checkpoint has it."""
+    troubles = read_troubles(paths.checkpoint)
+    first = troubles[0].detail if troubles else None
+    return {"landing_troubles": dict(Counter(t.kind for t in troubles)), "first_landing_trouble": first}
+
+
 def _count_rows(paths: StreamPaths, scored: str) -> int:
     table = open_table(paths, scored)
     if table is None:
@@ -237,6 +253,7 @@ def _lines(status: Status) -> Iterator[tuple[str, str]]:
     yield "rejects", f"{status.rejects:,} ({status.reject_ratio or 0:.2%}){': ' if top else ''}{top}{more}"
     if status.rejects_replayed:
         yield "replayed", f"{status.rejects_replayed:,}"
+    yield from _trouble_lines(status)
     yield "model", f"{status.model_name} v{status.model_version}" if status.model_name else "unknown"
     if change := status.last_model_change:
         what = f"v{change.model_version} {change.kind} at {_moment(change.at)}"
@@ -244,6 +261,13 @@ def _lines(status: Status) -> Iterator[tuple[str, str]]:
     if status.measured_batches:
         p50, p99 = status.landed_to_committed_p50_ms, status.landed_to_committed_p99_ms
         yield "landed to committed", f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms (last {status.measured_batches:,} batches)"
+
+
+def _trouble_lines(status: Status) -> Iterator[tuple[str, str]]:
+    for kind, count in (status.landing_troubles or {}).items():
+        yield kind.replace("_", " "), f"{count:,} in the landing folder"
+    if status.first_landing_trouble:
+        yield "such as", status.first_landing_trouble
 
 
 def _moment(at: datetime) -> str:

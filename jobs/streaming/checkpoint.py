@@ -4,6 +4,7 @@ streamscore.json   who this stream is: app id, feed, landing folder
 lock, lease        held by the process that streams with it; the one in a local folder, the other in an object store
 ledger             the files seen so far
 models             from which micro-batch on which model version scores
+troubles.json      what is wrong in the landing folder
 refused            files that were refused as a whole
 starting           there while a start is not ready to score: the newest micro-batch before it
 """

@@ -9,11 +9,12 @@ import json
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from streamscore.landing.manifest import BatchManifest
+from streamscore.landing.troubles import Trouble, from_message
 from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts, discard
 
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 MESSAGE_BYTES = 2**18  # a manifest that is longer is not sent by the system: a micro-batch of a thousand files
 
 Scored = tuple[ScoringTask, Parts]
+Tell = Callable[[Sequence[Trouble], Sequence[Trouble]], object]
 
 
 class EarlyScoring:
@@ -41,9 +43,14 @@ class EarlyScoring:
         self._scored: Scored | None = None
         self._thread: threading.Thread | None = None
 
-    def listen(self, score: Callable[[BatchManifest], Scored | None], commit: Callable[[BatchManifest], None]) -> None:
-        """Score what the source names from now on, then commit it; both may decline."""
-        self._thread = threading.Thread(target=self._listen, args=[score, commit], name="ahead", daemon=True)
+    def listen(
+        self,
+        score: Callable[[BatchManifest], Scored | None],
+        commit: Callable[[BatchManifest], None],
+        tell: Tell = lambda new, over: None,  # noqa: ARG005
+    ) -> None:
+        """Score what the source names from now on, then commit it; both may decline. `tell` what is wrong there."""
+        self._thread = threading.Thread(target=self._listen, args=[score, commit, tell], name="ahead", daemon=True)
         self._thread.start()
 
     def take(self, work: ScoringTask) -> Parts | None:
@@ -70,10 +77,19 @@ class EarlyScoring:
         if self._scored:
             discard(self._scored[1], self._scored[0])
 
-    def _listen(self, score: Callable[[BatchManifest], Scored | None], commit: Callable[[BatchManifest], None]) -> None:
+    def _listen(
+        self,
+        score: Callable[[BatchManifest], Scored | None],
+        commit: Callable[[BatchManifest], None],
+        tell: Tell,
+    ) -> None:
         while message := self._socket.recv(MESSAGE_BYTES):
             try:
-                manifest = BatchManifest.from_offset(json.loads(message))
+                said = json.loads(message)
+                if troubles := from_message(said):
+                    tell(*troubles)
+                    continue
+                manifest = BatchManifest.from_offset(said)
                 with self._scoring:
                     if manifest.seq <= self._seq:
                         continue

@@ -15,6 +15,7 @@ from schemas.feed import Feed
 from schemas.settings import Settings
 from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.listing import landed_files
+from streamscore.landing.troubles import Troubles
 from streamscore.spark.session import spark_commits_to_store
 from streamscore.storage.places import as_uri
 from streamscore.storage.stream_paths import StreamPaths
@@ -79,7 +80,8 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
     counted = show_progress and "availableNow" in trigger
     display = Display(sum(1 for _ in landed_files(paths.landing)) if counted else None)
     tables = Tables(paths.tables, feed, settings.tables, settings.storage)
-    archive = Archive(paths.landing, settings.streaming.clean, paths.checkpoint.open_journal(REFUSALS), paths.results)
+    refusals, troubles = paths.checkpoint.open_journal(REFUSALS), Troubles(paths.checkpoint)
+    archive = Archive(paths.landing, settings.streaming.clean, refusals, paths.results, troubles)
     return StreamRun(feed, settings, paths, tables, archive, metrics, display, Stop())
 
 
@@ -117,7 +119,7 @@ def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepar
         run=run,
         checkpoint=checkpoint,
         housekeeping=housekeeping,
-        report=Reporter(run.feed.name, run.metrics, run.display, housekeeping),
+        report=Reporter(run.feed.name, run.metrics, run.display, housekeeping, run.archive.troubles),
         recover=recover,
         replay_until=last_offset,
         first=last_offset + 1 if last_commit == last_offset else None,

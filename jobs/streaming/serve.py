@@ -77,7 +77,9 @@ def _let_in(started: StartedQuery) -> MicroBatchProcessor:
         first=prepared.first,
     )
     commit_early = EarlyCommit(batches, checkpoint.folder, writer, scorer)
-    early.listen(lambda manifest: scorer.score_early(batches.next_id, manifest), commit_early)
+    early.listen(
+        lambda manifest: scorer.score_early(batches.next_id, manifest), commit_early, prepared.report.take_troubles
+    )
     started.processor.set_result(batches)
     trigger = parse_trigger(run.settings.streaming.trigger)
     log.info("stream started", feed=run.feed.name, landing=run.paths.landing.uri, trigger=trigger)
@@ -115,3 +117,4 @@ def _conclude(query: "StreamingQuery", batches: MicroBatchProcessor, started: St
         raise outcome.error or query_error(error) from error
     if outcome.manifest:
         run.archive.sweep(run.archive.unswept(prepared.checkpoint.manifests(outcome.batch_id)))
+        prepared.report.report_troubles()

@@ -4,6 +4,7 @@ manifest   the files of a micro-batch: the source's offset
 watch      settled files of a landing folder, by inotify and by looking
 objects    the same of a prefix in an object store, by few LIST requests
 listing    the files that are there now
+troubles   what is wrong with single entries, each told once
 ledger     what was found, durably, beside the checkpoint
 archive    what becomes of a file after its batch
 sweep      when that is done, beside the stream

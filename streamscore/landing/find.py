@@ -1,5 +1,6 @@
 """From one manifest to the next: new, settled files, oldest first, each exactly once."""
 
+import heapq
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,13 +12,15 @@ from streamscore.landing.ledger import Ledger
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.landing.objects import BucketWatcher
 from streamscore.landing.sweep import Sweeper
+from streamscore.landing.troubles import Troubles
 from streamscore.landing.watch import FolderWatcher
 from streamscore.storage.folder import Folder
 from streamscore.storage.retry import retry_storage
 from streamscore.storage.stream_paths import StreamPaths
 
-# An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02.
-WAIT_SECONDS = 0.1
+# An idle stream waits here for inotify: polling every millisecond cost 0.24 of a core, this 0.02. Spark sends the
+# manifest there and back at each poll; after a batch of many files it asks less often, so that this costs no more.
+WAIT_SECONDS, WAIT_SECONDS_A_FILE, MOST_WAIT_SECONDS = 0.1, 0.001, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,12 @@ class FileDiscovery:
         self._checkpoint = checkpoint
         self._watcher = watcher_of(landing, finding.full_look_seconds, finding.list_seconds)
         self._ledger = Ledger(checkpoint.open_journal(LEDGER))
-        archive = Archive(landing, finding.clean, checkpoint.open_journal(REFUSALS), finding.paths.results)
-        self._sweeper = Sweeper(archive, finding.retry_seconds)
+        self.troubles = Troubles(checkpoint)
+        refusals = checkpoint.open_journal(REFUSALS)
+        self._archive = Archive(landing, finding.clean, refusals, finding.paths.results, self.troubles)
+        self._sweeper = Sweeper(self._archive, finding.retry_seconds)
         self._waiting: dict[str, LandedFile] = {}
+        self._turns: list[tuple[int, str]] = []  # a heap: time and path of what waits, and of some that waits no more
         self._given: BatchManifest | None = None
         self._drained: list[LandedFile] | None = None
         self._restored = False
@@ -63,7 +69,7 @@ class FileDiscovery:
         self._drained = retry_storage(self._retry_seconds, self._watcher.look)
 
     def after(self, begun: BatchManifest, max_files: int) -> BatchManifest:
-        """The manifest after `begun`, or `begun` if no file settles within `WAIT_SECONDS`.
+        """The manifest after `begun`, or `begun` if no file settles within `WAIT_SECONDS` or a little more.
 
         Everything up to `begun` is processed: Spark asks for the next batch only then. Storage that fails is tried
         again for `storage.retry_seconds`.
@@ -91,7 +97,8 @@ class FileDiscovery:
             self._ledger.append(begun)  # 1
             self._sweeper.add(begun.files)  # 2
         if self._drained is None:
-            self._expect(self._watcher.poll(0 if self._waiting else WAIT_SECONDS))  # 3
+            wait = min(max(WAIT_SECONDS, WAIT_SECONDS_A_FILE * len(begun.files)), MOST_WAIT_SECONDS)
+            self._expect(self._watcher.poll(0 if self._waiting else wait))  # 3
 
     def _assert_ours(self, begun: BatchManifest) -> None:
         """The offset that Spark wrote down for the last batch must be the one it has in memory.
@@ -116,28 +123,34 @@ class FileDiscovery:
         processed |= {f.path: f for f in begun.files}
         self._ledger.append(begun)
         there = self._watcher.look() if self._drained is None else self._drained
-        self._sweeper.add(processed[f.path] for f in there if f.path in processed)
+        done = [processed[f.path] for f in there if f.path in processed]
+        self._archive.forget_all_but(done)
+        self._sweeper.add(done)
         self._expect(there)
         self._restored = True
 
     def _expect(self, found: list[LandedFile]) -> None:
         """Line up what is new; a known path with other content is handed on as changed."""
         for file in found:
-            if self._ledger.is_new(file):
-                self._waiting[file.path] = replace(file, changed=file.path in self._ledger.seen)
+            known = self._waiting.get(file.path)
+            if self._ledger.is_new(file) and (known is None or known.content != file.content):
+                self._waiting[file.path] = replace(file, changed=True) if file.path in self._ledger.seen else file
+                heapq.heappush(self._turns, (file.modified, file.path))
 
     def _hand_out(self, begun: BatchManifest, max_files: int) -> BatchManifest:
         if not self._waiting:
             return begun
         room_files, room_bytes = min(self.max_files, max_files), self._max_bytes
         files: list[LandedFile] = []
-        for file in sorted(self._waiting.values(), key=lambda f: (f.modified, f.path)):
-            room_bytes -= file.size
-            if len(files) == room_files or (files and room_bytes < 0):
-                break
-            files.append(file)
-        for file in files:
-            del self._waiting[file.path]
+        while self._turns and len(files) < room_files:
+            modified, path = self._turns[0]
+            file = self._waiting.get(path)
+            if file and file.modified == modified:
+                room_bytes -= file.size
+                if files and room_bytes < 0:
+                    break
+                files.append(self._waiting.pop(path))
+            heapq.heappop(self._turns)
         self._given = BatchManifest(begun.seq + 1, tuple(files))
         fail_at("offset:before", self._given.seq - 1)
         return self._given

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
@@ -27,6 +27,17 @@ class LandedFile:
     etag: str = ""
     found: int = 0
     changed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Its attributes; in a tenth of the time that `asdict` takes."""
+        return {
+            "path": self.path,
+            "size": self.size,
+            "modified": self.modified,
+            "etag": self.etag,
+            "found": self.found,
+            "changed": self.changed,
+        }
 
     @property
     def local_path(self) -> str:
@@ -63,7 +74,7 @@ class BatchManifest:
 
     def to_offset(self) -> dict[str, Any]:
         """The JSON value that Spark keeps in its offset log."""
-        return {"seq": self.seq, "files": [asdict(file) for file in self.files]}
+        return {"seq": self.seq, "files": [file.to_json() for file in self.files]}
 
     @property
     def digest(self) -> str:

@@ -53,6 +53,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def __init__(self, options: dict[str, str]) -> None:
         self._options = options
+        self._newest = BatchManifest(-1)  # of the one that begins, or of the one after it
 
     @cached_property
     def _finder(self) -> FileDiscovery:
@@ -89,11 +90,13 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
         """The manifest after `start`, or `start`."""
-        begun = BatchManifest.from_offset(start)
-        found = self._finder.after(begun, getattr(limit, "max_files", self._finder.max_files))
-        offset = found.to_offset()
-        if found.seq > begun.seq:
-            self._announcer.announce(offset)
+        begun = self._newest if self._newest.seq == start["seq"] else BatchManifest.from_offset(start)
+        self._newest = self._finder.after(begun, getattr(limit, "max_files", self._finder.max_files))
+        self._finder.troubles.tell(self._announcer.tell)
+        if self._newest.seq == begun.seq:
+            return start  # nothing is new: as it came, which costs the same however many files it names
+        offset = self._newest.to_offset()
+        self._announcer.announce(offset)
         return offset
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:  # noqa: ARG002

@@ -23,6 +23,9 @@ class Journal(Protocol):
     def lines(self) -> Iterator[bytes]:
         """All lines, oldest first; one that a crash tore is not among them."""
 
+    def more(self) -> Iterator[bytes]:
+        """The lines since this object was last asked for more; the first time all. Of a journal that nobody cuts."""
+
     def append(self, *lines: bytes) -> None:
         """Make lines durable.
 
@@ -40,11 +43,20 @@ class LocalJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_whole = False
+        self._told = 0  # bytes of the lines that `more` gave
 
     def lines(self) -> Iterator[bytes]:
         with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             for line in file:
                 if line.endswith(b"\n"):
+                    yield line[:-1]
+
+    def more(self) -> Iterator[bytes]:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._told)
+            for line in file:
+                if line.endswith(b"\n"):
+                    self._told += len(line)
                     yield line[:-1]
 
     def append(self, *lines: bytes) -> None:
@@ -81,12 +93,18 @@ class BucketJournal:
         self._objects = 0
         self._unsure: bytes | None = None  # what the last append wrote, if it failed
         self._known: dict[str, list[bytes]] = {}
+        self._told = 0  # lines that `more` gave
 
     def lines(self) -> Iterator[bytes]:
         pieces = self._read()
         lines = [line for piece in pieces for line in self._known[piece]]
         self._count, self._objects = len(lines), len(pieces)
         yield from lines
+
+    def more(self) -> Iterator[bytes]:
+        lines = list(self.lines())
+        new, self._told = lines[self._told :], len(lines)
+        yield from new
 
     def append(self, *lines: bytes) -> None:
         if self._count is None or self._objects >= FOLD:

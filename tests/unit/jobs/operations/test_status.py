@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA, QUARANTINE_SCHEMA, predictions_schema
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.landing.troubles import NOT_CLEANED_UP, PASSED_OVER, Troubles
 from streamscore.registry.model_version import ModelVersion
+from streamscore.storage.folder import LocalFolder
 from streamscore.tables.batch import Batch, BatchRecord, Counts
 
 FEED = load_feed("wine_quality")
@@ -105,6 +108,20 @@ def test_a_stream_that_never_ran_says_so_and_names_the_next_command(stream: Stre
     assert "nothing streamed yet" in stream.shown()
     assert "1 files wait" in stream.shown()
     assert "next: streamscore run wine_quality" in stream.shown()
+
+
+def test_what_is_wrong_in_the_landing_folder_is_counted_by_kind(stream: Stream) -> None:
+    stream.checkpoint.mkdir()
+    troubles = Troubles(LocalFolder(stream.checkpoint))
+    for name in ("a.csv", "b.csv"):
+        troubles.note(PASSED_OVER, name, "found a FIFO, wanted a file")
+    troubles.note(NOT_CLEANED_UP, "c.csv", "it stays where it is")
+    troubles.keep()
+    assert stream.status().landing_troubles == {"passed_over": 2, "not_cleaned_up": 1}
+    assert "a.csv: found a FIFO, wanted a file" in stream.shown()
+    stream.predict(0)
+    assert re.search(r"passed over +2 in the landing folder *\nnot cleaned up +1 in", stream.shown())
+    assert json.loads(stream.shown(as_json=True))["landing_troubles"]["passed_over"] == 2
 
 
 def test_a_feed_without_any_folder_has_an_empty_status(stream: Stream) -> None:
@@ -223,7 +240,8 @@ def test_json_has_stable_keys(stream: Stream) -> None:
         list(shown)
         == (
             "feed landing tables last_batch_id last_batch_committed_at last_batch_seconds_ago files_waiting batches "
-            "rows rejects reject_ratio rejects_by_reason rejects_replayed model_name model_version last_model_change "
+            "rows rejects reject_ratio rejects_by_reason rejects_replayed landing_troubles "
+            "first_landing_trouble model_name model_version last_model_change "
             "landed_to_committed_p50_ms landed_to_committed_p99_ms measured_batches"
         ).split()
     )

@@ -71,7 +71,9 @@ class Served:
         prepared: Any = SimpleNamespace(
             run=SimpleNamespace(stop=self.stop, feed=feed, archive=archive),
             checkpoint=checkpoint,
-            report=SimpleNamespace(event=lambda kind, detail: self.events.append((kind, detail))),
+            report=SimpleNamespace(
+                event=lambda kind, detail: self.events.append((kind, detail)), report_troubles=lambda: None
+            ),
         )
         serve.serve_until_stopped(StartedQuery(prepared, NOTHING, begun, Future(), NOTHING, NOTHING))
 

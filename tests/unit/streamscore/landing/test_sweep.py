@@ -144,7 +144,7 @@ def test_the_folders_of_a_move_are_synced_after_it_and_new_ones_when_they_are_ma
     made = sweeper("archive")
     made.add(land(landing, "sub/a.csv"))
     made.finish()
-    assert synced[:2] == [("_archive", ["sub"]), (".", ["_archive", "sub"])]
+    assert synced[:2] == [(".", ["_archive", "sub"]), ("_archive", ["sub"])]
     assert synced[2:] == [("_archive/sub", ["a.csv"]), ("sub", [])]
 
 
