@@ -1,22 +1,42 @@
 """Text to typed values, one column at a time. What does not convert is told, value by value.
 
-Both ways of reading end here, except that Arrow's CSV reader itself turns text into numbers where it can: it takes what
-`pyarrow.compute.cast` takes after spaces and tabs are trimmed (test_read_properties.py holds them together).
+Both ways of reading end here, except that Arrow's CSV reader itself turns text into numbers where it can: it takes
+what `pyarrow.compute.cast` takes after spaces and tabs are trimmed (test_read_properties.py holds them together). Both
+take more than docs/feeds.md does: what is beyond it is refused here, and kept from the reader.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.feed import TYPES
-
-# Arrow's CSV reader and `as_type` agree on these, so they need not pass through text.
-READ_BY_ARROW = frozenset({TYPES["int"], TYPES["long"], TYPES["float"], TYPES["double"]})
+from schemas.feed import TYPES, Column
+from schemas.value_text import PATTERNS
 
 _TIME = TYPES["timestamp"]
 _ZONE = r"[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+# The first and the last value of the years 1 to 9999, beyond which most readers of the tables fail.
+_YEARS = {
+    TYPES["date"]: (-719_162, 2_932_896),  # days since 1970
+    _TIME: (-62_135_596_800_000_000, 253_402_300_799_999_999),  # microseconds
+}
+# What text has to be to be one at all. Arrow takes nan(x) for NaN, and so does a column that refuses NaN anyway.
+_MAY_BE = PATTERNS | dict.fromkeys(("float", "double"), r"[+-]?[0-9.iInN].*")
+
+
+def is_read_by_arrow(column: Column) -> bool:
+    """Whether Arrow's CSV reader makes the values that `convert` makes; of whole numbers, unless `may_be_hex`.
+
+    NaN and infinity of a column that takes them must be told from text that only comes to them, as 1e400.
+    """
+    return column.type in ("int", "long") or (column.type in ("float", "double") and column.finite)
+
+
+def may_be_hex(text: bytes) -> bool:
+    """Whether whole numbers of a CSV text may be 0x1f, which Arrow takes for 31."""
+    return b"0x" in text or b"0X" in text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +47,55 @@ class Converted:
     failed: Sequence[int]
 
 
-def convert(text: pa.Array | pa.ChunkedArray, to: pa.DataType) -> Converted:
-    """A column of strings as another type: one call where all of them convert, a search where not.
+def convert(text: pa.Array | pa.ChunkedArray, column: Column) -> Converted:
+    """A column of strings as the feed's type: one call where all of them convert, a search where not.
 
-    Numbers as Arrow reads them; booleans `true`, `false`, `1`, `0` in any case; dates `2024-12-31`; timestamps in
-    ISO 8601 with at most six digits of a second, in UTC where they name no zone.
+    What is taken is in docs/feeds.md.
     """
     try:
-        return Converted(as_type(text, to), ())
+        return Converted(as_type(text, column), ())
     except pa.ArrowInvalid:
         pass
     codes = text.combine_chunks().dictionary_encode() if isinstance(text, pa.ChunkedArray) else text.dictionary_encode()
-    failed = _failing(codes.dictionary, lambda values: as_type(values, to))
+    failed = _failing(codes.dictionary, column)
     is_bad = pc.is_in(codes.indices, value_set=pa.array(failed, codes.indices.type), skip_nulls=True)
     good = pc.if_else(pa.array(_mask(failed, len(codes.dictionary))), None, codes.dictionary)
-    values = as_type(good, to).take(codes.indices)
+    values = as_type(good, column).take(codes.indices)
     return Converted(values, pc.indices_nonzero(is_bad).to_pylist())
 
 
-def as_type(text: pa.Array | pa.ChunkedArray, to: pa.DataType) -> pa.Array:
-    """The text as values of that type.
+def as_type(text: pa.Array | pa.ChunkedArray, column: Column) -> pa.Array:
+    """The text as values of the column's type.
 
     Raises:
         pa.ArrowInvalid: one of them does not convert.
     """
+    to = column.arrow_type
     if to == pa.string():
         return text
     trimmed = pc.utf8_trim(text, " \t")
-    return _as_time(trimmed) if to == _TIME else pc.cast(trimmed, to)
+    values = _as_time(trimmed) if to == _TIME else pc.cast(trimmed, to)
+    _assert_documented(trimmed, values, column)
+    return values
+
+
+def _assert_documented(text: pa.Array, values: pa.Array, column: Column) -> None:
+    """Raise ArrowInvalid if Arrow took what is no value: 0x1f, a year beyond 9999, 1e400 where infinity may be."""
+    is_wrong = None
+    if column.type in ("int", "long"):
+        is_wrong = pc.match_substring(text, "x", ignore_case=True)
+    elif column.arrow_type in _YEARS:
+        first, last = _YEARS[column.arrow_type]
+        found = pc.min_max(values.cast(pa.int32() if column.type == "date" else pa.int64())).as_py()
+        if found["min"] is not None and (found["min"] < first or found["max"] > last):
+            msg = "a time beyond the years 1 to 9999"
+            raise pa.ArrowInvalid(msg)
+    elif not column.finite:
+        said = pc.match_substring_regex(text, r"^[+-]?(?i:nan|inf|infinity)$")
+        is_wrong = pc.and_not(pc.invert(pc.is_finite(values)), said)
+    if is_wrong is not None and pc.any(is_wrong).as_py():
+        msg = f"text that is no {column.type}"
+        raise pa.ArrowInvalid(msg)
 
 
 def _as_time(text: pa.Array) -> pa.Array:
@@ -69,7 +110,16 @@ def _in_utc(text: pa.Array) -> pa.Array:
     return pc.assume_timezone(pc.cast(text, pa.timestamp(_TIME.unit)), "UTC")
 
 
-def _failing(values: pa.Array, attempt: Callable[[pa.Array], pa.Array], first: int = 0) -> list[int]:
+def _failing(values: pa.Array, column: Column) -> list[int]:
+    """The positions of the values that do not convert."""
+    pattern = f"^(?:{_MAY_BE[column.type]})$"
+    may_be = pc.match_substring_regex(pc.utf8_trim(values, " \t"), pattern).to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(may_be)
+    wrong = at[_search(values.take(pa.array(at)), lambda some: as_type(some, column))]
+    return sorted([*np.flatnonzero(~may_be).tolist(), *wrong.tolist()])
+
+
+def _search(values: pa.Array, attempt: Callable[[pa.Array], pa.Array], first: int = 0) -> list[int]:
     """The positions whose values do not convert, found by halving."""
     try:
         attempt(values)
@@ -77,7 +127,7 @@ def _failing(values: pa.Array, attempt: Callable[[pa.Array], pa.Array], first: i
         if len(values) == 1:
             return [first]
         half = len(values) // 2
-        return _failing(values[:half], attempt, first) + _failing(values[half:], attempt, first + half)
+        return _search(values[:half], attempt, first) + _search(values[half:], attempt, first + half)
     return []
 
 

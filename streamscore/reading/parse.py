@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from schemas.feed import Feed
-from streamscore.reading.convert import READ_BY_ARROW
+from streamscore.reading.convert import is_read_by_arrow, may_be_hex
 from streamscore.reading.escapes import as_doubled, count_quotes
 from streamscore.reading.header import Header
 from streamscore.reading.records import find_records, has_lone_cr, is_plain
@@ -48,7 +48,8 @@ class Parser:
 
     def __init__(self, feed: Feed, text_columns: frozenset[str]) -> None:
         self._feed = feed
-        self._is_typed = [c.arrow_type in READ_BY_ARROW and c.name not in text_columns for c in feed.columns]
+        self._is_typed = [is_read_by_arrow(c) and c.name not in text_columns for c in feed.columns]
+        self._has_integers = any(c.type in ("int", "long") for c in feed.columns)
         self._convert: dict[Header, pa_csv.ConvertOptions] = {}
 
     def parse(self, blocks: Sequence[Block]) -> Iterator[Parsed]:
@@ -75,6 +76,8 @@ class Parser:
     def _parse_typed(self, body: bytes, blocks: Sequence[Block]) -> Parsed | None:
         """All records as rows with numbers; None if one of them is not."""
         header = blocks[0].origin.header
+        if self._has_integers and may_be_hex(body):
+            return None
         if header not in self._convert:
             self._convert[header] = self._convert_options(header, self._is_typed)
         try:

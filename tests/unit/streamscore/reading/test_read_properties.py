@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.feed import TYPES, Feed
+from schemas.feed import Column, Feed
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, header, parse, read, records, split
 from streamscore.reading.convert import convert
@@ -303,7 +303,8 @@ TIMES = st.builds(
     st.lists(st.one_of(TIMES, NUMBERS, st.sampled_from(["true", "TRUE", "no", "0", "1"]), st.none()), max_size=10),
 )
 def test_a_value_converts_the_same_whatever_stands_beside_it(type_: Any, values: Any) -> None:
-    together = convert(pa.array(values, pa.string()), TYPES[type_])
-    alone = [convert(pa.array([value], pa.string()), TYPES[type_]) for value in values]
+    column = Column(name="v", type=type_)
+    together = convert(pa.array(values, pa.string()), column)
+    alone = [convert(pa.array([value], pa.string()), column) for value in values]
     assert list(together.failed) == [at for at, one in enumerate(alone) if one.failed]
     assert repr(together.values.to_pylist()) == repr([one.values[0].as_py() for one in alone])
