@@ -118,7 +118,7 @@ ODD = [
     "\u20091", "1\x0b", "\ufeff1", "\x0c1", "1" * 400, '1"', "1\n", "a\r\nb", "\ufeff", "\u0130nf", "na\u0131",
     " \t",
 ]  # fmt: skip
-NEARLY_A_DAY = "[0-9]{4}-[01][0-9]-[0-3][0-9]"
+NEARLY_A_DAY, CLOCK = "[0-9]{4}-[01][0-9]-[0-3][0-9]", r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 NEARLY_A_ZONE = "(Z|[+-][0-9]{2}:?[0-9]{2})?"
 TEXTS = st.one_of(
     st.sampled_from(ODD),
@@ -128,7 +128,7 @@ TEXTS = st.one_of(
     st.datetimes().map(str),
     st.datetimes(timezones=st.timezones()).map(lambda t: t.isoformat()[:40]),
     st.dates().map(str),
-    st.from_regex(f"{NEARLY_A_DAY}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\\.[0-9]{{1,9}})?)?{NEARLY_A_ZONE}", fullmatch=True),
+    st.from_regex(f"{NEARLY_A_DAY}[T ]{CLOCK}{NEARLY_A_ZONE}", fullmatch=True),
     st.text(min_size=1, max_size=6),
 )  # fmt: skip
 
