@@ -144,7 +144,7 @@ def test_random_kills_lose_and_double_nothing(
             place.clean = ("off", "archive", "delete")[number % 3]
             commits, begun = place.newest("commits"), time.monotonic()
             place.start(max_files=1)
-            place.until(lambda before=commits: place.newest("commits") > before)
+            place.until_newer("commits", commits)
             seconds.append(time.monotonic() - begun)
             time.sleep(chance.random() * 0.5)
             place.kill()

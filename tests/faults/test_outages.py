@@ -91,7 +91,10 @@ def test_a_stream_rides_out_the_faults_of_its_object_store(
 
     def loses_a_commit(request: Request) -> bool:
         is_commit = request.method == "PUT" and "/predictions/_delta_log/0" in request.target
-        return is_commit and not lost.is_set() and not lost.set()
+        if not is_commit or lost.is_set():
+            return False
+        lost.set()
+        return True
 
     proxy.lost_answers = loses_a_commit
     stream.land(files=3, rows=20, seed=4)

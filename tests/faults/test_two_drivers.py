@@ -1,6 +1,7 @@
 """Two drivers of one feed at once, which the lease prevents: without it a conflict ends one, each row is in once."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,15 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
     stream.start(fail_at="parts:after", max_files=2)
     assert stream.wait() == -9
     gate = tmp_path / "gate"
+
+    def waiting(drivers: int) -> bool:
+        return len(list(tmp_path.glob("gate.*"))) == drivers
+
     try:
         # one after the other: of two that put their rejects at the same moment, a conflict ends one before the gate
         for number, driver in enumerate((stream, other), start=1):
             driver.start(fail_at=f"predictions:before::{gate}", max_files=2)
-            driver.until(lambda wanted=number: len(list(tmp_path.glob("gate.*"))) == wanted)
+            driver.until(partial(waiting, number))
             assert stream.process is not None and stream.process.poll() is None, stream.log()[-3000:]
         # both have scored the same micro-batch, and neither has committed it
         stream.land(files=3, rows=20, seed=1)

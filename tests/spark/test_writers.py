@@ -102,7 +102,7 @@ def test_a_driver_that_comes_second_commits_nothing(reopen: Callable[[], "Driver
         replace, clear = writer.replace, writer.clear
 
         def append(self, log: Any, *rest: Any) -> Any:
-            fast = open_tables(slow.tables.path)
+            fast = open_tables(Path(slow.tables.path))
             commit(parts_of(fast, a_batch(0)), a_batch(0), fast, writer_of(fast))
             return writer.append(log, *rest)
 

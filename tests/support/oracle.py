@@ -155,6 +155,10 @@ class Stream:
             assert time.monotonic() < until, f"not in {seconds} s:\n{self.log()[-3000:]}"
             time.sleep(0.02)
 
+    def until_newer(self, folder: str, than: int) -> None:
+        """Wait until `newest` of a folder of the checkpoint is greater."""
+        self.until(lambda: self.newest(folder) > than)
+
     def log(self) -> str:
         return (self.root / "run.log").read_text("utf-8")
 

@@ -14,6 +14,7 @@ from schemas.feed import Feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
 from tests.support.mlflow_server import LoopbackMlflow
+from tests.support.present import present
 from tests.support.proxy import Proxy, Request
 from tests.support.register_kit import HOMES, a_candidate
 from training.registration.one_run import ATTEMPT
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 TIMEOUT_SECONDS = 2
 # Every request by which a training changes MLflow, but those that carry artifacts.
-CALLS = (
+CALLS: tuple[str, ...] = (
     "experiments/create",
     "runs/create",
     "runs/update",
@@ -124,7 +125,7 @@ def assert_one_run_and_model(client: "MlflowClient", feed: Feed) -> None:
     assert run.info.status == "FINISHED" and run.data.tags[ATTEMPT]
     assert (run.data.params, run.data.metrics) == ({"alpha": "0.5"}, {"rmse": 0.1})
     assert len(client.get_metric_history(run.info.run_id, "rmse")) == 1
-    assert len(run.inputs.dataset_inputs) == 2
+    assert len(present(run.inputs).dataset_inputs) == 2
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert str(model.status) == "READY" and model.source_run_id == run.info.run_id
 

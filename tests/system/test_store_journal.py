@@ -4,6 +4,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,7 +160,7 @@ def test_slow_and_failing_answers_are_ridden_out(opened: Open, behind_proxy: Ope
     proxy.errors, proxy.delay = 0.1, 0.02
     journal = behind_proxy()
     for line in numbers(40):
-        retry_storage(30, lambda line=line: journal.append(line))
+        retry_storage(30, partial(journal.append, line))
     assert list(opened().lines()) == numbers(40)
 
 

@@ -314,7 +314,7 @@ def test_an_object_that_is_gone_or_another_is_refused(landing: Landing) -> None:
     landing.land("changed.csv", "as it is")
     landing.client.delete_object(Bucket=landing.bucket.name, Key="in/gone.csv")
     with opener(files, landing.storage) as open_landed:
-        said = {}
+        said: dict[str, bytes | Reason] = {}
         for file in files:
             try:
                 said[source_file(file, landing.uri)] = open_landed(file).read(100)

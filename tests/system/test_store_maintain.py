@@ -67,7 +67,12 @@ def test_files_become_few_beside_a_stream(reopen: Callable[[], Tables]) -> None:
     stream = reopen()
     for number in range(12):
         put(stream, a_batch(number))
-    goes_on = threading.Thread(target=lambda: [put(stream, a_batch(number)) for number in range(12, 30)])
+
+    def go_on() -> None:
+        for number in range(12, 30):
+            put(stream, a_batch(number))
+
+    goes_on = threading.Thread(target=go_on)
     goes_on.start()
     done = by_table(reopen())
     goes_on.join()

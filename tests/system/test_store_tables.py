@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_of_drivers_that_race_for_each_batch_one_wins(bucket: Bucket, storage: S
     drivers, batches = 4, 50 if own_puts else 8
     tables = open_tables(bucket, storage)
     opened = OwnPutLog if own_puts else DeltalakeLog
-    logs = [opened(tables.uri("predictions"), storage) for _ in range(drivers)]
+    logs: list[DeltaLog] = [opened(tables.uri("predictions"), storage) for _ in range(drivers)]
     batch = a_batch(0)
     parts: list[list[tuple[Part, ...]]] = [
         [parts_of(tables, batch, 1).predictions for _ in range(drivers)] for _ in range(batches)
@@ -300,7 +301,7 @@ def test_a_slow_and_failing_store_is_ridden_out(bucket: Bucket, behind_proxy: St
     tables = open_tables(bucket, behind_proxy)
     proxy.errors, proxy.delay = 0.1, 0.01
     for number in range(10):
-        retry_storage(60, lambda number=number: put(tables, a_batch(number)))
+        retry_storage(60, partial(put, tables, a_batch(number)))
     proxy.errors = proxy.delay = 0
     assert len(keys(tables, "predictions")) == 30 == len(set(keys(tables, "predictions")))
 

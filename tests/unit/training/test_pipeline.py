@@ -10,6 +10,7 @@ from schemas.errors import FeedError, GateError, RegistryError, SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.present import present
 from tests.support.wine import WINE, needs_wine
 from training.data.sample import sample
 from training.pipeline import TrainResult, train
@@ -54,7 +55,7 @@ def test_a_run_says_what_it_was_made_of(first: TrainResult, registry: Registry) 
     run = client.get_run(first.run_id)
     assert run.data.params["estimator"] == "elastic_net" and run.data.params["alpha"] == "0.01"
     assert run.data.metrics == first.metrics
-    contexts = {made.tags[0].value for made in run.inputs.dataset_inputs}
+    contexts = {made.tags[0].value for made in present(run.inputs).dataset_inputs}
     assert contexts == {"training", "evaluation"}
     names = {file.path for file in client.list_artifacts(first.run_id)}
     assert names >= {"report.html", "profile.json", "findings.json", "evaluation.json", "gate.json", "residuals.svg"}

@@ -28,13 +28,14 @@ from jobs.maintenance.plan_compaction import FEWEST, SMALL, DataFile, plan
 from jobs.maintenance.schedule import MaintenanceScheduler
 from schemas.errors import StorageError, TryAgainError
 from schemas.settings import Tables as TablesSettings
-from streamscore.storage.folder import Listed, LocalFolder
+from streamscore.storage.folder import Folder, Listed, LocalFolder
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import append_batch_rows, append_events
 from streamscore.tables.parts import write_part
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
+from tests.support.present import present
 from tests.support.tables_kit import (
     FEED,
     LANDED_AT,
@@ -151,8 +152,8 @@ def test_many_small_files_become_one_with_the_same_rows(tables: Tables) -> None:
 def test_no_string_view_and_every_filter_finds_its_rows(tables: Tables) -> None:
     for number, values in enumerate([[-1.0, float("nan"), None], [5.0, 6.0, None]] * 2):
         writer = parts_writer(tables, a_batch(number, f"{number}.csv"))
-        columns = {"first_value": values, "kind": ["red", None, "w"], "born_at": [None, LANDED_AT, None]}
-        writer.add(*scored(f"{number}.csv", 3, **columns))
+        kind, born_at = ["red", None, "w"], [None, LANDED_AT, None]
+        writer.add(*scored(f"{number}.csv", 3, first_value=values, kind=kind, born_at=born_at))
         commit(writer.finish(), a_batch(number, f"{number}.csv"), tables, writer_of(tables))
     assert compact(tables.predictions, 64 * MB, Budget()) == 4
     physical = pq.read_schema(next(iter(tables.predictions.handle().file_uris())))
@@ -223,7 +224,7 @@ def test_what_is_appended_between_plan_and_commit_stays(tables: Tables, monkeypa
     stream = tables.reopen()
     real = write_part
 
-    def slow(table: str, folder: Path) -> Any:
+    def slow(table: pa.Table, folder: Folder) -> Any:
         part = real(table, folder)
         put(stream, 4, 5)
         return part
@@ -237,7 +238,7 @@ def test_it_does_not_run_after_a_stream_that_goes_on(tables: Tables, monkeypatch
     put(tables, *range(4))
     stream, numbers, real = tables.reopen(), iter(range(4, 100)), write_part
 
-    def slow(table: str, folder: Path) -> Any:
+    def slow(table: pa.Table, folder: Folder) -> Any:
         put(stream, *(next(numbers) for _ in range(8)))
         return real(table, folder)
 
@@ -257,7 +258,7 @@ def test_of_two_who_compact_the_same_files_one_commits_and_leaves_nothing_behind
     put(tables, *range(4))
     real, other = write_part, tables.reopen()
 
-    def overtaken(table: str, folder: Path) -> Any:
+    def overtaken(table: pa.Table, folder: Folder) -> Any:
         monkeypatch.setattr(compact_module, "write_part", real)
         assert compact(other.predictions, 64 * MB, Budget()) == 4
         return real(table, folder)
@@ -282,7 +283,7 @@ def test_rejects_are_replaced_while_their_files_are_compacted(tables: Tables, mo
         return real(*arguments, **options)
 
     monkeypatch.setattr(commit_module, "write_deltalake", overtaken)
-    own = {"app_id": "app", "batch_id": 3}
+    own: dict[str, str | int] = {"app_id": "app", "batch_id": 3}
     writer_of(stream).replace(stream.quarantine, own, parts_of(stream, batch, 0, 1).rejects, "app", "again")
     assert raced == [4] and len(keys(tables, "quarantine")) == 7
 
@@ -558,7 +559,7 @@ def test_a_round_is_ended_with_the_run(tables: Tables, tmp_path: Path) -> None:
     rounds.committed()
     rounds.look()
     rounds.stop()
-    assert rounds._child.returncode == -signal.SIGTERM
+    assert present(rounds._child).returncode == -signal.SIGTERM
     assert len(keys(tables, "predictions")) == 18
 
 

@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
 from streamscore.registry.provenance import feed_digest
 from streamscore.registry.registry import Registry
+from tests.support.present import present
 from tests.support.register_kit import HOMES, REJECTED, a_candidate, registry_in
 from training.registration.register import register
 
@@ -91,21 +92,23 @@ def test_a_prediction_is_told_back_to_its_data(
 ) -> None:
     predict("a b'c.csv")
     found = trace(homes, settings, homes_registry, "a b'c.csv", 2)
-    made = found.made_of
-    assert (found.row["prediction"], found.row["model_version"], found.row["batch_id"]) == (7.5, "1", 3)
+    made, row = present(found.made_of), present(found.row)
+    gate, promotion = present(made.gate), present(made.promoted)
+    assert (row["prediction"], row["model_version"], row["batch_id"]) == (7.5, "1", 3)
     assert (made.data_source, made.data_digest, made.data_rows) == ("homes.csv", "d" * 64, 20)
     assert made.split["training"]["rows"] == 16
     assert made.feed_digest == found.feed_digest == feed_digest(homes)
-    assert (made.gate.verdict, [check["name"] for check in made.gate.checks]) == ("passed", ["absolute rmse"])
-    assert (made.promoted.by, made.promoted.previous) == ("ada", "2")
+    assert (gate.verdict, [check["name"] for check in gate.checks]) == ("passed", ["absolute rmse"])
+    assert (promotion.by, promotion.previous) == ("ada", "2")
     text = shown(found)
-    for said in ("7.5", "homes v1, run run-1", made.code_version, "20 rows, sha256 " + "d" * 64, "training 16 rows"):
+    assert present(made.code_version) in text
+    for said in ("7.5", "homes v1, run run-1", "20 rows, sha256 " + "d" * 64, "training 16 rows"):
         assert said in text
     assert "the same now" in text
     assert "ok   rmse is 0.1, wanted at most 0.2" in text
     assert "by ada at" in text
-    said = json.loads(shown(found, as_json=True))
-    assert (said["row"]["prediction"], said["made_of"]["promoted"]["by"]) == (7.5, "ada")
+    told = json.loads(shown(found, as_json=True))
+    assert (told["row"]["prediction"], told["made_of"]["promoted"]["by"]) == (7.5, "ada")
 
 
 def test_the_promotion_is_the_last_before_the_row_was_predicted(
@@ -115,8 +118,9 @@ def test_the_promotion_is_the_last_before_the_row_was_predicted(
     homes_registry.promote("homes", "2", homes, by="carl")
     predict(model_version="2", predicted_at=first.at + timedelta(milliseconds=1))
     predict(model_version="2", line=3)
-    assert trace(homes, settings, homes_registry, "a.csv", 2).made_of.promoted.by == "bob"
-    assert trace(homes, settings, homes_registry, "a.csv", 3).made_of.promoted.by == "carl"
+    for line, by in ((2, "bob"), (3, "carl")):
+        made = present(trace(homes, settings, homes_registry, "a.csv", line).made_of)
+        assert present(made.promoted).by == by
 
 
 def test_a_feed_that_was_changed_since_is_told(
@@ -125,7 +129,7 @@ def test_a_feed_that_was_changed_since_is_told(
     predict()
     now = homes.model_copy(update={"model": "models:/homes@candidate"})
     found = trace(now, settings, homes_registry, "a.csv", 2)
-    assert found.made_of.feed_digest != found.feed_digest
+    assert present(found.made_of).feed_digest != found.feed_digest
     assert "the feed was changed since" in shown(found)
 
 
@@ -134,11 +138,10 @@ def test_a_rejected_version_that_predicts_is_told_with_the_reasons(
 ) -> None:
     predict(model_version=promoted)
     found = trace(homes, settings, homes_registry, "a.csv", 2)
-    assert (found.made_of.gate.verdict, found.made_of.gate.reasons) == (
-        "rejected",
-        ("rmse is 0.3, wanted at most 0.2",),
-    )
-    assert found.made_of.promoted is None
+    made = present(found.made_of)
+    gate = present(made.gate)
+    assert (gate.verdict, gate.reasons) == ("rejected", ("rmse is 0.3, wanted at most 0.2",))
+    assert made.promoted is None
     assert "FAIL rmse is 0.3" in shown(found)
 
 
@@ -159,7 +162,7 @@ def test_a_struct_of_labels_and_probabilities_is_shown_whole(
     kind = pa.struct([("label", pa.string()), ("p", pa.float64())])
     predict(prediction={"label": "x", "p": 0.25}, of_type=kind)
     found = trace(homes, settings, homes_registry, "a.csv", 2)
-    assert found.row["prediction"] == {"label": "x", "p": 0.25}
+    assert present(found.row)["prediction"] == {"label": "x", "p": 0.25}
     assert json.loads(found.to_json())["row"]["prediction"]["p"] == 0.25
 
 
@@ -173,7 +176,7 @@ def test_a_row_in_quarantine_is_told_with_its_reason(
     assert found.row is None
     assert "bad_type size found 'x'" in shown(found)
     assert json.loads(found.to_json())["reject"]["reason"] == "bad_type"
-    assert trace(homes, settings, homes_registry, "whole.csv", 17).reject["reason"] == "missing_column"
+    assert present(trace(homes, settings, homes_registry, "whole.csv", 17).reject)["reason"] == "missing_column"
     assert trace(homes, settings, homes_registry, "a.csv", 2).row is not None
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: EarlyScor
     "change", [{"batch_id": 5}, {"model": ModelVersion("wine", "9", "run-3")}, {"app_id": "another"}]
 )
 def test_another_micro_batch_drops_it_with_its_files(
-    ahead: EarlyScoring, tables: Tables, change: dict[str, object]
+    ahead: EarlyScoring, tables: Tables, change: dict[str, Any]
 ) -> None:
     batch = a_batch(4, "a.csv")
     heard = listen(ahead, tables, batch)

@@ -148,8 +148,9 @@ def test_series_are_not_scored_on_executors(tmp_path: Path) -> None:
 
 
 def test_there_is_no_udf_of_a_series_feed() -> None:
+    no_session: Any = None
     with pytest.raises(FeedError, match="a UDF sees one row"):
-        predict_udf(None, FEED)
+        predict_udf(no_session, FEED)
 
 
 # --- observations

@@ -2,14 +2,14 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from streamscore.landing.archive import Archive
 from streamscore.landing.manifest import LandedFile
-from streamscore.landing.troubles import NOT_CLEANED_UP
+from streamscore.landing.troubles import NOT_CLEANED_UP, Trouble
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import LocalJournal
 from tests.support.nobody import as_nobody, folder_for_nobody, give_to_nobody
@@ -116,9 +116,14 @@ def test_a_file_that_stayed_is_forgotten_when_it_is_cleaned_up_or_gone(landing: 
     (landing / "c.csv").unlink()
     made.sweep(files[:1])
     made.forget_all_but(files[:2])
-    over = list[str]()
-    made.troubles.tell(lambda new, gone: bool(over.extend(t.name for t in gone)))
-    assert over == ["a.csv", "c.csv"]
+    over = list[Trouble]()
+
+    def tell(_: object, gone: Sequence[Trouble]) -> bool:
+        over.extend(gone)
+        return False
+
+    made.troubles.tell(tell)
+    assert [trouble.name for trouble in over] == ["a.csv", "c.csv"]
 
 
 def test_refusals_are_read_once_and_then_only_new_ones(landing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +132,13 @@ def test_refusals_are_read_once_and_then_only_new_ones(landing: Path, monkeypatc
     made = Archive(LocalFolder(landing), "delete", refusals, [])
     made.note_refused(f"file:///in/{number}.csv" for number in range(MANY))
     more: Callable[[], Iterator[bytes]] = refusals.more
-    monkeypatch.setattr(refusals, "more", lambda: (given.append(line) or line for line in more()))
+
+    def read() -> Iterator[bytes]:
+        for line in more():
+            given.append(line)
+            yield line
+
+    monkeypatch.setattr(refusals, "more", read)
     made.sweep([])
     assert given == []
     good, bad = land(landing, "good.csv", "bad.csv")

@@ -34,7 +34,12 @@ def test_an_idle_poll_after_a_batch_of_many_files_reads_none_of_them(
     files = [LandedFile(f"file:///in/{n}.csv", 1, n) for n in range(MANY)]
     monkeypatch.setattr(reader._finder._watcher, "look", lambda: files)
     waits = list[float]()
-    monkeypatch.setattr(reader._finder._watcher, "poll", lambda seconds: waits.append(seconds) or [])
+
+    def poll(seconds: float) -> list[LandedFile]:
+        waits.append(seconds)
+        return []
+
+    monkeypatch.setattr(reader._finder._watcher, "poll", poll)
     offset: dict[str, Any] = reader.latestOffset(reader.initialOffset(), ReadMaxFiles(MANY))
     assert len(offset["files"]) == MANY
     write_offset(LocalFolder(tmp_path / "checkpoint"), BatchManifest.from_offset(offset))

@@ -133,7 +133,10 @@ def landed(*contents: bytes) -> Iterator[tuple[list[LandedFile], str]]:
 def patched(*, slow: bool = False, block: int = 0, longest: int = 0) -> Iterator[None]:
     """By hand from the first line on; blocks of that many bytes; records of that many bytes at most."""
     with contextlib.ExitStack() as stack:
-        change = lambda module, name, value: stack.enter_context(patch.object(module, name, value))  # noqa: E731
+
+        def change(module: Any, name: str, value: Any) -> None:
+            stack.enter_context(patch.object(module, name, value))
+
         for module in (header, blocks):
             change(module, "BINARY_LOOK", 0)  # so that a NUL costs its line only
         if slow:

@@ -59,7 +59,7 @@ def test_a_null_is_refused_where_the_feed_wants_a_value(check: Check) -> None:
 @pytest.mark.parametrize("type_", ["float", "double"])
 def test_numbers_that_are_not_finite_are_refused_unless_the_feed_lets_them_pass(check: Check, type_: str) -> None:
     text = "a,b\n1,1\nNaN,1\ninf,1\n-Infinity,1\n"
-    columns = [{"name": "a", "type": type_}, {"name": "b", "type": "int"}]
+    columns: list[dict[str, Any]] = [{"name": "a", "type": type_}, {"name": "b", "type": "int"}]
     good, rejects = check(columns, text)
     assert good.table["a"].to_pylist() == [1.0]
     assert [(r["reason"], r["detail"]) for r in rejects] == [
@@ -110,7 +110,7 @@ def test_values_that_are_not_allowed_are_refused(check: Check, type_: str, allow
 
 
 def test_a_target_may_be_absent_and_must_be_there_where_its_column_is(check: Check) -> None:
-    columns = [{"name": "a", "type": "double"}, {"name": "y", "type": "int", "role": "target"}]
+    columns: list[dict[str, Any]] = [{"name": "a", "type": "double"}, {"name": "y", "type": "int", "role": "target"}]
     good, [reject] = check(columns, "a\n1\n2\n", "a,y\n3,\n4,5\n")
     assert good.table["a"].to_pylist() == [1.0, 2.0, 4.0]
     assert (reject["source_file"], reject["source_line"], reject["reason"]) == ("1.csv", 2, "null_not_allowed")

@@ -82,7 +82,7 @@ def day(text: str) -> Any:
 def moment(text: str) -> Any:
     clock = r"([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?)?"
     found = re.fullmatch(rf"([0-9-]{{10}})(?:[T ]{clock}(Z|([+-])([0-9]{{2}})(?::?([0-9]{{2}}))?)?)?", text)
-    of_day = day(found[1]) if found else REFUSED
+    of_day: Any = day(found[1]) if found else REFUSED
     if found is None or of_day is REFUSED:
         return REFUSED
     hour, minute, second = (int(found[i] or 0) for i in (2, 3, 4))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.models import infer_signature
+from mlflow.pyfunc.model import PythonModel
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LogisticRegression
@@ -52,7 +53,7 @@ class Marker:
         return Path.write_text, (self.path, "unpickled")
 
 
-class Named(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]  # made on access
+class Named(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         return model_input["a"]
 

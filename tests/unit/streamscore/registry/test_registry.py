@@ -13,6 +13,7 @@ from schemas.settings import load_settings
 from streamscore.registry.model_uri import VersionInfo
 from streamscore.registry.registry import ALIAS, PROMOTED_AT, PROMOTED_BY, STAGE, Registry, open_registry
 from streamscore.registry.requirements import requirements_differences, signature
+from tests.support.present import present
 from tests.support.register_kit import a_version
 from tests.support.wait import HANG_SECONDS
 
@@ -58,7 +59,7 @@ def test_latest_is_the_newest_version(registry: Registry, versions: list[Version
 def test_a_run_resolves_to_its_path_and_its_id(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:
     ref = registry.resolve(f"runs:/{versions[1].run_id}/model")
     assert (ref.name, ref.version, ref.run_id) == ("model", versions[1].run_id, versions[1].run_id)
-    assert signature(registry.download(ref, tmp_path)).inputs.input_names()[0] == "fixed acidity"
+    assert present(signature(registry.download(ref, tmp_path))).inputs.input_names()[0] == "fixed acidity"
 
 
 def test_a_logged_model_resolves_by_its_id(registry: Registry, versions: list[VersionInfo], tmp_path: Path) -> None:

@@ -13,7 +13,16 @@ from pyarrow import parquet as pq
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed, load_feed
-from streamscore.statistics.profiles import QUANTILES, Profile, bars, profile, profiles_from_json, profiles_to_json
+from streamscore.statistics.profiles import (
+    QUANTILES,
+    ColumnProfile,
+    Profile,
+    bars,
+    profile,
+    profiles_from_json,
+    profiles_to_json,
+)
+from tests.support.present import present
 from training.data.infer import propose_feed
 from training.data.profile_files import profile_files
 from training.data.sample import sample
@@ -31,12 +40,16 @@ TABLE = pa.table(
 )
 
 
-def of(values: Any, name: str = "x") -> Any:
-    return profile(pa.table({name: values})).column(name)
+def column(found: Profile, name: str) -> ColumnProfile:
+    return present(found.column(name))
+
+
+def of(values: Any, name: str = "x") -> ColumnProfile:
+    return column(profile(pa.table({name: values})), name)
 
 
 def test_statistics_of_a_number_are_of_its_finite_values() -> None:
-    found = profile(TABLE).column("number")
+    found = column(profile(TABLE), "number")
     assert (found.kind, found.rows, found.nulls, found.not_finite, found.distinct) == ("number", 7, 1, 2, 4)
     assert (found.min, found.max, found.mean) == (1.0, 4.0, 2.5)
     assert found.std == pytest.approx(np.std([1, 2, 3, 4], ddof=1))
@@ -45,29 +58,27 @@ def test_statistics_of_a_number_are_of_its_finite_values() -> None:
 
 
 def test_text_and_booleans_are_counted_by_value() -> None:
-    found = profile(TABLE)
-    assert found.column("word").values == (("b", 3), ("a", 2), ("c", 1))
-    assert (found.column("word").nulls, found.column("word").rest, found.column("word").distinct) == (1, 0, 3)
-    assert (found.column("yes").kind, found.column("yes").values) == ("boolean", (("true", 5), ("false", 1)))
+    word, yes = column(profile(TABLE), "word"), column(profile(TABLE), "yes")
+    assert word.values == (("b", 3), ("a", 2), ("c", 1))
+    assert (word.nulls, word.rest, word.distinct) == (1, 0, 3)
+    assert (yes.kind, yes.values) == ("boolean", (("true", 5), ("false", 1)))
     many = of([str(i % 30) for i in range(90)] + ["7"])
     assert (many.distinct, len(many.values), many.values[0], many.rest) == (30, 20, ("7", 4), 30)
 
 
 def test_times_of_csv_without_a_zone_are_utc(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("at\n1970-01-01 00:01:00\n1970-01-01 00:02:00\n")
-    assert profile_files(tmp_path / "t.csv").column("at").min == 60.0
+    assert column(profile_files(tmp_path / "t.csv"), "at").min == 60.0
 
 
 def test_times_count_as_seconds() -> None:
-    found = profile(TABLE).column("day")
+    found = column(profile(TABLE), "day")
     assert (found.kind, found.min, found.max, found.nulls) == ("time", 86_400.0, 6 * 86_400.0, 1)
 
 
-@pytest.mark.parametrize(
-    ("column", "is_constant"), [("same", True), ("none", True), ("word", False), ("number", False)]
-)
-def test_a_constant_column_is_known(column: str, is_constant: bool) -> None:
-    assert profile(TABLE).column(column).is_constant == is_constant
+@pytest.mark.parametrize(("name", "is_constant"), [("same", True), ("none", True), ("word", False), ("number", False)])
+def test_a_constant_column_is_known(name: str, is_constant: bool) -> None:
+    assert column(profile(TABLE), name).is_constant == is_constant
 
 
 def test_a_value_that_is_null_in_some_rows_is_not_constant() -> None:
@@ -86,7 +97,7 @@ def test_numbers_are_those_of_numpy(values: Any) -> None:
     bins = [
         sum((edges[i] < v <= edges[i + 1]) or (i == 0 and v <= edges[1]) for v in values) for i in range(len(edges) - 1)
     ]
-    if found.min < found.max:  # of one value there is one bin, whose edges are both that value
+    if present(found.min) < present(found.max):  # of one value there is one bin, whose edges are both that value
         assert sum(found.counts) == len(values) == sum(bins)
         assert list(found.counts) == bins
     else:
@@ -108,9 +119,9 @@ def test_training_data_are_described_with_their_target(tmp_path: Path) -> None:
     data = read_data(feed, sample(feed, rows=300, files=1, out=tmp_path).paths[0])
     found = profile(data.columns())
     assert [column.name for column in found.columns] == [*data.features, "quality"]
-    assert found.column("pH").mean == pytest.approx(data.features["pH"].mean())
+    assert column(found, "pH").mean == pytest.approx(data.features["pH"].mean())
     broken = replace(data, features=data.features.assign(pH=np.where(data.features.index < 3, np.nan, 3.0)))
-    assert profile(broken.columns()).column("pH").nulls == 3
+    assert column(profile(broken.columns()), "pH").nulls == 3
 
 
 def test_statistics_survive_as_json() -> None:
@@ -121,7 +132,7 @@ def test_statistics_survive_as_json() -> None:
 
 def test_no_rows_have_statistics_too() -> None:
     found = profile(TABLE.slice(0, 0))
-    assert (found.rows, found.column("number").mean, found.column("word").values) == (0, None, ())
+    assert (found.rows, column(found, "number").mean, column(found, "word").values) == (0, None, ())
 
 
 def test_a_column_of_lists_is_refused() -> None:
@@ -216,6 +227,5 @@ def test_names_that_make_no_feed_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row() -> None:
-    of_numbers = profile(pa.table({"x": [0.0] * 97 + [0.5, 1.0, 1.0]})).column("x")
-    assert bars(of_numbers) == "█" + " " * 8 + "▁" + " " * 9 + "▁"
-    assert bars(profile(pa.table({"x": ["a", "a", "b", None]})).column("x")) == "█▄"
+    assert bars(of([0.0] * 97 + [0.5, 1.0, 1.0])) == "█" + " " * 8 + "▁" + " " * 9 + "▁"
+    assert bars(of(["a", "a", "b", None])) == "█▄"

@@ -15,9 +15,9 @@ from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from streamscore.tables.batch import Batch
 from streamscore.tables.commit import commit, committed
+from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.housekeeping import append_batch_rows
-from streamscore.tables.parts import Parts
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.crash import Crash, crash_at
@@ -208,12 +208,12 @@ def test_parts_may_be_committed_again_after_a_storage_failure(tables: Tables, mo
     append = writer.append
     calls = []
 
-    def failing(log: Any, parts: Parts, app_id: str, number: Any, metadata: Any) -> Any:
+    def failing(log: DeltaLog, *rest: Any) -> int:
         calls.append(log.uri)
         if log is tables.predictions and len(calls) < 4:
             msg = "the disk is full"
             raise StorageError(msg)
-        return append(log, parts, app_id, number, metadata)
+        return append(log, *rest)
 
     monkeypatch.setattr(writer, "append", failing)
     for _ in range(2):
@@ -227,8 +227,8 @@ def test_a_commit_whose_answer_was_lost_is_known_again(tables: Tables, monkeypat
     writer = writer_of(tables)
     append = writer.append
 
-    def answer_lost(log: Any, parts: Parts, app_id: str, number: Any, metadata: Any) -> None:
-        append(log, parts, app_id, number, metadata)
+    def answer_lost(*append_of: Any) -> None:
+        append(*append_of)
         msg = "somebody has this transaction: it is I"
         raise ConflictError(msg)
 
@@ -301,7 +301,7 @@ def test_commits_of_others_in_between_do_no_harm(tables: Tables, reopen: Callabl
     assert len(keys(tables, "predictions")) == 9 and len(keys(tables, "quarantine")) == 3
 
 
-def test_rows_that_others_delete_at_the_same_time_do_no_harm(tables: Tables) -> None:
+def test_rows_that_others_delete_at_the_same_time_do_no_harm(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tables, a_batch(0))
     put(tables, a_batch(1))
     append, writer = tables.predictions.append, writer_of(tables)
@@ -311,7 +311,7 @@ def test_rows_that_others_delete_at_the_same_time_do_no_harm(tables: Tables) -> 
             tables.predictions.handle().delete("batch_id = 0")
         return append(*args)
 
-    tables.predictions.append = after_a_delete
+    monkeypatch.setattr(tables.predictions, "append", after_a_delete)
     commit(parts_of(tables, a_batch(2)), a_batch(2), tables, writer)
     assert len(keys(tables, "predictions")) == 6
 

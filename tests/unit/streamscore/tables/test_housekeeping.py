@@ -1,6 +1,7 @@
 """Beside the stream: commit metadata folded once, events written, logs checkpointed; nothing of it stops the stream."""
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,8 @@ def test_housekeeping_logs_what_fails_and_tries_again(tables: Tables, monkeypatc
     real = housekeeping.append_events
     failures = iter([True, True])
 
-    def failing(tables: Tables, rows: int) -> None:
-        if rows and next(failures, False):
+    def failing(tables: Tables, rows: Sequence[dict[str, Any]]) -> None:
+        if len(rows) and next(failures, False):
             msg = "the disk is full"
             raise OSError(msg)
         real(tables, rows)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def table_with(path: Path, *tables: pa.Table) -> DeltaTable:
     """A Delta table with one part for each of the tables."""
     table = DeltaTable.create(path, tables[0].schema)
     parts = [write_part(rows, LocalFolder(path)) for rows in tables]
-    actions = [AddAction(p.path, p.size, {}, p.modified, True, p.stats) for p in parts]
+    actions: list[AddAction | RemoveAction] = [AddAction(p.path, p.size, {}, p.modified, True, p.stats) for p in parts]
     table.create_write_transaction(actions, "append", table.schema())
     table.update_incremental()
     return table
@@ -217,8 +217,8 @@ def test_every_row_is_inside_the_statistics_of_its_part(tmp_path_factory: pytest
     stats = stats_of(tmp_path_factory.mktemp("part"), **dict(zip("fstid", arrays, strict=True)))
     for name, array in zip("fstid", arrays, strict=True):
         low, high = stats["minValues"].get(name), stats["maxValues"].get(name)
-        for value in array.to_pylist():
-            value = value.isoformat() if isinstance(value, date) and not isinstance(value, datetime) else value
+        for found in array.to_pylist():
+            value: Any = found.isoformat() if isinstance(found, date) and not isinstance(found, datetime) else found
             if value is not None and (name != "f" or math.isfinite(value)):
                 assert as_bound(low, name) <= value <= as_bound(high, name)
         assert stats["nullCount"][name] == array.null_count

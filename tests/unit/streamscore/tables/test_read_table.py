@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -85,7 +86,7 @@ def test_without_settings_those_of_the_working_folder_hold(
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(
-    tables: Tables, settings: Settings, asked: dict[str, object], error: type[Exception], said: str
+    tables: Tables, settings: Settings, asked: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         read_table(FEED, **asked, settings=settings)

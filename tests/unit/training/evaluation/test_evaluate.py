@@ -27,7 +27,7 @@ def features() -> pd.DataFrame:
         {
             "signal": random.normal(size=ROWS),
             "noise": random.normal(size=ROWS),
-            "kind": random.choice(["flat", "house", None], ROWS),
+            "kind": random.choice(np.array(["flat", "house", None]), ROWS),
         }
     )
 
@@ -124,7 +124,7 @@ def test_metrics_with_weights_are_those_of_rows_repeated(
     for predict, target, is_classifier in ((predict_price, price, False), (predict_label, labels, True)):
         answer = predict(features)
         weighted = judged(answer, target, target, is_classifier).metrics(weights.astype(float))
-        some = answer.iloc[rows] if is_classifier else answer[rows]
+        some = answer.iloc[rows] if isinstance(answer, pd.DataFrame) else answer[rows]
         repeated = judged(some, target.iloc[rows], target, is_classifier).metrics(np.ones(len(rows)))
         assert weighted == pytest.approx(repeated, rel=1e-9)
 

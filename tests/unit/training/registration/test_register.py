@@ -11,6 +11,7 @@ from schemas.feed import Feed
 from streamscore.registry import provenance
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import CANDIDATE, Registry
+from tests.support.present import present
 from tests.support.register_kit import REJECTED, a_candidate
 from training.registration.check import CheckReport
 from training.registration.register import accept, find_same, origin_of, refuse, register
@@ -64,7 +65,7 @@ def test_a_run_has_its_data_sets_parameters_metrics_and_artifacts(homes_registry
     assert {name: data.digest for name, data in contexts.items()} == {"training": "a" * 36, "evaluation": "b" * 36}
     assert "homes.csv" in contexts["training"].source
     assert homes_registry.run_file(run_id, "profile.json") == '{"rows": 20}'
-    assert json.loads(homes_registry.run_file(run_id, "gate.json"))["passed"] is True
+    assert json.loads(present(homes_registry.run_file(run_id, "gate.json")))["passed"] is True
     assert homes_registry.run_file(run_id, "nothing.json") is None
 
 
@@ -95,7 +96,7 @@ def test_a_rejected_version_is_registered_with_the_reasons(homes: Feed, homes_re
     assert ref.tags[provenance.GATE] == "rejected"
     assert ref.tags[provenance.GATE_REASONS] == "rmse is 0.3, wanted at most 0.2"
     assert ref.has_manifest
-    same = find_same(homes_registry, "homes", ref.tags[provenance.KEY])
+    same = present(find_same(homes_registry, "homes", ref.tags[provenance.KEY]))
     assert same.version == made.version
 
 
@@ -106,7 +107,7 @@ def test_an_accepted_version_is_the_candidate_and_is_found_again(
     assert find_same(homes_registry, "homes", "k1") is None  # not checked yet: the run was cut off
     accept(homes_registry, made)
     assert homes_registry.resolve("models:/homes@candidate").version == made.version
-    assert find_same(homes_registry, "homes", "k1").version == made.version
+    assert present(find_same(homes_registry, "homes", "k1")).version == made.version
 
 
 def test_what_was_held_against_another_version_than_is_in_production_now_is_judged_anew(

@@ -21,7 +21,7 @@ from training.series.stationarity import difference
 from training.series.whiteness import portmanteau
 
 NAMES = ["realgdp", "realcons", "realinv"]
-EXACT = {"rtol": 1e-8, "atol": 1e-8}
+EXACT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-8}
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_whiteness_of_a_var_is_statsmodels_own(levels: np.ndarray) -> None:
     wanted = VAR(changes).fit(3).test_whiteness(nlags=10, adjusted=True)
     found = portmanteau(fit_var(changes, 3))
     assert found.statistic == pytest.approx(wanted.test_statistic, rel=1e-8)
-    assert (found.degrees, found.p_value) == (wanted.df, pytest.approx(wanted.pvalue, rel=1e-8))
+    assert found.degrees == wanted.df and found.p_value == pytest.approx(wanted.pvalue, rel=1e-8)
 
 
 def test_too_few_lags_leave_residuals_that_are_not_white() -> None:

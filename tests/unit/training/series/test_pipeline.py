@@ -248,7 +248,12 @@ def test_origins_are_spread_over_the_held_out_rows_and_leave_room_for_all_steps(
 def test_a_backtest_gives_no_forecaster_what_lies_ahead_and_measures_in_its_unit() -> None:
     values = pd.DataFrame({"a": np.arange(12.0), "b": 10 * np.arange(12.0)})
     seen = []
-    oracle = Contestant("off by 2", lambda h, steps: seen.append(len(h)) or values.to_numpy()[len(h) :][:steps] + 2)
+
+    def two_off(history: np.ndarray, steps: int) -> np.ndarray:
+        seen.append(len(history))
+        return values.to_numpy()[len(history) :][:steps] + 2
+
+    oracle = Contestant("off by 2", two_off)
     found = backtest(values, fitted_rows=6, steps=2, origins=9, contestants=[naive(), oracle])
     assert seen == [6, 7, 8, 9, 10]
     assert found.of("off by 2") == Errors("off by 2", ((2, 2), (2, 2)), ((2, 2), (2, 2)))
@@ -310,7 +315,7 @@ def test_a_run_of_a_series_says_what_it_was_made_of(trained: TrainResult, regist
     import mlflow
 
     client = mlflow.MlflowClient(registry.tracking_uri)
-    run = client.get_run(trained.run_id)
+    run: Any = client.get_run(trained.run_id)
     assert run.data.metrics == pytest.approx(trained.metrics)
     assert {key: run.data.params[key] for key in ("estimator", "p", "q", "frequency", "differences")} == {
         "estimator": "var",

@@ -166,7 +166,7 @@ def test_a_version_that_may_not_be_loaded_is_a_failure(trained: Trained) -> None
 
 def test_a_version_without_manifest_is_a_failure_where_one_is_required(trained: Trained) -> None:
     run_id = trained.registry.resolve("models:/wine_quality/1").run_id
-    of_a_run = {"model_uri": f"runs:/{run_id}/model", "registry": {"tracking_uri": trained.uri}}
+    of_a_run: dict[str, Any] = {"model_uri": f"runs:/{run_id}/model", "registry": {"tracking_uri": trained.uri}}
     safety = check_model(FEED, Settings(**of_a_run))[-1]
     assert (safety.name, safety.ok, safety.exit_code) == ("safety", False, 3)
     assert check_model(FEED, Settings(**of_a_run, models={"manifest": "warn"}))[-1].found.endswith(
