@@ -70,7 +70,7 @@ class Column(BaseModel):
     allowed: tuple[str | int | float | bool, ...] | None = None
     finite: bool = True
 
-    @property
+    @functools.cached_property
     def table_name(self) -> str:
         """The column's name in the tables."""
         return snake_case(self.name)

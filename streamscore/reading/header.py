@@ -12,6 +12,8 @@ from streamscore.reading.split import split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
 
+NAMED = 100  # columns, in a reject of the whole file
+
 _BLANK_LINES = re.compile(rb"(?:[ \t]*+(?:\r\n|\n|\r))*+")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -99,8 +101,9 @@ def map_header(text: str, feed: Feed) -> Header:
     names = [name.strip() for name in names]
     keys = [_key(name, feed.csv) for name in names]
     wanted = {_key(column.name, feed.csv): column for column in feed.columns}
-    fields = tuple(keys.index(key) if key in keys else None for key in wanted)
-    absent = frozenset(c.name for key, c in wanted.items() if key not in keys)
+    places = {key: at for at, key in reversed(list(enumerate(keys)))}
+    fields = tuple(places.get(key) for key in wanted)
+    absent = frozenset(c.name for key, c in wanted.items() if key not in places)
     refusal = _refusal(names, keys, wanted, feed.csv)
     return Header(text, len(names), fields, absent, refusal and replace(refusal, header=text))
 
@@ -110,14 +113,14 @@ def _key(name: str, dialect: Dialect) -> str:
 
 
 def _refusal(names: list[str], keys: list[str], wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:
-    """Missing before duplicate before extra columns; every one of them is named, the first is to blame."""
+    """Missing before duplicate before extra columns; the first is to blame."""
     found = f"found {_quoted(names)}"
-    missing = [c.name for key, c in wanted.items() if key not in keys and c.role != "target"]
+    times = Counter(keys)
+    missing = [c.name for key, c in wanted.items() if key not in times and c.role != "target"]
     if missing:
         return FileReject(
             Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{_hint(names, missing)}", missing[0]
         )
-    times = Counter(keys)
     twice = [column.name for key, column in wanted.items() if times[key] > 1]
     if twice:
         return FileReject(Reason.DUPLICATE_COLUMN, f"{found}; wanted only once: {_quoted(twice)}", twice[0])
@@ -135,4 +138,5 @@ def _hint(names: list[str], missing: list[str]) -> str:
 
 
 def _quoted(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(shorten(name) if len(name) > NAMED else f"'{name}'" for name in names[:NAMED]) + more

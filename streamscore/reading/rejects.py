@@ -11,6 +11,7 @@ from schemas.tables import REJECTS_SCHEMA
 from streamscore.landing.manifest import LandedFile
 
 NO_REJECTS = REJECTS_SCHEMA.empty_table()
+HEADER_KEPT = 512  # characters; 100,000 rows under a header of 60 KB were 6 GB
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,29 @@ class Reject(NamedTuple):
 
 
 def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
-    """The rejects as REJECTS_SCHEMA."""
+    """The rejects as REJECTS_SCHEMA; a header longer than HEADER_KEPT is whole in the first one of its file only.
+
+    The others have its beginning. Nothing else in a reject is longer than its own row, but for a few sentences.
+    """
     rows = list(rejects)
     if not rows:
         return NO_REJECTS
-    columns = [
-        pa.array(values, type=field.type) for field, values in zip(REJECTS_SCHEMA, zip(*rows, strict=True), strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=REJECTS_SCHEMA)
+    columns = dict(zip(Reject._fields, zip(*rows, strict=True), strict=True)) | {"header": _headers(rows)}
+    return pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in REJECTS_SCHEMA], schema=REJECTS_SCHEMA)
+
+
+def _headers(rows: Iterable[Reject]) -> list[str | None]:
+    whole: set[str] = set()
+    beginnings: dict[str, str] = {}
+    headers = []
+    for row in rows:
+        header = row.header
+        if header is not None and len(header) > HEADER_KEPT:
+            if row.source_file in whole:
+                header = beginnings.setdefault(header, header[:HEADER_KEPT])
+            whole.add(row.source_file)
+        headers.append(header)
+    return headers
 
 
 def shorten(text: str, length: int = 80) -> str:

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.operations.replay.landing_files import LandingFiles, open_landing_files
 from jobs.operations.replay.mark import Key, Marks, mark
@@ -23,9 +23,13 @@ from schemas.reasons import Reason
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE, scored_table
 from streamscore.reading.landed import is_utf8
+from streamscore.reading.rejects import HEADER_KEPT
 from streamscore.storage import lease
 from streamscore.storage.folder import Folder
 from streamscore.storage.stream_paths import StreamPaths
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 PENDING = ".replay-pending.json"  # in the landing folder: file → keys of the rows in it
 LOCK = ".replay"  # the folder of a lease, in the landing folder
@@ -145,12 +149,23 @@ def _choose(paths: StreamPaths, scored: str, selection: Selection) -> tuple[list
         wanted.append(f"batch_id = {selection.batch_id}")
     quarantine, predictions = open_table(paths, QUARANTINE), open_table(paths, scored)
     sql = f"SELECT {COLUMNS} FROM t WHERE {' AND '.join(wanted)}"
-    rows = select(quarantine, sql).to_pylist() if quarantine else []
+    rows = _with_whole_headers(select(quarantine, sql).to_pylist(), quarantine) if quarantine else []
     apps = {row["app_id"] for row in rows} if predictions else ()
     done = {app: predictions.transaction_version(app) for app in apps if app and predictions}
     ready = [row for row in rows if (newest := done.get(row["app_id"])) is not None and row["batch_id"] <= newest]
     ready.sort(key=lambda row: (row["source_file"], row["source_line"] or 0, row["batch_id"]))
     return ready, len(rows) - len(ready)
+
+
+def _with_whole_headers(rows: list[dict[str, Any]], quarantine: "DeltaTable") -> list[dict[str, Any]]:
+    """The rows, each with its whole header: a long one is whole in few of its file's rows, chosen or not."""
+    if not any(len(row["header"] or "") == HEADER_KEPT for row in rows):
+        return rows
+    keys = "source_file, app_id, batch_id"
+    found = select(quarantine, f"SELECT DISTINCT {keys}, header FROM t WHERE character_length(header) > {HEADER_KEPT}")
+    whole = {(r["source_file"], r["app_id"], r["batch_id"], r["header"][:HEADER_KEPT]): r for r in found.to_pylist()}
+    cut = [(row["source_file"], row["app_id"], row["batch_id"], row["header"]) for row in rows]
+    return [row | {"header": whole.get(key, row)["header"]} for row, key in zip(rows, cut, strict=True)]
 
 
 def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landing_files: LandingFiles) -> _Plan:

@@ -17,6 +17,7 @@ from schemas.feed import load_feed
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE_SCHEMA
 from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.reading.rejects import HEADER_KEPT
 from tests.support.crash import Crash
 
 FEED = load_feed("wine_quality")
@@ -114,6 +115,20 @@ def test_rows_of_different_headers_go_to_different_files(stream: Stream) -> None
     stream.quarantine({"header": "a,b"}, {"header": "b;a", "raw": "1;x", "source_file": "b.csv"})
     done = stream.replay()
     assert sorted(stream.text(name) for name in done.files) == [b"a,b\nx,1\n", b"b;a\n1;x\n"]
+
+
+def test_a_long_header_that_only_one_row_has_whole_heads_all_of_them(stream: Stream) -> None:
+    header = "a,b," + "x" * HEADER_KEPT
+    beginning = header[:HEADER_KEPT]
+    stream.quarantine(
+        {"header": header, "reason": "not_finite"},
+        {"header": beginning, "source_line": 3},
+        {"header": beginning, "source_line": 4, "raw": "y,2"},
+        {"header": beginning, "source_file": "of just that length.csv"},
+    )
+    done = stream.replay()
+    texts = sorted(stream.text(name).decode() for name in done.files)
+    assert texts == sorted([f"{header}\nx,1\ny,2\n", f"{beginning}\nx,1\n"])
 
 
 def test_rows_are_chosen_by_reason_file_and_batch_together(stream: Stream) -> None:
