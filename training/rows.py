@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from schemas.errors import ContractError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import Storage
+from streamscore.registry.missing_text import mark_missing
 from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import profile
@@ -150,6 +151,8 @@ def _tuned(feed: Feed, fitted: Data, settings: TrainingSettings, progress: Progr
 
 def _of_production(production: Production) -> Predict:
     def predict(features: pd.DataFrame) -> Any:
+        features = features.copy(deep=False)
+        mark_missing(features, features.select_dtypes(object), production.pyfunc.missing_text)
         try:
             return production.pyfunc.predict(features)
         except Exception as error:  # whatever a model raises

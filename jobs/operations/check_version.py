@@ -27,9 +27,10 @@ from streamscore.forecasting.history import History
 from streamscore.forecasting.score import score_series
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.load import import_loaders
-from streamscore.models.row_model import Model, load_model, probe_value, to_arrow
+from streamscore.models.row_model import Model, load_model, probe_value
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
+from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.scoring.score import score
 
@@ -80,14 +81,12 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
         ContractError: it may not be loaded, has no example, or does not fit the feed.
         RegistryError: it cannot be fetched.
     """
-    import mlflow.pyfunc
-
     with tempfile.TemporaryDirectory() as temporary:
         ref = registry.resolve(f"models:/{name}/{version}", feed.name)
         path = registry.download(ref, Path(temporary, "models"))
-        pyfunc = mlflow.pyfunc.load_model(str(path))
+        pyfunc = load_pyfunc(path)
         example = _example(pyfunc, str(path), ref.title)
-        milliseconds, memory = _measure(pyfunc, example), psutil.Process().memory_info().rss / 2**20
+        milliseconds, memory = _measure(pyfunc, example), _memory_mb()
         landed = Path(temporary, "landing")
         landed.mkdir()
         if feed.kind == "series":
@@ -95,13 +94,13 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
             said = _series_differences(feed, series, pyfunc, example, landed)
         else:
             model = load_model(path, feed, ref.model)
-            said = _rows_differences(feed, model, pyfunc, example, landed)
+            said = _rows_differences(feed, model, example, landed)
         differences = tuple(itertools.islice(said, SHOWN))
     return Found(milliseconds, memory, len(example), differences)
 
 
-def _rows_differences(feed: Feed, model: Model, pyfunc: Any, example: Any, landing: Path) -> Iterator[str]:
-    alone = to_arrow(pyfunc.predict(example), model.output)
+def _rows_differences(feed: Feed, model: Model, example: Any, landing: Path) -> Iterator[str]:
+    alone = model.predict_example(example)
     file = _land(feed, _frame(feed, example), landing)
     scored = list(score([file], feed, model, ReadOptions(landing.as_uri(), CHUNK_ROWS)))
     predictions = pa.concat_tables(chunk.predictions for chunk in scored)
@@ -109,7 +108,7 @@ def _rows_differences(feed: Feed, model: Model, pyfunc: Any, example: Any, landi
     yield from _rejected(rejects) if rejects.num_rows else _different(alone.to_pylist(), predictions["prediction"])
 
 
-def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Any, example: Any, landing: Path) -> Iterator[str]:
+def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Pyfunc, example: Any, landing: Path) -> Iterator[str]:
     """The forecasts after the example's last `window_rows` rows, each step and column."""
     # the example is of the past of no landed file: how far a time may lie ahead of its file says nothing here
     feed = feed.model_copy(update={"series": feed.series.model_copy(update={"ahead_seconds": None})})
@@ -152,14 +151,14 @@ def _different_steps(column: Column, own: Floats, streamed: Floats) -> Iterator[
         )
 
 
-def _example(pyfunc: Any, path: str, title: str) -> Any:
+def _example(pyfunc: Pyfunc, path: str, title: str) -> Any:
     if not pyfunc.metadata.saved_input_example_info:
         msg = f"model {title} has no input example to predict; log it with log_model(..., input_example=…)"
         raise ContractError(msg)
     return pyfunc.metadata.load_input_example(path)
 
 
-def _measure(pyfunc: Any, example: Any) -> float:
+def _measure(pyfunc: Pyfunc, example: Any) -> float:
     """Milliseconds, p99; what the first call sets up is left out."""
     pyfunc.predict(example)
     begun, took = time.perf_counter(), list[float]()
@@ -168,6 +167,12 @@ def _measure(pyfunc: Any, example: Any) -> float:
         pyfunc.predict(example)
         took.append(1000 * (time.perf_counter() - start))
     return float(np.percentile(took, 99))
+
+
+def _memory_mb() -> float:
+    """Resident, with the processes of models that bring code of their own."""
+    this = psutil.Process()
+    return sum(one.memory_info().rss for one in (this, *this.children(recursive=True))) / 2**20
 
 
 def _frame(feed: Feed, example: Any) -> "pd.DataFrame":

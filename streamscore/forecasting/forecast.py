@@ -3,7 +3,6 @@
 However the same observations are cut into calls, what is taken, refused and forecast is the same.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -14,9 +13,11 @@ from schemas.feed import Feed
 from schemas.reasons import Reason
 from schemas.tables import forecast_type
 from streamscore.forecasting.history import History, Integers, Window, by_series, times_of, values_of
-from streamscore.models.series_model import Floats, ForecastShapeError, SeriesModel
+from streamscore.models.answers import AnswerError
+from streamscore.models.series_model import Floats, SeriesModel
 from streamscore.reading.rejects import NO_REJECTS
 from streamscore.reading.rows import Rows
+from streamscore.scoring.ask import ask, reason_of
 from streamscore.scoring.score import Scored
 
 
@@ -180,29 +181,16 @@ def _ask_all(taken: _Taken, steps: int, model: SeriesModel) -> _Answers:
     values, failures = np.full((len(ends), steps, model.output.num_fields), np.nan), dict[int, str]()
     if not len(ends):
         return _Answers(ends, values, failures)
-    for start, answer in _ask(np.concatenate(taken.windows), 0, steps, model):
-        if isinstance(answer, str):
-            failures[start] = answer
+    windows = np.concatenate(taken.windows)
+    for start, stop, answer in ask(len(ends), lambda start, stop: model.forecast(windows[start:stop], steps)):
+        if isinstance(answer, Exception):
+            reason = Reason.BAD_PREDICTION if isinstance(answer, AnswerError) else Reason.MODEL_ERROR
+            failures |= dict.fromkeys(range(start, stop), f"{reason}: {reason_of(answer)}")
         else:
-            values[start : start + len(answer)] = answer.reshape(len(answer), steps, -1)
+            values[start:stop] = answer.reshape(len(answer), steps, -1)
     for at in np.flatnonzero(~np.isfinite(values).all(axis=(1, 2))).tolist():
         failures.setdefault(at, f"{Reason.BAD_PREDICTION}: found NaN or infinity, wanted finite forecasts")
     return _Answers(ends, values, failures)
-
-
-def _ask(windows: Floats, start: int, steps: int, model: SeriesModel) -> Iterator[tuple[int, Floats | str]]:
-    """Forecasts of stretches of windows, and why single ones failed; a model that raises is asked about each half."""
-    try:
-        yield start, model.forecast(windows, steps)
-        return
-    except Exception as error:  # a model may raise anything; it costs the forecast, never the query
-        if len(windows) == 1:
-            reason = Reason.BAD_PREDICTION if isinstance(error, ForecastShapeError) else Reason.MODEL_ERROR
-            yield start, f"{reason}: {type(error).__name__}: {error}"[:1000]
-            return
-    half = len(windows) // 2
-    yield from _ask(windows[:half], start, steps, model)
-    yield from _ask(windows[half:], start + half, steps, model)
 
 
 def _table(rows: pa.Table, feed: Feed, accepted: Integers, answers: _Answers, last: int) -> pa.Table:

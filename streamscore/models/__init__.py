@@ -1,5 +1,6 @@
 """A registered version, loaded and ready to predict.
 
+answers       what a model answers, held against its signature and the rows
 row_model     a version that predicts rows
 series_model  a version that forecasts series
 load          either of them, as the feed says

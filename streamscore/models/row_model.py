@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
-from schemas.signature import assert_contract, output_type, text_columns
-from streamscore.registry.mlflow_module import import_mlflow
+from schemas.signature import assert_contract, text_columns
+from streamscore.models.answers import Output, OutputCountError, match_answer
+from streamscore.registry.missing_text import NONE, mark_missing
 from streamscore.registry.model_version import ModelVersion
+from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     import pandas as pd
-    from mlflow.pyfunc import PyFuncModel
 
 TEXT = "text:"  # a column with the text of a feature exactly as it stands in the file
 
@@ -31,10 +31,6 @@ _ARROW = {
     "string": pa.string(),
     "datetime": pa.timestamp("ns"),
 }
-
-
-class OutputCountError(Exception):
-    """The model gave another number of outputs than it got rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +48,13 @@ class Model:
         identity: the version, as it is written beside each prediction.
         path: the folder of the model's files.
         text_columns: original names of the typed features that the model wants as text.
-        output: the type of the prediction column.
     """
 
     identity: ModelVersion
     path: str
     text_columns: frozenset[str]
-    output: pa.DataType
-    _pyfunc: "PyFuncModel"
+    _output: Output
+    _pyfunc: Pyfunc
     _inputs: tuple[_Input, ...]
     _tensor: np.dtype | None
 
@@ -71,28 +66,45 @@ class Model:
     def version(self) -> str:
         return self.identity.version
 
+    @property
+    def output(self) -> pa.DataType:
+        """The type of the prediction column."""
+        return self._output.type
+
     def predict(self, rows: pa.Table) -> pa.Array:
         """One prediction a row, of type `output`.
 
         Raises:
             OutputCountError: another number of outputs than rows.
+            AnswerError: outputs that are not what the signature says, or not of these rows.
+            RegistryError: the model is in a process of its own, which does not start again.
             Exception: whatever the model raises.
         """
         if self._tensor is not None:
-            answer = self._pyfunc.predict(np.column_stack([rows[i.column].to_numpy() for i in self._inputs]))
+            given: Any = np.column_stack([rows[i.column].to_numpy() for i in self._inputs])
         else:
-            answer = self._pyfunc.predict(self._frame(rows))
-        predictions = to_arrow(answer, self.output)
-        if len(predictions) != rows.num_rows:
-            msg = f"{len(predictions)} outputs for {rows.num_rows} rows"
-            raise OutputCountError(msg)
-        return predictions
+            given = self._frame(rows)
+        return match_answer(self._pyfunc.predict(given), self._output, rows.num_rows)
+
+    def predict_example(self, example: Any) -> pa.Array:
+        """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""
+        import pandas as pd
+
+        missing = self._pyfunc.missing_text
+        if isinstance(example, pd.DataFrame):
+            example = example.reset_index(drop=True)
+            mark_missing(example, [i.name for i in self._inputs if pa.types.is_string(i.type)], missing)
+        return match_answer(self._pyfunc.predict(example), self._output, _rows_of(example))
 
     def _frame(self, rows: pa.Table) -> "pd.DataFrame":
         columns = [
             rows[i.column].cast(i.type) if rows[i.column].type != i.type else rows[i.column] for i in self._inputs
         ]
-        return pa.table(columns, [i.name for i in self._inputs]).to_pandas()
+        frame = pa.table(columns, [i.name for i in self._inputs]).to_pandas()
+        if (missing := self._pyfunc.missing_text) != NONE:  # as Arrow has it
+            pairs = zip(self._inputs, columns, strict=True)
+            mark_missing(frame, [i.name for i, c in pairs if pa.types.is_string(c.type) and c.null_count], missing)
+        return frame
 
 
 def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
@@ -102,56 +114,22 @@ def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
         ContractError: signature, output or warm-up do not fit the feed.
         Exception: whatever loading raises.
     """
-    import_mlflow()
-    import mlflow.pyfunc
-
-    pyfunc = mlflow.pyfunc.load_model(str(path))
+    pyfunc = load_pyfunc(path)
     signature = pyfunc.metadata.signature
     assert_contract(feed, signature, identity.title, pyfunc.metadata.metadata)
     text = text_columns(feed, signature)
     tensor = signature.inputs.inputs[0].type if signature.inputs.is_tensor_spec() else None
     inputs = _tensor_inputs(feed) if tensor is not None else _inputs(feed, signature, text)
-    output = output_type(signature)
-    model = Model(identity, str(path), text, output or pa.float64(), pyfunc, inputs, tensor)
+    output = Output.of(signature)
     if output is None:
         msg = (
             f"model {identity.title} says nothing of its output, wanted a signature with outputs; "
             f"log it with infer_signature(inputs, predictions)"
         )
         raise ContractError(msg)
+    model = Model(identity, str(path), text, output, pyfunc, inputs, tensor)
     _warm_up(model, feed)
     return model
-
-
-def to_arrow(answer: Any, output: pa.DataType) -> pa.Array:
-    """What a pyfunc returns (array, frame, series, list, dict of arrays) as one Arrow array of the output's type."""
-    import pandas as pd
-
-    if isinstance(answer, pd.DataFrame):
-        answer = {column: answer[column] for column in answer.columns}
-    if isinstance(answer, Mapping):
-        if pa.types.is_struct(output):
-            fields = [output.field(i) for i in range(output.num_fields)]
-            return pa.StructArray.from_arrays([to_arrow(answer[f.name], f.type) for f in fields], fields=fields)
-        (answer,) = answer.values()
-    if isinstance(answer, np.ndarray) and answer.ndim == 2:
-        answer = list(answer) if pa.types.is_list(output) else answer.reshape(len(answer), -1)[:, 0]
-    values = pa.array(answer, from_pandas=True)
-    return values if values.type == output else values.cast(output)
-
-
-def null_or_nan(values: pa.Array) -> pa.Array:
-    """Which values are null, NaN, or hold one of them: booleans."""
-    if pa.types.is_struct(values.type):
-        bad = values.is_null()
-        for field in values.flatten():
-            bad = pc.or_(bad, null_or_nan(field))
-        return bad
-    if pa.types.is_list(values.type):
-        inner = null_or_nan(values.flatten())
-        hit = pc.unique(pc.filter(pc.list_parent_indices(values), inner))
-        return pc.or_(values.is_null(), pc.is_in(pa.array(range(len(values)), pa.int64()), hit.cast(pa.int64())))
-    return values.is_null(nan_is_null=pa.types.is_floating(values.type))
 
 
 def _inputs(feed: Feed, signature: Any, text: frozenset[str]) -> tuple[_Input, ...]:
@@ -174,10 +152,12 @@ def _warm_up(model: Model, feed: Feed) -> None:
     metadata = model._pyfunc.metadata
     try:
         if metadata.saved_input_example_info:
-            to_arrow(model._pyfunc.predict(metadata.load_input_example(model.path)), model.output)
+            model.predict_example(metadata.load_input_example(model.path))
         else:
             model.predict(probe(feed, model.text_columns))
     except Exception as error:
+        if isinstance(error, OutputCountError) and error.found > 1:  # it leaves out rows, which the stream can bear
+            return
         msg = (
             f"model {model.identity.title} cannot predict its example for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; try it: "
@@ -214,3 +194,10 @@ def probe_value(column: Column) -> Any:
         "date": "2000-01-01",
         "timestamp": "2000-01-01T00:00:00Z",
     }[column.type]
+
+
+def _rows_of(example: Any) -> int:
+    """The rows of an input example; of a dict the length of its columns."""
+    if isinstance(example, Mapping):
+        example = next(iter(example.values()), ())
+    return 1 if isinstance(example, str) or not hasattr(example, "__len__") else len(example)

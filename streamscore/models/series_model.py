@@ -1,5 +1,6 @@
 """A version of a series model, downloaded, held against the feed and warmed up: ready to forecast."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from schemas.errors import ContractError
 from schemas.feed import FORECAST, Feed
 from schemas.signature import assert_contract, series_contract
 from schemas.tables import forecast_type
+from streamscore.models.answers import AnswerError
 from streamscore.models.row_model import probe
 from streamscore.registry.model_version import ModelVersion
+from streamscore.registry.pyfunc import load_pyfunc
 
 Floats = npt.NDArray[np.float64]
 
 
-class ForecastShapeError(Exception):
+class ForecastShapeError(AnswerError):
     """The model gave an array of another shape than was asked for."""
 
 
@@ -37,7 +40,7 @@ class SeriesModel:
     path: str
     window_rows: int
     output: pa.DataType
-    _model: Any
+    _forecast: Callable[[Floats, int], Any]
     _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
 
     @property
@@ -62,7 +65,7 @@ class SeriesModel:
             Exception: whatever the model raises.
         """
         given = np.ascontiguousarray(windows[:, :, self._order])
-        answer = np.asarray(self._model.forecast_windows(given, steps), np.float64)
+        answer = np.asarray(self._forecast(given, steps), np.float64)
         wanted = (len(windows), steps, windows.shape[2], len(FORECAST))
         if answer.shape != wanted:
             msg = f"forecasts of shape {answer.shape}, wanted {wanted}"
@@ -77,15 +80,12 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
         ContractError: it is no series model, is one of other columns, or cannot forecast.
         Exception: whatever loading raises.
     """
-    import mlflow.pyfunc
-
     title = identity.title
-    pyfunc = mlflow.pyfunc.load_model(str(path))
+    pyfunc = load_pyfunc(path)
     metadata = pyfunc.metadata.metadata
     assert_contract(feed, pyfunc.metadata.signature, title, metadata)
     wanted = series_contract(feed, metadata, title)
-    inner = pyfunc.unwrap_python_model()
-    if not hasattr(inner, "forecast_windows"):
+    if pyfunc.forecast_windows is None:
         msg = (
             f"model {title} has no method forecast_windows, wanted one that gives forecasts for windows of shape "
             f"(windows, {wanted.window_rows}, {len(wanted.endogenous)}); log it with one"
@@ -93,7 +93,7 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
         raise ContractError(msg)
     features = [column.name for column in feed.features]
     order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
-    model = SeriesModel(identity, str(path), wanted.window_rows, forecast_type(feed), inner, order)
+    model = SeriesModel(identity, str(path), wanted.window_rows, forecast_type(feed), pyfunc.forecast_windows, order)
     _warm_up(model, feed)
     return model
 

@@ -164,8 +164,8 @@ class ModelWatcher:
             swapped, self._next = self._next, None
         if swapped:
             self.current = swapped
-            self._loaded = {swapped.path: swapped}
             self._tell("swapped", swapped.name, swapped.version, f"from batch {batch_id} on", batch_id)
+        self._drop_others()
         model = self.current
         if model is None:
             msg = "for_batch before start"
@@ -220,6 +220,7 @@ class ModelWatcher:
             return
         with self._lock:
             self._next = None if self.current and self.current.identity == model.identity else model
+        self._drop_others()
 
     def _ready(self, ref: ModelRef) -> LoadedModel:
         """Download and verify, check, warm up."""
@@ -234,7 +235,8 @@ class ModelWatcher:
         return model
 
     def _load(self, path: Path, identity: ModelVersion) -> LoadedModel:
-        if str(path) not in self._loaded:
+        model = self._loaded.get(str(path))
+        if model is None:
             self._digests[str(path)] = take_manifest(path).digest
             try:
                 model = load_version(path, self._feed, identity)
@@ -247,7 +249,6 @@ class ModelWatcher:
                 )
                 raise ContractError(msg) from error
             self._loaded[str(path)] = model
-        model = self._loaded[str(path)]
         if self._output is not None and model.output != self._output:
             msg = (
                 f"model {identity.title} predicts {model.output}, the predictions table holds {self._output}; "
@@ -255,6 +256,10 @@ class ModelWatcher:
             )
             raise ContractError(msg)
         return model
+
+    def _drop_others(self) -> None:
+        """Hold no version that scores no more: with the last who holds it, its memory and its process go."""
+        self._loaded = {model.path: model for model in (self.current, self._next) if model}
 
     def _recorded(self, record: AcceptedVersion) -> LoadedModel:
         """A version accepted before: its files here if they still are those, else fetched from the registry again.

@@ -12,6 +12,10 @@ provenance         what a version was made of, in its tags
 promotions         who put which version into Production when, and the way back
 repeat             calls that MLflow may carry out without an answer, made once all the same
 reader             which versions there are, and their files, verified
+missing_text       what missing text was in the rows that a model was trained on
+pyfunc             a version's model, loaded in this process or in one of its own
+version_process    the process of a version that brings code of its own
+version_main       what runs in that process
 writer             a version registered, tagged, promoted, taken back
 registry           where the registry is; reader and writer for those who use it
 """

@@ -1,6 +1,7 @@
 """Rows in, predictions out.
 
-predict   one call a chunk, and a search for the rows that break it
+ask       one call for all rows, and a search for those that break the model
+predict   the rows' predictions, and the reasons why not
 score     read → validate → predict: pure
 to_parts  the files of a batch into parts, wherever that happens
 """

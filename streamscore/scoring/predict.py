@@ -1,4 +1,4 @@
-"""Rows in, a prediction for each or a reason why not: one call, and a search for the rows that break it."""
+"""Rows in, a prediction for each or a reason why not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 
 from schemas.reasons import Reason
 from schemas.tables import REJECTS_SCHEMA
-from streamscore.models.row_model import TEXT, Model, OutputCountError, null_or_nan
+from streamscore.models.answers import AnswerError, null_or_nan
+from streamscore.models.row_model import TEXT, Model
 from streamscore.reading.read import Rows
+from streamscore.scoring.ask import Asked, ask, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,24 @@ class _Failed:
 def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
     """The rows with their `prediction`, and the rejects: `model_error` and `bad_prediction`.
 
-    A model that raises is asked again about each half, so that only the rows that break it are rejected.
+    One call of the model; `ask` says what is done where it fails.
     """
     table = rows.table
+    field = pa.field("prediction", model.output)
     if table.num_rows == 0:
-        return _without_text(table).append_column(
-            _field(model), pa.array([], model.output)
-        ), REJECTS_SCHEMA.empty_table()
+        return _without_text(table).append_column(field, pa.array([], model.output)), REJECTS_SCHEMA.empty_table()
     pieces: list[pa.Array] = []
     failed: list[_Failed] = []
-    for start, outcome in _ask(table, 0, model):
-        if isinstance(outcome, _Failed):
-            failed.append(outcome)
+    for start, stop, outcome in _ask(table, model):
+        if isinstance(outcome, Exception):
+            reason = Reason.BAD_PREDICTION if isinstance(outcome, AnswerError) else Reason.MODEL_ERROR
+            detail = reason_of(outcome)
+            failed += [_Failed(row, reason, detail) for row in range(start, stop)]
+            pieces.append(pa.nulls(stop - start, model.output))
         else:
             failed += _bad(outcome, start)
-        pieces.append(pa.nulls(1, model.output) if isinstance(outcome, _Failed) else outcome)
-    predicted = _without_text(table).append_column(_field(model), pa.chunked_array(pieces, model.output))
+            pieces.append(outcome)
+    predicted = _without_text(table).append_column(field, pa.chunked_array(pieces, model.output))
     if not failed:
         return predicted, REJECTS_SCHEMA.empty_table()
     good = pa.array([True] * table.num_rows).to_numpy(zero_copy_only=False).copy()
@@ -55,33 +59,19 @@ def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
 
 
 def predict_or_null(table: pa.Table, model: Model) -> pa.Array:
-    """One prediction a row; null where the model raises, or gives null or NaN."""
+    """One prediction a row; null where the model raises, or gives null, NaN or an answer of another shape."""
     if table.num_rows == 0:
         return pa.array([], model.output)
-    outcomes = [outcome for _, outcome in _ask(table, 0, model)]
-    pieces = [pa.nulls(1, model.output) if isinstance(o, _Failed) else o for o in outcomes]
+    pieces = [
+        pa.nulls(stop - start, model.output) if isinstance(outcome, Exception) else outcome
+        for start, stop, outcome in _ask(table, model)
+    ]
     values = pa.concat_arrays(pieces)
     return pc.if_else(null_or_nan(values), pa.scalar(None, model.output), values)
 
 
-def _ask(table: pa.Table, start: int, model: Model) -> Iterator[tuple[int, pa.Array | _Failed]]:
-    """Predictions of stretches of rows, in order, and single rows that failed."""
-    try:
-        yield start, model.predict(table)
-        return
-    except Exception as error:  # a model may raise anything; it costs the row, never the query
-        if table.num_rows == 1:
-            yield start, _failed(start, error)
-            return
-    half = table.num_rows // 2
-    yield from _ask(table.slice(0, half), start, model)
-    yield from _ask(table.slice(half), start + half, model)
-
-
-def _failed(row: int, error: Exception) -> _Failed:
-    if isinstance(error, OutputCountError):
-        return _Failed(row, Reason.BAD_PREDICTION, f"{error}, wanted one a row")
-    return _Failed(row, Reason.MODEL_ERROR, f"{type(error).__name__}: {error}"[:1000])
+def _ask(table: pa.Table, model: Model) -> Iterator[Asked[pa.Array]]:
+    return ask(table.num_rows, lambda start, stop: model.predict(table.slice(start, stop - start)))
 
 
 def _bad(predictions: pa.Array, start: int) -> list[_Failed]:
@@ -96,7 +86,3 @@ def _bad(predictions: pa.Array, start: int) -> list[_Failed]:
 
 def _without_text(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith(TEXT)])
-
-
-def _field(model: Model) -> pa.Field:
-    return pa.field("prediction", model.output)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _shipped: dict[tuple[str, str], str] = {}  # in the driver: application, model folder → its name on executors
-_loaded: dict[str, Model] = {}  # in a worker: name → model; workers are used again for the next micro-batch
+_loaded: dict[tuple[str, str], Model] = {}  # in a worker, which is used again: name and feed → model, newest use last
 
 
 def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> Parts:
@@ -31,13 +31,13 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
         ConflictError: they are not those of the batch.
         StorageError: a file could not be read, or a part not be written, this time.
     """
-    shipped, fail_point = ship(frame.sparkSession, model), armed()
+    shipped, fail_point = ship(frame.sparkSession, model, work.feed), armed()
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         arm(*(fail_point or ("",)))
         files = [LandedFile(**row) for batch in batches for row in batch.to_pylist()]
         if files:
-            parts = score_to_parts(files, work, shipped.load(work.feed))
+            parts = score_to_parts(files, work, shipped.load())
             yield pa.RecordBatch.from_pylist([{"parts": parts.to_json(), "files": [_which(file) for file in files]}])
 
     try:
@@ -61,27 +61,40 @@ def _which(file: LandedFile) -> str:
 
 
 class Shipped:
-    """A model version on its way to the executors, and there."""
+    """A model version on its way to the executors, and there.
 
-    def __init__(self, archive: str, model: Model) -> None:
-        self._archive, self._identity = archive, model.identity
+    Attributes:
+        others: versions that a worker keeps beside this one: none for a stream, which goes from one to the next; some
+            for UDFs, of which one query may have several.
+    """
 
-    def load(self, feed: Feed) -> Model:
-        """The model, loaded once in a worker's life."""
+    def __init__(self, archive: str, model: Model, feed: Feed, others: int) -> None:
+        self._archive, self._identity, self._feed, self.others = archive, model.identity, feed, others
+        self._key = archive, feed.model_dump_json()
+
+    def load(self) -> Model:
+        """The model, loaded once in a worker for as long as it is among those used last."""
         from pyspark import SparkFiles
 
-        if self._archive not in _loaded:
-            folder = Path(SparkFiles.get(self._archive))
-            _loaded[self._archive] = load_model(folder, feed, self._identity)
-        return _loaded[self._archive]
+        model = _loaded.pop(self._key, None)
+        for key in list(_loaded)[: max(0, len(_loaded) - self.others)]:
+            del _loaded[key]
+        if model is None:
+            model = load_model(Path(SparkFiles.get(self._archive)), self._feed, self._identity)
+        _loaded[self._key] = model
+        return model
 
 
-def ship(spark: "SparkSession", model: Model) -> Shipped:
-    """Send the verified files of a model version to every executor, once a version."""
+def ship(spark: "SparkSession", model: Model, feed: Feed, others: int = 0) -> Shipped:
+    """Send the verified files of a model version to every executor, once a version.
+
+    Args:
+        others: as of `Shipped`.
+    """
     key = str(spark.sparkContext.applicationId), model.path
     if key not in _shipped:
         name = f"model-{len(_shipped)}-{os.getpid()}"
         archive = shutil.make_archive(model.path, "zip", model.path)  # stays: executors fetch it when they need it
         spark.sparkContext.addArchive(f"{archive}#{name}")
         _shipped[key] = name
-    return Shipped(_shipped[key], model)
+    return Shipped(_shipped[key], model, feed, others)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+OTHERS = 3  # versions that a worker keeps beside the one it uses, for a query with several of these functions
+
 
 def predict_udf(
     spark: "SparkSession", feed: Feed | str, *, model_uri: str = "", settings: Settings | None = None
@@ -59,10 +61,10 @@ def predict_udf(
     folder = Path("var/models").absolute()
     ship_code(spark, folder)
     model = load_model(registry.download(ref, folder), feed, ref.model)
-    shipped = ship(spark, model)
+    shipped = ship(spark, model, feed, others=OTHERS)
 
     def predict(rows: pa.Array) -> pa.Array:
-        loaded = shipped.load(feed)
+        loaded = shipped.load()
         return predict_or_null(features(rows, feed, loaded), loaded)
 
     return arrow_udf(predict, from_arrow_type(model.output), ArrowUDFType.SCALAR)

@@ -3,15 +3,14 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from schemas.errors import ContractError
 from schemas.feed import Feed
 from schemas.signature import assert_contract
-from streamscore.registry.mlflow_module import import_mlflow
 from streamscore.registry.model_uri import ModelRef
+from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import Profile, profiles_from_json
 from training.data.split import FITTED
@@ -27,12 +26,12 @@ class Production:
     """The version in Production, loaded.
 
     Attributes:
-        pyfunc: as MLflow loads it.
+        pyfunc: as the stream loads it.
         profile: of the rows that it was fitted on; None if its run has none, being another tool's.
     """
 
     ref: ModelRef
-    pyfunc: Any
+    pyfunc: Pyfunc
     profile: Profile | None
 
 
@@ -49,11 +48,8 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
         return None
     ref = registry.resolve(f"models:/{name}/{version}", feed.name)
     with tempfile.TemporaryDirectory() as folder:
-        import_mlflow()
-        import mlflow.pyfunc
-
         try:
-            pyfunc = mlflow.pyfunc.load_model(str(registry.download(ref, Path(folder))))
+            pyfunc = load_pyfunc(registry.download(ref, Path(folder)))
             assert_contract(feed, pyfunc.metadata.signature, ref.title, pyfunc.metadata.metadata)
         except ContractError as error:
             log.warning("the candidate is not held against Production", model=ref.title, why=str(error))

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed, snake_case
+from streamscore.registry.missing_text import KEY, NONE
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.models import ModelSignature
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 MLFLOW_TYPES = {"int": "integer", "timestamp": "datetime", "date": "datetime"}
 PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy")
 PROBABILITY = "probability_"
+METADATA = {"streamscore": {"kind": "rows", KEY: NONE}}  # missing text is None in training, as Arrow has it
 CLASSIFIER = Path(__file__).parent / "classifier_model.py"
 
 # features under their original names in; numbers, or a frame of `label` and `probability_…`, out
@@ -49,6 +51,7 @@ def log_model(feed: Feed, model: Pipeline, example: pd.DataFrame, mlflow: Any) -
         "signature": signature_of(feed, labels),
         "input_example": example,
         "pip_requirements": [f"{package}=={version(package)}" for package in PACKAGES],
+        "metadata": METADATA,
     }
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's hints on whole numbers and on type hints

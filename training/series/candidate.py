@@ -73,7 +73,7 @@ def series_candidate(
 
 def _metrics_of(before: Production, data: SeriesData, settings: TrainingSettings) -> dict[str, float]:
     """The forecaster in Production on the same held-out rows, from the same origins."""
-    forecaster = getattr(before.pyfunc.unwrap_python_model(), "forecaster", None)
+    forecaster = getattr(before.pyfunc.python_model, "forecaster", None)
     if forecaster is None:
         msg = (
             f"{before.ref.title}, in Production, is no forecaster of ours and cannot be backtested; "

@@ -10,7 +10,8 @@ import pytest
 
 from schemas.errors import ContractError
 from schemas.feed import Feed
-from streamscore.models.row_model import Model, OutputCountError, load_model, null_or_nan
+from streamscore.models.answers import OutputCountError, null_or_nan
+from streamscore.models.row_model import Model, load_model
 from streamscore.registry.model_version import ModelVersion
 
 ROWS = pa.table({"a": [1.0, 2.0], "b": [10.0, 20.0]})

@@ -1,0 +1,95 @@
+"""A version's model, loaded: in this process, or in one of its own if it brings code of its own.
+
+A Python process has one table of imported modules. The code of two versions mostly has the same names, and may have
+those of our packages; what a version imports while it predicts, and what a pickle names, is looked up there, too.
+"""
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streamscore.registry.missing_text import MISSING, missing_text_of
+from streamscore.registry.mlflow_module import import_mlflow
+
+CODE_MODULE = "code_model_"  # how MLflow names the modules of models from code
+
+_loading = threading.RLock()  # of two models from code that load at once, MLflow may give one for the other
+
+
+@dataclass(frozen=True, eq=False)
+class Pyfunc:
+    """A loaded model.
+
+    Attributes:
+        metadata: MLflow's `Model`: signature, input example and the like.
+        predict: of MLflow's pyfunc.
+        forecast_windows: of a model of series; None if the model has no such method.
+        missing_text: a key of `MISSING`: what stands for missing text in what it was trained on.
+        python_model: the object itself; None in a process of its own, or if there is no Python object.
+    """
+
+    metadata: Any
+    predict: Callable[..., Any]
+    forecast_windows: Callable[..., Any] | None
+    missing_text: str
+    python_model: Any = None
+
+
+def load_pyfunc(path: Path) -> Pyfunc:
+    """Load the model in a folder; the settings must have allowed it.
+
+    Raises:
+        ModelProcessError: the process of its own ended while it loaded.
+        Exception: whatever loading raises.
+    """
+    import_mlflow()
+    if not brings_code(path):
+        return load_here(path)
+    from mlflow.models import Model
+
+    from streamscore.registry.version_process import VersionProcess
+
+    process = VersionProcess(path)
+    forecast = process.method("forecast_windows") if process.forecasts else None
+    return Pyfunc(Model.load(str(path)), process.method("predict"), forecast, process.missing_text)
+
+
+def brings_code(path: Path) -> bool:
+    """Whether a flavor of the model names a folder of modules, as `code_paths` makes one."""
+    flavors = yaml.safe_load((path / "MLmodel").read_text("utf-8"))["flavors"]
+    return any(flavor.get("code") for flavor in flavors.values())
+
+
+def load_here(path: Path) -> Pyfunc:
+    """Load a model into this process. What MLflow keeps of it goes when the `Pyfunc` goes.
+
+    Raises:
+        Exception: whatever loading raises.
+    """
+    import mlflow.models.model
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    with _loading:
+        before = set(sys.modules)
+        pyfunc = mlflow.pyfunc.load_model(str(path))
+        made = [name for name in set(sys.modules) - before if name.startswith(CODE_MODULE)]
+        mlflow.models.model.__mlflow_model__ = None
+    try:
+        inner = pyfunc.unwrap_python_model()
+    except MlflowException:  # of a flavor
+        inner = getattr(pyfunc._model_impl, "sklearn_model", None)
+    missing = missing_text_of(inner, pyfunc.metadata.metadata)
+    loaded = Pyfunc(pyfunc.metadata, pyfunc.predict, getattr(inner, "forecast_windows", None), missing, inner)
+    for name in made:
+        weakref.finalize(loaded, sys.modules.pop, name, None)
+    return loaded
+
+
+__all__ = ["MISSING", "Pyfunc", "brings_code", "load_here", "load_pyfunc"]

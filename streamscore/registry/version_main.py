@@ -1,0 +1,66 @@
+"""What runs in the process of a version that brings code of its own: load it, then answer until nobody asks.
+
+Our own modules leave the table of imported ones before the version loads, so that it may have modules of their names.
+"""
+
+import pickle
+import signal
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from streamscore.registry.pyfunc import Pyfunc, load_here
+
+
+def main(socket: int, path: str) -> None:
+    """Load the model in a folder; whoever started this process speaks through the socket, and ends it by closing that.
+
+    Messages are pickled: `(method, arguments, named arguments)` in, `("answered", answer)` or `("raised", type, text)`
+    out. The first one out says what was loaded.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):  # of a whole group: a stream that stops has rows to be predicted
+        signal.signal(number, signal.SIG_IGN)
+    import mlflow.pyfunc  # noqa: F401  before the names are free
+
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("schemas", "streamscore")]:
+        del sys.modules[name]
+    connection = Connection(socket)
+    try:
+        loaded = load_here(Path(path))
+    except BaseException as error:
+        connection.send_bytes(_raised(error))
+        return
+    connection.send_bytes(pickle.dumps(("answered", (bool(loaded.forecast_windows), loaded.missing_text)), 5))
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(_answer(loaded, request))
+
+
+def _answer(loaded: Pyfunc, request: bytes) -> bytes:
+    try:
+        method, arguments, named = pickle.loads(request)
+        return pickle.dumps(("answered", _plain(getattr(loaded, method)(*arguments, **named))), 5)
+    except BaseException as error:  # a model may even leave with sys.exit
+        return _raised(error)
+
+
+def _raised(error: BaseException) -> bytes:
+    return pickle.dumps(("raised", type(error).__name__, str(error)), 5)
+
+
+def _plain(answer: Any) -> Any:
+    """An answer without types of the version's own, which nobody else knows."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(answer, np.ndarray):
+        return np.asarray(answer)
+    for plain in (pd.DataFrame, pd.Series):
+        if isinstance(answer, plain):
+            return plain(answer)
+    return {name: _plain(one) for name, one in answer.items()} if isinstance(answer, Mapping) else answer
