@@ -38,7 +38,9 @@ def test_a_model_that_fails_on_every_row_of_a_hundred_thousand_is_asked_257_time
     asked = list(ask(MANY, model))
     assert failed(asked) == list(range(MANY))
     assert model.calls == 1 + ALONE
-    assert reason_of(asked[0][2]) == f"ValueError: bad, and so for {ALONE} of the {MANY} rows, each asked alone"
+    ((_, _, error),) = asked
+    assert isinstance(error, ValueError)
+    assert reason_of(error) == f"ValueError: bad, and so for {ALONE} of the {MANY} rows, each asked alone"
 
 
 @pytest.mark.parametrize("bad", [{0}, {7, 70_000}, set(range(500)), set(range(MANY - 500, MANY))])
@@ -61,8 +63,9 @@ def test_one_answer_for_all_rows_is_not_taken_for_a_row_asked_alone() -> None:
             raise OutputCountError(1, stop - start)
         return [start]
 
-    (only,) = ask(5, mean)
-    assert only[:2] == (0, 5) and reason_of(only[2]) == "1 outputs for 5 rows, wanted one a row"
+    ((start, stop, outcome),) = ask(5, mean)
+    assert isinstance(outcome, OutputCountError)
+    assert (start, stop, reason_of(outcome)) == (0, 5, "1 outputs for 5 rows, wanted one a row")
 
 
 def test_a_model_that_leaves_rows_out_has_answers_for_the_others() -> None:

@@ -28,7 +28,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def shipped(archive: str, feed: Feed, others: int) -> Shipped:
-    return Shipped(archive, SimpleNamespace(identity=ModelVersion("m", "1", "r")), feed, others)
+    model: Any = SimpleNamespace(identity=ModelVersion("m", "1", "r"))
+    return Shipped(archive, model, feed, others)
 
 
 def test_a_stream_s_worker_keeps_one_version(loads: list[tuple[str, str]], small_feed: Feed) -> None:
