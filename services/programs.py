@@ -7,11 +7,12 @@ folder the machine is one without servers.
 import glob
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Literal
 
 BUILT = Path(__file__).parents[1] / ".tools" / "bin"
-Program = Literal["minio", "versitygw", "compose", "postgres", "openssl"]
+Program = Literal["minio", "versitygw", "compose", "postgres", "openssl", "strace"]
 
 
 def built(name: Literal["minio", "versitygw", "compose"]) -> Path:
@@ -33,7 +34,17 @@ def missing(program: Program) -> str | None:
         return None if postgres_programs() else "found no PostgreSQL server; install postgresql (Debian)"
     if program == "openssl":
         return None if shutil.which("openssl") else "found no openssl; install it"
+    if program == "strace":
+        return _cannot_trace()
     return None if built(program).exists() else f"found no .tools/bin/{program}; make it: services/tools.sh {program}"
+
+
+def _cannot_trace() -> str | None:
+    if not (found := shutil.which("strace")):
+        return "found no strace; install it"
+    done = subprocess.run([found, "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
+    first = (done.stderr.strip() or f"exit code {done.returncode}").partition("\n")[0]
+    return f"found no way to trace ({first}); install strace where ptrace is allowed" if done.returncode else None
 
 
 def _folder_of(program: str | None) -> str | None:

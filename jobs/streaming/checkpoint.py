@@ -110,22 +110,28 @@ class Checkpoint:
     def assert_whole(self, tables: Tables) -> None:
         """Refuse a checkpoint that lost files, or that two drivers wrote: rows would be lost or scored twice.
 
-        1. Spark's logs belong together.  2. The ledger reaches up to them.  3. What Spark holds for done is in the
-        tables, with the same files.
+        1. Spark's logs belong together, and no power cut emptied their newest files.  2. The ledger reaches up to them.
+        3. What Spark holds for done is in the tables, with the same files.
 
         Raises:
             RecoveryError: it is not; says what is missing and how to go on.
             ConflictError: another driver committed the newest micro-batch.
         """
         offset, commit = self.last_offset, self.last_commit
-        if max(offset, commit) < 0:
+        metadata = self.folder.read("metadata")
+        if max(offset, commit) < 0 and metadata != b"":
             return
         # 1
-        if self.folder.read("metadata") is None:
-            msg = "metadata is missing"
+        if not metadata:
+            msg = f"metadata is {'missing' if metadata is None else 'empty'}"
             raise self._broken(msg)
         if commit > offset or commit < offset - 1:
             msg = f"the newest of offsets/ is {offset}, the newest of commits/ is {commit}"
+            raise self._broken(msg)
+        if offset >= 0:
+            self.manifest(offset)
+        if commit >= 0 and not self.folder.read(f"commits/{commit}"):
+            msg = f"commits/{commit} is empty"
             raise self._broken(msg)
         # 2
         newest = deque(self.folder.open_journal(LEDGER).lines(), maxlen=1)

@@ -31,6 +31,7 @@ from streamscore.tables.own_put_log import OwnPutLog
 
 APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
 STAGING = "_staging"
+FIRST = f"{0:020}.json"  # entry of a table's log
 
 # A wide feed must not push `batch_id` and `source_file` out of the statistics, which end at column 32 by default.
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "-1"}
@@ -105,7 +106,7 @@ class Tables:
             return True
         log = open_folder(self.uri(table), self.storage).at("_delta_log")
         try:
-            return any(log.read(name) is not None for name in (f"{0:020}.json", "_last_checkpoint"))
+            return any(log.read(name) for name in (FIRST, "_last_checkpoint"))
         except OSError as error:
             raise unusable(self.uri(table), "use", error) from error
 
@@ -175,8 +176,11 @@ class Tables:
         folder = open_folder(self.uri(table), self.storage)
         try:
             folder.make()
+            if folder.at("_delta_log").read(FIRST) == b"":  # a power cut took its content
+                folder.at("_delta_log").delete(FIRST)
             options = folder.delta_options()
             DeltaTable.create(folder.uri, schema, mode="ignore", configuration=PROPERTIES, storage_options=options)
+            folder.sync()  # before anything else is in the table: without its first entry nobody can open it
         except (DeltaError, OSError) as error:
             raise unusable(self.uri(table), "use", error) from error
 

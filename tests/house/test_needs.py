@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> dict[str, str]:
-    """A machine with git and Java, but without Go, openssl, PostgreSQL and what services/tools.sh builds."""
+    """A machine with git and Java, but without Go, openssl, strace, PostgreSQL and what services/tools.sh builds."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "programs").mkdir()
     for program in ("git", "java", "sh"):
@@ -52,13 +52,14 @@ def test_in_the_second_pass_of_ci_a_missing_server_is_a_failure(newcomer: dict[s
 def test_each_program_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SERVICES_PROGRAMS", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = {program: missing(program) for program in ("minio", "versitygw", "compose", "postgres", "openssl")}
+    said = {program: missing(program) for program in ("minio", "versitygw", "compose", "postgres", "openssl", "strace")}
     assert said == {
         "minio": "found no .tools/bin/minio; make it: services/tools.sh minio",
         "versitygw": "found no .tools/bin/versitygw; make it: services/tools.sh versitygw",
         "compose": "found no .tools/bin/compose; make it: services/tools.sh compose",
         "postgres": "found no PostgreSQL server; install postgresql (Debian)",
         "openssl": "found no openssl; install it",
+        "strace": "found no strace; install it",
     }
 
 

@@ -37,6 +37,7 @@ class Stream:
     Attributes:
         places: `landing`, `tables` and `checkpoint`; those that are not given lie below `root`.
         environment: more variables of the process.
+        under: a program that starts it, with its arguments.
         cwd: where it is started; its `schemas/` may have a feed of its own.
     """
 
@@ -50,6 +51,7 @@ class Stream:
     storage: Storage = field(default_factory=Storage)
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    under: list[str] = field(default_factory=list)
     landed: dict[str, str] = field(default_factory=dict)  # name → text, kept here whatever becomes of the file
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -115,7 +117,7 @@ class Stream:
         }
         if fail_at:
             environment["STREAMSCORE_FAIL_AT"] = fail_at
-        command = [sys.executable, "-m", "jobs.cli", "run", self.feed.name, *flags, *folders, *arguments]
+        command = [*self.under, sys.executable, "-m", "jobs.cli", "run", self.feed.name, *flags, *folders, *arguments]
         with (self.root / "run.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -21,6 +21,7 @@ from streamscore.tables.recover import assert_known_checkpoint, processed_files
 from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.crash import Crash, crash_at
+from tests.support.finder_kit import write_offset
 from tests.support.tables_kit import FEED, a_batch, keys, open_tables, parts_of, rows_of
 from tests.support.wait import HANG_SECONDS
 
@@ -211,3 +212,48 @@ time.sleep(60)
     assert done.returncode == -signal.SIGKILL
     state = Path(f"/proc/{done.stdout.strip()}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+@pytest.mark.parametrize(
+    ("emptied", "said"),
+    [
+        ("metadata", "metadata is empty"),
+        ("offsets/1", "offsets/1 is damaged"),
+        ("commits/0", "commits/0 is empty"),
+    ],
+)
+def test_a_checkpoint_of_which_a_power_cut_emptied_the_newest_files_is_refused(
+    tmp_path: Path, tables: Tables, emptied: str, said: str
+) -> None:
+    folder, batches = LocalFolder(tmp_path / "checkpoint"), [a_batch(0), a_batch(1)]
+    checkpoint = Checkpoint(folder, batches[0].app_id, False, NoLease())
+    for log in ("offsets", "commits"):
+        folder.at(log).make()
+    folder.write("metadata", b'{"id":"of the query"}')
+    folder.write("commits/0", b"v1\n{}")
+    for batch in batches:
+        write_offset(folder, batch.manifest)
+    put(tables, *batches)
+    folder.open_journal("ledger").append(b'{"seq":0,"files":[]}')
+    checkpoint.assert_whole(tables)
+    folder.write(emptied, b"")
+    with pytest.raises(RecoveryError, match=rf"is not whole: {said}; .*--recover"):
+        checkpoint.assert_whole(tables)
+
+
+def test_a_query_whose_metadata_a_power_cut_emptied_is_refused(tmp_path: Path, tables: Tables) -> None:
+    folder = LocalFolder(tmp_path / "checkpoint")
+    folder.make()
+    folder.write("metadata", b"")
+    with pytest.raises(RecoveryError, match="metadata is empty"):
+        Checkpoint(folder, "app", False, NoLease()).assert_whole(tables)
+
+
+def test_a_table_of_which_a_power_cut_left_an_empty_first_entry_is_made_anew(tmp_path: Path) -> None:
+    for table in ("predictions", "quarantine", "batches"):
+        log = tmp_path / table / "_delta_log"
+        log.mkdir(parents=True)
+        (log / f"{0:020}.json").touch()
+    tables = open_tables(tmp_path)
+    put(tables, a_batch(0), rejects=1)
+    assert append_batch_rows(tables) == 1
