@@ -97,6 +97,8 @@ class FolderKept:
 
     def all(self) -> Iterator[tuple[str, str, LandedFile]]:
         for folder in (ARCHIVE, REFUSED):
+            if (self._landing / folder).is_symlink():  # whoever writes in the landing folder must not lead us out of it
+                continue
             for above, _, names in os.walk(self._landing / folder):
                 for path in (Path(above, name) for name in names):
                     name, status = _name(os.path.relpath(path, self._landing)), path.lstat()
@@ -106,7 +108,8 @@ class FolderKept:
 
     def put_back(self, place: str, name: str) -> bool:
         source, target = Path(place), self._landing / name
-        if target.exists():
+        above = (self._landing / part for part in Path(name).parents)
+        if os.path.lexists(target) or any(folder.is_symlink() for folder in above if folder != self._landing):
             return False
         make_folder(target.parent)
         source.rename(target)

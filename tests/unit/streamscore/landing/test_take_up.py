@@ -69,6 +69,16 @@ def test_what_never_was_a_landed_file_stays(tmp_path: Path) -> None:
     assert there(tmp_path) == ["_archive/notes.txt"]
 
 
+def test_no_link_leads_out_of_the_landing_folder(tmp_path: Path) -> None:
+    landing, elsewhere = tmp_path / "landing", tmp_path / "elsewhere"
+    keep(elsewhere, "secret.csv")
+    keep(landing, "_archive/sub/a.csv")
+    (landing / "_refused").symlink_to(elsewhere)
+    (landing / "sub").symlink_to(elsewhere)
+    assert take_up(LocalFolder(landing), []) == ([], ["sub/a.csv"])
+    assert there(landing) == ["_archive/sub/a.csv"] and there(elsewhere) == ["secret.csv"]
+
+
 def test_its_folders_are_synced_after_the_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = dict[str, list[str]]()
 
