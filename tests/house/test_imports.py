@@ -18,7 +18,14 @@ MAY_IMPORT = {
     "schemas": set(),
     "services": set(),
     "streamscore": {"schemas"},
-    "training": {"schemas", "streamscore.registry", "streamscore.statistics", "streamscore.storage"},
+    "training": {
+        "schemas",
+        "streamscore.landing.manifest",
+        "streamscore.reading",
+        "streamscore.registry",
+        "streamscore.statistics",
+        "streamscore.storage",
+    },
     "jobs": {"schemas", "streamscore"},
     "jobs.streaming": {"schemas", "streamscore", "jobs.maintenance"},  # a run starts maintenance
     "jobs.operations": {"schemas", "streamscore", "jobs.streaming.checkpoint"},

@@ -1,19 +1,16 @@
 """CSV and Parquet files of a feed: columns found by name, typed as the feed declares; values are not judged here."""
 
-import csv
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as pacsv
 from pyarrow import parquet as pq
 
 from schemas.errors import FeedError, SettingsError
-from schemas.feed import Column, Feed
+from schemas.feed import TYPES, Column, Feed
+from training.data.read_csv import csv_names, read_csv
 
 CSV_ENDINGS = (".csv", ".csv.gz")
 PARQUET_ENDING = ".parquet"
@@ -54,7 +51,7 @@ class Read:
 def read_files(feed: Feed, path: Path, wanted: Wanted) -> Read:
     """The rows of a CSV or Parquet file, or of all such files of a folder in the order of their names.
 
-    CSV is read in the feed's dialect. A Parquet column may also have the name of the tables (snake_case); it may be
+    CSV is read as the stream reads it. A Parquet column may also have the name of the tables (snake_case); it may be
     narrower than the feed's type or text that is such a value, but no text is made of numbers.
 
     Raises:
@@ -127,24 +124,12 @@ def column_names(feed: Feed, file: Path) -> list[str]:
         except (pa.ArrowInvalid, OSError) as error:
             msg = f"{file} is no Parquet file: {' '.join(str(error).split())}; write it again"
             raise FeedError(msg) from error
-    encoding = "utf-8-sig" if feed.csv.encoding.lower() in ("utf-8", "utf8") else feed.csv.encoding
-    opened = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opened(file, "rt", encoding=encoding, errors="replace", newline="") as lines:
-            header = next(csv.reader(lines, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote), None)
-    except (OSError, EOFError, csv.Error) as error:
-        msg = f"{file} cannot be read as CSV: {error}; write it again"
-        raise FeedError(msg) from error
-    if not header:
-        names = ", ".join(c.name for c in feed.columns)
-        msg = f"{file} is empty, wanted a header with {names}; streamscore sample makes such files"
-        raise FeedError(msg)
-    return header
+    return csv_names(feed, str(file), file)
 
 
 def folded(feed: Feed, name: str) -> str:
     """What two spellings of one column's name have in common, as the feed's `csv.header` says."""
-    return name.strip().casefold() if feed.csv.header == "ignore_case" else name
+    return name.strip().casefold() if feed.csv.header == "ignore_case" else name.strip()
 
 
 def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[str, str]:
@@ -171,31 +156,10 @@ def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[
 
 
 def _csv(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
-    kinds = {name: wanted.type_of(column) for column, name in spelled.items()}
-    # with or without a zone, as the stream takes them: Arrow's reader wants all of one kind
-    texts = {name: pa.string() if pa.types.is_timestamp(kind) else kind for name, kind in kinds.items()}
-    try:
-        table = pacsv.read_csv(
-            file,
-            read_options=pacsv.ReadOptions(encoding=feed.csv.encoding),
-            parse_options=pacsv.ParseOptions(
-                delimiter=feed.csv.delimiter, quote_char=feed.csv.quote, newlines_in_values=True
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=texts,
-                include_columns=list(spelled.values()),
-                null_values=list(feed.csv.null_values),
-                strings_can_be_null=True,
-            ),
-        )
-        for name, kind in kinds.items():
-            if pa.types.is_timestamp(kind):
-                times = pd.to_datetime(table[name].to_pandas(), utc=True, format="ISO8601")
-                table = table.set_column(table.schema.get_field_index(name), name, pa.array(times, kind))
-        return table
-    except (pa.ArrowInvalid, ValueError, OSError) as error:
-        msg = f"{file} does not hold what feed {feed.name} declares: {error}; mend or leave that row"
-        raise FeedError(msg) from error
+    """As the stream reads it; the columns that a type is given for are read as that."""
+    named = {kind: name for name, kind in TYPES.items()}
+    columns = [c.model_copy(update={"type": named[wanted.type_of(c)]}) for c in spelled]
+    return read_csv(feed, str(file), file, columns)
 
 
 def _parquet(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:

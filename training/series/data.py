@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as pacsv
 from pyarrow import parquet
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
 from training.data.fetch import data_path
+from training.data.read_csv import csv_names, read_csv
 from training.series.frequency import infer_frequency
 from training.series.macrodata import NAME, macrodata_csv
 from training.settings import Series as SeriesSettings
@@ -132,7 +132,10 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
             msg = f"{source} is empty, wanted a header with {', '.join(wanted)}"
             raise FeedError(msg)
         else:
-            table = _read_csv(feed, content, kinds)
+            _names(feed, source, csv_names(feed, source, content), wanted)
+            columns = [c for c in feed.columns if c.name in wanted]
+            columns = [c.model_copy(update={"type": "double"}) if c.type in NUMBERS else c for c in columns]
+            table = read_csv(feed, source, content, columns)
         names = _names(feed, source, table.column_names, wanted)
         picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))
         return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas()
@@ -141,23 +144,9 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
         raise FeedError(msg) from error
 
 
-def _read_csv(feed: Feed, content: bytes, kinds: dict[str, pa.DataType]) -> pa.Table:
-    dialect = feed.csv
-    parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote)
-    read = pacsv.ReadOptions(encoding=dialect.encoding)
-    if content[:2] == b"\x1f\x8b":
-        content = pa.input_stream(pa.BufferReader(content), compression="gzip").read()
-    header = content.split(b"\n", 1)[0].decode(dialect.encoding, errors="replace")
-    spelled = {name.strip().strip(dialect.quote) for name in header.lstrip("\ufeff").split(dialect.delimiter)}
-    fold = {name.casefold(): kind for name, kind in kinds.items()}
-    types = {s: fold[s.casefold()] for s in spelled if s.casefold() in fold}
-    convert = pacsv.ConvertOptions(column_types=types, null_values=list(dialect.null_values), strings_can_be_null=True)
-    return pacsv.read_csv(pa.BufferReader(content), read, parse, convert)
-
-
 def _names(feed: Feed, source: str, found: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
     """How the file spells each wanted column."""
-    fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str
+    fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str.strip
     spelled = {fold(name): name for name in found}
     if missing := [name for name in wanted if fold(name) not in spelled]:
         msg = (

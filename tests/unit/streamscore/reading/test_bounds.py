@@ -64,7 +64,7 @@ def test_three_thousand_columns_are_read(tmp_path: Path) -> None:
     columns = [{"name": f"c{number}", "type": "double", "min": 0} for number in range(3000)]
     feed = Feed.model_validate({"name": "test", "columns": columns})
     values = np.arange(20 * 3000).reshape(20, 3000)
-    lines = [",".join(c["name"] for c in reversed(columns)), *(",".join(map(str, row)) for row in values)]
+    lines = [",".join(str(c["name"]) for c in reversed(columns)), *(",".join(map(str, row)) for row in values)]
     path = tmp_path / "in.csv"
     path.write_text("\n".join(lines))
     file = LandedFile(path.as_uri(), path.stat().st_size, path.stat().st_mtime_ns)

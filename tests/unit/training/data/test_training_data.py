@@ -143,7 +143,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path, content: bytes) ->
 
 def test_text_that_is_only_named_as_compressed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "homes.csv.gz").write_bytes(as_csv(homes(10)))
-    with pytest.raises(FeedError, match="cannot be read as CSV: Not a gzipped file"):
+    with pytest.raises(FeedError, match=r"cannot be read as CSV: found damaged gzip \(Not a gzipped file"):
         read_data(FEED, tmp_path / "homes.csv.gz")
 
 
@@ -172,7 +172,7 @@ def test_a_classifier_gets_its_labels_as_they_are(
         ("int", True, ["3"], "'label' is 3 in every row, wanted two classes at least"),
         ("double", False, ["3"], "'label' is 3.0 in every row, wanted numbers that vary"),
         ("double", False, [""], "'label' is null in every row"),
-        ("double", False, ["much", "1"], "invalid value 'much'"),
+        ("double", False, ["much", "1"], "line 2: 'label': found 'much', wanted double"),
     ],
 )
 def test_a_target_from_which_nothing_can_be_learned_is_refused(
