@@ -1,5 +1,6 @@
 """What every part of streamscore agrees on; imports no other package of ours.
 
+passwords        of URIs, left out of what is shown
 errors           the one error tree, with exit codes and HTTP statuses
 reasons          the reason codes of the quarantine
 yaml_text        YAML files, read as they were written
@@ -8,6 +9,7 @@ dialect          how the CSV text of a feed is written
 columns          the columns of a feed
 feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings_blocks  every setting in blocks: its meaning, unit, bounds and default
+kubernetes       variables of its own, which are no settings
 settings         flag > environment > profile > default
 signature        the contract between a feed and a model's signature
 tables           the columns of predictions, quarantine, batches and events

@@ -11,10 +11,10 @@
     └── TryAgainError             75    503   yes   somebody else is at work
         └── ConflictError         75    409   yes   another driver owns this micro-batch
 
-A message's first line says what, where, found and wanted, and the next command to run.
+A message's first line says what, where, found and wanted, and the next command to run. No message shows a password.
 """
 
-import re
+from schemas.passwords import without_passwords
 
 
 class StreamscoreError(Exception):
@@ -23,6 +23,9 @@ class StreamscoreError(Exception):
     exit_code = 1
     http_status = 500
     can_retry = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_passwords(message))
 
 
 class SettingsError(StreamscoreError):
@@ -87,11 +90,3 @@ class ConflictError(TryAgainError):
     """Another driver owns this micro-batch."""
 
     http_status = 409
-
-
-def raised_in_worker(said: str, *kinds: type[StreamscoreError]) -> StreamscoreError | None:
-    """Our own error in the traceback of a Python worker, as Spark tells it; the first of these kinds that is there."""
-    for kind in kinds:
-        if found := re.search(rf"schemas\.errors\.{kind.__name__}: (.+)", said):
-            return kind(found[1])
-    return None

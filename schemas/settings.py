@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
+from schemas.kubernetes import is_of_service
 from schemas.settings_blocks import Metrics, Models, Registry, Spark, Storage, Streaming, Tables, Testing
 
 __all__ = [
@@ -131,9 +132,9 @@ def _refuse_unknown_variables() -> None:
     for block, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             known |= {f"{block}__{name}".upper() for name in field.annotation.model_fields}
-    for variable in os.environ:
-        name = variable.removeprefix(PREFIX)
-        if name != variable and name not in known:
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(PREFIX)  # pydantic takes them in either case
+        if name != variable.upper() and name not in known and not is_of_service(variable, value):
             near = difflib.get_close_matches(name, known, 1)
             raise SettingsError(
                 f"unknown variable {variable}: " + (f"did you mean {PREFIX}{near[0]}?" if near else "unset it")

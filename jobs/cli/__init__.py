@@ -1,5 +1,6 @@
 """The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it.
 
+variables    of the process, written before there are threads
 options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 models       train, promote, models, lineage
@@ -10,10 +11,12 @@ The help lists the commands in the order in which these modules are imported.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from jobs.cli.options import app
 from schemas.errors import StreamscoreError
+from schemas.passwords import without_passwords
 
 from jobs.cli import stream, models, data, first_steps  # isort: skip  in the order of the help
 
@@ -27,15 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app([a for a in arguments if a != "--debug"], prog_name="streamscore")
     except StreamscoreError as error:
-        if debug:
-            raise
-        print(f"streamscore: {error}", file=sys.stderr)
+        said = without_passwords(traceback.format_exc()).rstrip() if debug else f"streamscore: {error}"
+        print(said, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if debug:
-            raise
-        said = " ".join(str(error).split())[:500]
-        print(f"streamscore: unexpected {type(error).__name__}: {said}; the whole story: --debug", file=sys.stderr)
+            print(without_passwords(traceback.format_exc()).rstrip(), file=sys.stderr)
+        else:
+            said = without_passwords(" ".join(str(error).split()))[:500]
+            print(f"streamscore: unexpected {type(error).__name__}: {said}; the whole story: --debug", file=sys.stderr)
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import FeedName, Profile, app, out
+from jobs.cli.variables import write_variables
 from schemas.errors import SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
@@ -25,7 +26,7 @@ def sample(
     from streamscore.storage.places import place
     from training.data.sample import sample as make_sample
 
-    settings = load_settings(profile)
+    settings = write_variables(load_settings(profile))
     to = place(out_dir or settings.landing, feed)
     done = make_sample(load_feed(feed), rows, files, to, bad, seed, settings.storage)
     spoiled = f", {done.bad_rows:,} of them spoiled" if done.bad_rows else ""
@@ -65,7 +66,7 @@ def schema(
     from streamscore.registry.model_uri import registered_name
     from streamscore.registry.registry import open_registry, signature_of
 
-    registry = open_registry(load_settings(profile))
+    registry = open_registry(write_variables(load_settings(profile)))
     ref = registry.resolve(from_model)
     asked = signature_of(registry.mlmodel(ref))
     registered = registered_name(from_model)

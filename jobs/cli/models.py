@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import FeedName, Profile, Tables, app, out, settings_of, working
+from jobs.cli.variables import write_variables
 from schemas.errors import SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
@@ -51,7 +52,7 @@ def train(
     if (predictions is None) != (labels is None) or (predictions and data):
         msg = "--predictions and --labels go together, and take the place of --data; give both or neither"
         raise SettingsError(msg)
-    settings = load_settings(profile)
+    settings = write_variables(load_settings(profile), registry=True)
     with working("training"), tuning_progress(out) as progress:
         result = train_model(
             load_feed(feed),
@@ -87,7 +88,7 @@ def promote(
             f"then: streamscore promote {name} VERSION, or: streamscore promote {name} --rollback"
         )
         raise SettingsError(msg)
-    registry, fits = open_registry(load_settings(profile)), load_feed(feed or name)
+    registry, fits = open_registry(write_variables(load_settings(profile))), load_feed(feed or name)
     with working("promoting"):
         done = registry.rollback(name, fits) if version is None else registry.promote(name, version, fits)
     before = f", before it v{done.previous}" if done.previous else ""
@@ -100,7 +101,7 @@ def models(name: Annotated[str, typer.Argument(help="A registered model.")], pro
     from jobs.operations.models import show_models
     from streamscore.registry.registry import open_registry
 
-    registry = open_registry(load_settings(profile))
+    registry = open_registry(write_variables(load_settings(profile)))
     show_models(registry.versions(name), registry.history(name), out)
 
 
@@ -136,7 +137,7 @@ def check_version(
     from jobs.operations.check_version import import_all
     from streamscore.registry.registry import open_registry
 
-    wanted, registry = load_feed(feed), open_registry(load_settings(profile))
+    wanted, registry = load_feed(feed), open_registry(write_variables(load_settings(profile)))
     import_all()
     if version := sys.stdin.readline().strip():
         print(check(wanted, name, version, registry).to_json())

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jobs.cli.variables import write_variables
 from schemas.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -47,7 +48,8 @@ def streamscore(
 
 def settings_of(profile: str | None, landing: str | None, tables: str | None, checkpoint: str | None) -> Settings:
     """The settings of a command that looks at a stream from outside."""
-    return load_settings(profile, {"landing": landing, "tables.path": tables, "checkpoint": checkpoint})
+    flags = {"landing": landing, "tables.path": tables, "checkpoint": checkpoint}
+    return write_variables(load_settings(profile, flags))
 
 
 def working(what: str) -> contextlib.AbstractContextManager[object]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from jobs.cli.options import Checkpoint, FeedName, Landing, Profile, Tables, app, out, settings_of, working
+from jobs.cli.variables import write_variables
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 
@@ -55,7 +56,8 @@ def run(
     if class_path:
         print(class_path_of(settings))
     else:
-        launch(load_feed(feed), settings, recover=recover, show_progress=sys.stderr.isatty())
+        wanted = load_feed(feed)
+        launch(wanted, write_variables(settings, registry=True), recover=recover, show_progress=sys.stderr.isatty())
 
 
 @app.command()

@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import structlog
 
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 MESSAGE_BYTES = 2**18  # a manifest that is longer is not sent by the system: a micro-batch of a thousand files
 
+SHORT = "/tmp", "/dev/shm"  # a socket's path has 107 bytes at most, TMPDIR any number
+
 Scored = tuple[ScoringTask, Parts]
 Tell = Callable[[Sequence[Trouble], Sequence[Trouble]], object]
 
@@ -30,14 +33,13 @@ class EarlyScoring:
     """What was scored ahead, of one micro-batch at a time.
 
     Attributes:
-        address: of the socket that the source writes to, in the file system.
+        address: of the socket that the source writes to, in the file system; empty if there is none.
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="streamscore-")
-        self.address = f"{self._folder.name}/ahead"
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
+        self._undo = ExitStack()
+        self.address, self._socket = "", self._undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self._bind()
         self._scoring = threading.Lock()
         self._seq = 0  # of the newest manifest that was scored, here or in its micro-batch
         self._scored: Scored | None = None
@@ -50,6 +52,8 @@ class EarlyScoring:
         tell: Tell = lambda new, over: None,  # noqa: ARG005
     ) -> None:
         """Score what the source names from now on, then commit it; both may decline. `tell` what is wrong there."""
+        if not self.address:
+            return
         self._thread = threading.Thread(target=self._listen, args=[score, commit, tell], name="ahead", daemon=True)
         self._thread.start()
 
@@ -72,10 +76,22 @@ class EarlyScoring:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
                 end.sendto(b"", self.address)
             self._thread.join()
-        self._socket.close()
-        self._folder.cleanup()
+        self._undo.close()
         if self._scored:
             discard(self._scored[1], self._scored[0])
+
+    def _bind(self) -> None:
+        """Where nobody else can write to it; without an address, nothing is scored early, and all of it in its time."""
+        for parent in (tempfile.gettempdir(), *SHORT):
+            try:
+                folder = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="streamscore-", dir=parent))
+                self._socket.bind(f"{folder}/ahead")
+            except OSError as error:  # no room or no right, or a path that is too long for a socket
+                log.debug("no socket", folder=parent, error=str(error))
+            else:
+                self.address = f"{folder}/ahead"
+                return
+        log.warning("no early scoring", detail=f"no socket in {tempfile.gettempdir()} or {', '.join(SHORT)}")
 
     def _listen(
         self,

@@ -6,21 +6,25 @@ import sys
 from jobs.streaming.trigger import parse_trigger
 from schemas.feed import Feed
 from schemas.settings import Settings
-from streamscore.spark.session import in_background, project_jars, spark_needs_store, start_session
+from streamscore.spark.before_start import allow_open_files, assert_can_start, this_machine
+from streamscore.spark.session import in_background, is_submitted, project_jars, spark_needs_store, start_session
 from streamscore.storage.object_store import is_object_uri
 
 
 def launch(feed: Feed, settings: Settings, *, recover: bool, show_progress: bool) -> None:
     """Stream a feed until it is stopped, or caught up if the trigger says so.
 
-    1. Refuse a trigger that is none, before anything starts.  2. Begin to start the JVM.  3. Import what the stream
-    needs meanwhile.  4. Run the stream.
+    1. Refuse a trigger that is none, and a machine on which no JVM starts, before anything starts.  2. Begin to start
+    the JVM.  3. Import what the stream needs meanwhile.  4. Run the stream.
 
     Raises:
         StreamscoreError: the stream cannot start, or ended of it.
     """
     # 1
     parse_trigger(settings.streaming.trigger)
+    allow_open_files()
+    if not is_submitted():
+        assert_can_start(this_machine(), settings.spark)
     # 2
     gc.disable()  # until the stream is started: 1 s of 10 that imports take
     in_store = any(map(is_object_uri, (settings.landing, settings.tables.path, settings.checkpoint)))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import RegistryError
+from schemas.passwords import with_encoded_password
 from schemas.settings import Models, Storage, as_variables
 from streamscore.registry.mlflow_module import (
     assert_usable,
     import_mlflow,
     object_store_errors,
     root_cause,
-    without_password,
 )
 from streamscore.registry.process_variables import ProcessVariables, put_back
 from streamscore.storage.object_store import mlflow_environment
@@ -31,6 +31,11 @@ _one_at_a_time = threading.RLock()  # MLflow has one tracking and one registry U
 _variables = ProcessVariables()
 
 
+def store_variables(storage: Storage) -> dict[str, str]:
+    """What MLflow reaches artifacts in the settings' object store by."""
+    return mlflow_environment(storage) | {"AWS_MAX_ATTEMPTS": os.environ.get("AWS_MAX_ATTEMPTS", STORE_ATTEMPTS)}
+
+
 class Connection:
     """MLflow's client and module, set to one registry, its tracking store and the object store of the settings."""
 
@@ -42,8 +47,8 @@ class Connection:
         models: Models | None = None,
         storage: Storage | None = None,
     ) -> None:
-        self.tracking_uri = tracking_uri
-        self.registry_uri = registry_uri
+        self.tracking_uri = with_encoded_password(tracking_uri)
+        self.registry_uri = with_encoded_password(registry_uri)
         self.artifacts = artifacts  # URI of new experiments' artifacts; null: the server's choice
         self.models = models or Models()
         self._storage = storage or Storage()
@@ -62,8 +67,10 @@ class Connection:
             mlflow = import_mlflow()
             before = {name: os.environ.get(name) for name in names}
             try:
-                mlflow.set_tracking_uri(self.tracking_uri)
-                mlflow.set_registry_uri(self.registry_uri)
+                if mlflow.get_tracking_uri() != self.tracking_uri:
+                    mlflow.set_tracking_uri(self.tracking_uri)
+                if mlflow.get_registry_uri() != self.registry_uri:
+                    mlflow.set_registry_uri(self.registry_uri)
                 yield mlflow
             finally:
                 for name in [name for name in names if os.environ.get(name) != before[name]]:
@@ -71,8 +78,7 @@ class Connection:
 
     def store_variables(self) -> AbstractContextManager[None]:
         """Within it, MLflow reaches artifacts in the settings' object store; for any number of threads."""
-        attempts = os.environ.get("AWS_MAX_ATTEMPTS", STORE_ATTEMPTS)
-        return _variables.of(mlflow_environment(self._storage) | {"AWS_MAX_ATTEMPTS": attempts})
+        return _variables.of(store_variables(self._storage))
 
     def fetch(self, where: "Callable[[MlflowClient], str]", uri: str, file: str, folder: Path) -> Path:
         """Download artifacts, or one file of them, into a folder.
@@ -119,7 +125,7 @@ class Connection:
             *object_store_errors(),
         ) as error:
             msg = (
-                f"the registry at {without_password(self.registry_uri)} does not answer as it should: "
+                f"the registry at {self.registry_uri} does not answer as it should: "
                 f"{root_cause(error)}; start it or set MLFLOW_TRACKING_URI, then: streamscore doctor"
             )
             raise RegistryError(msg) from error

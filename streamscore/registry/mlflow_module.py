@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import socket
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from schemas.errors import RegistryError
+from schemas.passwords import without_passwords
 
 # Set where the environment says nothing. MLflow's own limits are 7 retries of 120 s: minutes for a server that is down.
 # Two tries of 6 s and its import (1 to 6 s) end within the 30 s in which a start without a registry has to.
@@ -56,11 +56,11 @@ def assert_usable(uri: str) -> None:
             raise RegistryError(msg)
     elif scheme in PORTS:
         parts = urlsplit(uri)
-        address = parts.hostname or "localhost", parts.port or PORTS[scheme]
         try:
+            address = parts.hostname or "localhost", parts.port or PORTS[scheme]
             socket.create_connection(address, 5).close()
-        except OSError as error:
-            msg = f"nobody answers at {without_password(uri)}: {error}; start the database, then: streamscore doctor"
+        except (OSError, ValueError) as error:  # ValueError: of what should be a port
+            msg = f"nobody answers at {uri}: {error}; start the database, then: streamscore doctor"
             raise RegistryError(msg) from error
 
 
@@ -80,7 +80,7 @@ def root_cause(error: BaseException) -> str:
     while below := deepest.__cause__ or deepest.__context__:
         deepest = below
     said = deepest if isinstance(deepest, OSError) else error
-    return " ".join(without_password(str(said)).split())[:300]
+    return " ".join(without_passwords(str(said)).split())[:300]
 
 
 def sqlite_uri(path: Path) -> str:
@@ -91,8 +91,3 @@ def sqlite_uri(path: Path) -> str:
 def sqlite_path(uri: str) -> Path:
     """The file of a SQLite URI, absolute."""
     return Path(unquote(uri.partition(":///")[2].split("?")[0])).absolute()
-
-
-def without_password(uri: str) -> str:
-    """A text with the passwords of its URIs left out."""
-    return re.sub(r"(//[^/@\s:]*):[^/@\s]+@", r"\1:…@", uri)

@@ -17,7 +17,7 @@ from schemas.errors import RegistryError
 from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmodel
 from streamscore.registry.connection import Connection
 from streamscore.registry.manifest import take_manifest, wanted_manifest
-from streamscore.registry.mlflow_module import root_cause, without_password
+from streamscore.registry.mlflow_module import root_cause
 from streamscore.registry.model_uri import (
     FORMS,
     NOT_THERE,
@@ -203,7 +203,7 @@ class RegistryReader:
             return [version_info(client, version, aliases) for version in sorted(found, key=lambda v: -int(v.version))]
 
     def _what_exists(self, client: "MlflowClient", uri: str, feed: str) -> str:
-        where = without_password(self._connection.registry_uri)
+        where = self._connection.registry_uri
         train = f"streamscore train {feed} --promote"
         name = uri_parts(uri)[0] if uri.startswith("models:/") else ""
         if name and (found := self._versions(name)):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from schemas.errors import ConflictError, StorageError, raised_in_worker
+from schemas.errors import ConflictError
 from schemas.feed import Feed
 from streamscore.failpoints import arm, armed
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model, load_model
 from streamscore.scoring.to_parts import score_to_parts
+from streamscore.spark.python_error import raised_in_python
 from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts
 
@@ -29,7 +30,7 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
 
     Raises:
         ConflictError: they are not those of the batch.
-        StorageError: a file could not be read, or a part not be written, this time.
+        StreamscoreError: what was raised there; a StorageError where a file or a part failed, this time.
     """
     shipped, fail_point = ship(frame.sparkSession, model, work.feed), armed()
 
@@ -43,8 +44,8 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
     try:
         rows = frame.mapInArrow(score_partition, "parts string, files array<string>").collect()
     except Exception as error:  # as Spark tells of what was raised there
-        if storage := raised_in_worker(str(error), StorageError):
-            raise storage from error
+        if raised := raised_in_python(str(error)):
+            raise raised from error
         raise
     manifest = work.batch.manifest
     if sorted(file for row in rows for file in row["files"]) != sorted(_which(file) for file in manifest.files):

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,9 @@ import schemas
 import streamscore
 from schemas.errors import SettingsError
 from schemas.settings import PACKAGED, Settings, load_settings
+from streamscore.spark.before_start import assert_can_start, this_machine
+from streamscore.spark.jvm import start_jvm
+from streamscore.spark.jvm_error import no_jvm
 from streamscore.storage.object_store import hadoop_conf, is_object_uri
 
 if TYPE_CHECKING:  # pyspark is imported with the JVM's start, not by `streamscore status`
@@ -25,6 +28,8 @@ CLASSES = "classes.jsa"  # of class_archive.py; start and first query take 3.8 s
 # Links to the `bin` and `jars` of the installed Spark, without the zip of its Python code that Spark puts before it on
 # each worker's path: nothing compiled is kept of a zip, which costs each Python of a start 1 s.
 HOME = "spark"
+
+ADDRESSES = {"SPARK_LOCAL_HOSTNAME": "127.0.0.1", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 ROOT = Path(schemas.__file__).parent.parent
 DELTA = {
@@ -58,21 +63,56 @@ def start_session(settings: Settings | None = None, app_name: str = "streamscore
         app_name: what Spark's pages call it.
 
     Raises:
-        SettingsError: the project's jars are not there.
+        SettingsError: the project's jars are not there, or the JVM does not start.
     """
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    conf = session_conf(settings or load_settings())
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    if conf.get("spark.master", "").startswith("local[") and (home := spark_home()):
-        os.environ.setdefault("SPARK_HOME", str(home))
-    os.environ.setdefault("SPARK_CONF_DIR", str(project_jars()[0].parent / "conf"))  # not there: see java_options
-    builder = SparkSession.builder.appName(app_name)
+    settings = settings or load_settings()
+    conf = session_conf(settings) | {"spark.app.name": app_name}
+    jvm = None
+    if SparkContext._gateway is None and not is_submitted():
+        assert_can_start(this_machine(), settings.spark)
+        jvm = start_jvm(conf, jvm_variables(os.environ, settings.spark.master))
+    builder = SparkSession.builder
     for key, value in conf.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    try:
+        spark = builder.getOrCreate()
+    except Exception as error:  # whatever Java throws
+        said, code = (jvm.said(), jvm.poll()) if jvm else ("", None)
+        raise no_jvm("\n".join((said, str(error))), code) from error
+    if jvm:
+        jvm.pass_on()
+    spark.sparkContext.pythonExec = sys.executable  # of Spark's workers, whatever PYSPARK_PYTHON says
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started the JVM, and this Python in it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def is_local(master: str) -> bool:
+    """Whether driver and executors are one process."""
+    return master == "local" or master.startswith("local[")
+
+
+def jvm_variables(environment: Mapping[str, str], master: str) -> dict[str, str]:
+    """What the JVM and its Python workers get beside the environment of this process.
+
+    Text and names of files are UTF-8 there, whatever the locale is: Java 17 would take another file for one with an
+    umlaut. On one machine nobody asks for the address of this machine's name, which need not have one.
+    """
+    variables = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "LC_ALL": "C.UTF-8"}
+    if "SPARK_CONF_DIR" not in environment:
+        variables["SPARK_CONF_DIR"] = str(project_jars()[0].parent / "conf")  # not there: see java_options
+    if is_local(master) and not environment.keys() & ADDRESSES.keys():
+        variables |= ADDRESSES
+    if is_local(master) and "SPARK_HOME" not in environment and (home := spark_home()):
+        variables["SPARK_HOME"] = str(home)
+    return variables
 
 
 def spark_home() -> Path | None:
@@ -92,14 +132,14 @@ def session_conf(settings: Settings) -> dict[str, str]:
     """
     jars = ":".join(map(str, project_jars(with_store=spark_needs_store(settings))))
     given = dict(settings.spark.conf)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit decided these before Python ran
+    if not is_submitted():  # spark-submit decided these before Python ran
         given = {
             "spark.master": settings.spark.master,
             "spark.driver.memory": settings.spark.driver_memory,
             "spark.driver.extraClassPath": jars,
             "spark.executor.extraClassPath": jars,
             **packaged_conf(),
-            **(WARM_WORKERS if settings.spark.master.startswith("local[") else {}),
+            **(WARM_WORKERS if is_local(settings.spark.master) else {}),
             **given,
             "spark.driver.extraJavaOptions": f"{java_options(mapped=not spark_needs_store(settings))} "
             + given.get("spark.driver.extraJavaOptions", ""),

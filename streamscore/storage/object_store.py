@@ -112,10 +112,10 @@ def _refuse_other_region(parsed_response: dict[str, Any] | None, event_name: str
 
 def delta_options(storage: "Storage") -> dict[str, str]:
     """`storage_options` of delta-rs; its authorities it takes from nothing but a variable, which is set for it."""
-    if storage.ca_bundle:
-        with _certificates:  # written once: other threads may read the environment meanwhile
-            if os.environ.get("SSL_CERT_FILE") != storage.ca_bundle:
-                os.environ["SSL_CERT_FILE"] = storage.ca_bundle
+    with _certificates:  # written once: other threads may read the environment meanwhile
+        for name, value in certificate_variables(storage).items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
     options = {"AWS_REGION": _region(storage) or DEFAULT_REGION, "conditional_put": "etag"}
     options["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = str(not storage.path_style).lower()
     if storage.endpoint:
@@ -138,6 +138,11 @@ def arrow_file_system(storage: "Storage") -> "S3FileSystem":
         connect_timeout=CONNECT_SECONDS,
         request_timeout=READ_SECONDS,
     )
+
+
+def certificate_variables(storage: "Storage") -> dict[str, str]:
+    """By which delta-rs finds the settings' authorities."""
+    return {"SSL_CERT_FILE": storage.ca_bundle} if storage.ca_bundle else {}
 
 
 def mlflow_environment(storage: "Storage") -> dict[str, str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import structlog
 
 from schemas.errors import ConflictError
+from schemas.passwords import without_passwords
 from schemas.tables import BATCHES, BATCHES_SCHEMA, EVENTS, EVENTS_SCHEMA, QUARANTINE
 from streamscore.landing.manifest import LandedFile
 from streamscore.tables.batch import BatchRecord, Counts
@@ -120,8 +121,9 @@ class Housekeeping:
     ) -> None:
         """Something happened; it is written in the next round."""
         row = {"at": datetime.now(UTC), "kind": kind, "app_id": self._app_id, "batch_id": batch_id}
+        row["detail"] = without_passwords(detail)
         with self._lock:
-            self._events.append(row | {"model_name": name or None, "model_version": version or None, "detail": detail})
+            self._events.append(row | {"model_name": name or None, "model_version": version or None})
 
     def _run(self) -> None:
         while not self._stopping.is_set():

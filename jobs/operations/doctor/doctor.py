@@ -1,6 +1,5 @@
 """`streamscore doctor`: what a stream needs, checked one by one; for each failure one command that mends it."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from jobs.operations.doctor.result import Check
 from jobs.operations.doctor.storage import check_storage
 from schemas.feed import Feed
 from schemas.settings import Settings
+from streamscore.spark.before_start import this_machine
 from streamscore.storage.stream_paths import StreamPaths
 
 __all__ = ["Check", "examine", "show"]
@@ -25,7 +25,7 @@ def examine(feed: Feed, settings: Settings) -> list[Check]:
     # at the same time: a server that says nothing is waited for, and artifacts may be in the store as well
     with ThreadPoolExecutor(1) as looking:
         storage = looking.submit(lambda: list(check_storage(feed, paths)))
-        machine = check_machine(os.environ)
+        machine = check_machine(this_machine(), settings.spark)
         model = check_model(feed, settings, STORE_SECONDS) if paths.is_in_store else check_model(feed, settings)
     return [*machine, *model, *storage.result()]
 

@@ -15,7 +15,8 @@ from packaging.specifiers import SpecifierSet
 
 from jobs.operations.doctor.result import Check
 from schemas.errors import SettingsError
-from schemas.settings import PACKAGED
+from schemas.settings import PACKAGED, Spark
+from streamscore.spark.before_start import Machine, findings
 from streamscore.spark.session import ROOT, project_jars
 
 JAVA = (17, 21)
@@ -29,9 +30,11 @@ BAD = SettingsError.exit_code
 SETUP = f"make -C {ROOT} setup"
 
 
-def check_machine(environment: Mapping[str, str]) -> list[Check]:
-    """All of them; `environment` is where JAVA_HOME is looked for."""
-    return [check_java(environment), check_python(), check_packages(), check_jars()]
+def check_machine(machine: Machine, spark: Spark) -> list[Check]:
+    """All of them; the limits as a start looks at them, Java by starting it."""
+    started = [check_java(machine.environment), check_python(), check_packages(), check_jars()]
+    found = [finding for finding in findings(machine, spark) if finding.name != "java"]
+    return started + [Check(one.name, not one.fix, one.found, one.fix, BAD if one.fix else 0) for one in found]
 
 
 def check_java(environment: Mapping[str, str]) -> Check:

@@ -14,7 +14,6 @@ from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
 from streamscore.registry.allow_list import assert_loadable
 from streamscore.registry.manifest import wanted_manifest
-from streamscore.registry.mlflow_module import without_password
 from streamscore.registry.model_uri import ModelRef
 from streamscore.registry.registry import Registry, open_registry, signature_of
 
@@ -25,7 +24,7 @@ BAD = RegistryError.exit_code
 def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
     """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does."""
     registry, checks = open_registry(settings), list[Check]()
-    where = without_password(registry.registry_uri)
+    where = registry.registry_uri
 
     def look() -> None:
         try:
@@ -42,7 +41,7 @@ def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> lis
 
 
 def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
-    where, train = without_password(registry.registry_uri), f"streamscore train {feed.name} --promote"
+    where, train = registry.registry_uri, f"streamscore train {feed.name} --promote"
     for store in (registry.tracking_uri, registry.registry_uri):
         database = _sqlite(store)
         if database and not database.exists():  # MLflow would make it

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.passwords import without_passwords
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -20,3 +22,6 @@ class Check:
     found: str
     fix: str = ""
     exit_code: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "found", without_passwords(self.found))

@@ -117,6 +117,50 @@ def test_an_unknown_variable_is_refused_with_the_nearest(
         load_settings()
 
 
+def of_service(name: str, address: str = "10.0.0.1", port: str = "http") -> dict[str, str]:
+    """What Kubernetes puts into containers for a Service with one named port; see its docs, "Discovering services"."""
+    at = f"[{address}]" if ":" in address else address
+    return {
+        f"{name}_SERVICE_HOST": address,
+        f"{name}_SERVICE_PORT": "80",
+        f"{name}_SERVICE_PORT_{port.upper()}": "80",
+        f"{name}_PORT": f"tcp://{at}:80",
+        f"{name}_PORT_80_TCP": f"tcp://{at}:80",
+        f"{name}_PORT_80_TCP_PROTO": "tcp",
+        f"{name}_PORT_80_TCP_PORT": "80",
+        f"{name}_PORT_80_TCP_ADDR": address,
+    }
+
+
+@pytest.mark.parametrize("service", ["STREAMSCORE", "STREAMSCORE_METRICS", "STREAMSCORE_SERVICE", "STREAMSCORE_PORT_8"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
+def test_the_variables_of_a_kubernetes_service_are_no_settings(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch, service: str, address: str
+) -> None:
+    for variable, value in of_service(service, address).items():
+        monkeypatch.setenv(variable, value)
+    assert load_settings().metrics.port == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("STREAMSCORE_PORT", "9000"),
+        ("STREAMSCORE_METRICS_PORT", "9000"),
+        ("STREAMSCORE_METRICS_HOST", "10.0.0.1"),
+        ("STREAMSCORE_SERVICE_HOST", "db.local"),
+        ("STREAMSCORE_STORAGE_PORT", "http://10.0.0.1:9000"),
+        ("streamscore_landin", "/in"),
+    ],
+)
+def test_a_typing_error_is_refused_although_it_looks_like_one_of_them(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"unknown variable {variable}"):
+        load_settings()
+
+
 def test_a_wrong_value_of_a_variable_is_told(profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMSCORE_METRICS__PORT", "http")
     with pytest.raises(SettingsError, match=r"'metrics\.port'.*found 'http'"):

@@ -1,5 +1,6 @@
 """Scoring ahead: taken up for the very micro-batch it was made for, otherwise gone without a trace."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.streaming import early
 from jobs.streaming.early import EarlyScoring
 from schemas.settings import Storage
 from streamscore.landing.announce import Announcer
@@ -50,6 +52,36 @@ def listen(ahead: EarlyScoring, tables: Tables, batch: Batch) -> list[BatchManif
 
 def files(tables: Tables) -> list[str]:
     return [path.name for folder in tables.folders for path in Path(folder).glob("part-*")]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, with a name of more than 100 characters."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_long_name_of_the_temporary_folder_keeps_nobody_from_scoring_ahead(temporary: Path, tables: Tables) -> None:
+    ahead = EarlyScoring()
+    heard = listen(ahead, tables, batch := a_batch(1, "a.csv"))
+    Announcer(ahead.address).announce(batch.manifest.to_offset())
+    until(lambda: bool(heard))
+    ahead.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_a_socket_nothing_is_scored_ahead_and_nothing_fails(
+    temporary: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "SHORT", ["/nowhere"])
+    ahead = EarlyScoring()
+    batch = a_batch(1, "a.csv")
+    assert (ahead.address, listen(ahead, tables, batch)) == ("", [])
+    Announcer(ahead.address).announce(batch.manifest.to_offset())
+    assert ahead.take(a_work(tables, batch)) is None
+    ahead.close()
 
 
 def test_the_micro_batch_that_was_scored_ahead_takes_it_up_once(ahead: EarlyScoring, tables: Tables) -> None:

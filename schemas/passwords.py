@@ -1,0 +1,51 @@
+"""Passwords in URIs: left out of what is shown, and written so that each reader of a URI finds the same end of them.
+
+`urlsplit` ends a password at the first `/`, SQLAlchemy at the first `@`; people paste passwords that hold both.
+"""
+
+import re
+from urllib.parse import quote, urlsplit
+
+WEB = "http", "https"
+MASK = "…"
+# An address begins after the last `@`: whatever stands between is not shown, at the risk of hiding a harmless path.
+_USER = re.compile(r"(?P<scheme>\w[\w+.-]*)://(?P<user>[^\s/:@]*)(?P<rest>:\S*)?@")
+_OPTION = re.compile(r"(?i)([?&;](?:[\w.-]*(?:password|passwd|pwd|passphrase|secret|token)|odbc_connect)=)[^\s&;'\"]+")
+
+
+def without_passwords(text: str) -> str:
+    """A text with the passwords of its URIs left out."""
+    if "=" in text:
+        text = _OPTION.sub(rf"\1{MASK}", text)
+    return _USER.sub(_masked, text) if "://" in text and "@" in text else text
+
+
+def with_encoded_password(uri: str) -> str:
+    """A URI with what would end its password too early percent-encoded; any other URI as it is."""
+    scheme, there, rest = uri.partition("://")
+    place, question, options = rest.partition("?")
+    if not there or "@" not in rest or (_is_plain(uri) and (scheme in WEB or "@" not in place)):
+        return uri
+    if "@" not in place:  # a password with a question mark
+        place, question, options = rest, "", ""
+    login, _, address = place.rpartition("@")
+    user, colon, password = login.partition(":")
+    if not colon or "/" in user:
+        return uri
+    return f"{scheme}://{user}:{quote(password, safe='%!$&*+,;=()~')}@{address}{question}{options}"
+
+
+def _is_plain(uri: str) -> bool:
+    """Whether there is no login in a URI by the rules: an `@` is in its path."""
+    try:
+        parts = urlsplit(uri)
+        return "@" not in parts.netloc and (parts.port is not None or ":" not in parts.netloc)
+    except ValueError:  # what should be a port is none
+        return False
+
+
+def _masked(found: re.Match[str]) -> str:
+    scheme, user = found["scheme"], found["user"]
+    if found["rest"]:
+        return f"{scheme}://{user}:{MASK}@"
+    return f"{scheme}://{MASK}@" if scheme.lower() in WEB and user else found[0]  # a token alone
