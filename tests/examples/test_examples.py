@@ -9,7 +9,7 @@ import pytest
 from tests.docs.folders import new_folder
 from tests.docs.run_blocks import SECONDS, environment
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.repeats]
 TODAY = "data/today.csv"
 
 
@@ -42,7 +42,6 @@ def test_your_own_csv_is_scored_by_your_own_model(own_csv: list[str]) -> None:
     assert ("bad_type" in comma, "not_allowed" in hail) == (True, True)
 
 
-@pytest.mark.repeats
 @pytest.mark.usefixtures("own_csv")
 def test_a_scheduled_catch_up_takes_what_landed_since(examples: Path) -> None:
     folder = examples / "own_csv"
@@ -52,7 +51,6 @@ def test_a_scheduled_catch_up_takes_what_landed_since(examples: Path) -> None:
     assert any(line.split() == ["rows", "predicted", "6"] for line in printed)
 
 
-@pytest.mark.repeats
 def test_a_model_of_another_library_predicts_a_value_with_bounds(examples: Path) -> None:
     printed = run(["other_library/run.sh"], examples)
     rows = [[float(value) for value in line.split()] for line in printed[-4:]]
@@ -60,7 +58,6 @@ def test_a_model_of_another_library_predicts_a_value_with_bounds(examples: Path)
     assert all(lower < minutes < upper for _, _, minutes, lower, upper in rows)
 
 
-@pytest.mark.repeats
 def test_a_series_is_forecast_four_steps_after_its_newest_quarter(examples: Path) -> None:
     printed = run(["series/run.sh"], examples)
     rows = [line.split() for line in printed[-4:]]

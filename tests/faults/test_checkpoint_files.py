@@ -46,13 +46,15 @@ def everything(stream: Stream) -> None:
     shutil.rmtree(stream.checkpoint)
 
 
-SHORT = [newest_offset]
 LONG = [source_log, everything, newest_commit, offset_of_the_newest_commit, half_of_the_source_log, metadata, identity]
 
 
 @pytest.mark.parametrize(
     "lose",
-    [*SHORT, *(pytest.param(lose, marks=pytest.mark.faults_long) for lose in LONG)],
+    [
+        pytest.param(newest_offset, marks=pytest.mark.repeats),
+        *(pytest.param(lose, marks=pytest.mark.faults_long) for lose in LONG),
+    ],
     ids=lambda lose: lose.__name__,
 )
 def test_a_checkpoint_that_lost_files_costs_no_row(

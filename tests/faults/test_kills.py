@@ -5,7 +5,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,13 +24,13 @@ ALL = list(itertools.product(POINTS, SIDES))
 # a start is 9 s of processor time and 14 s of waiting: one side of each point, and both of what decides
 SHORT = [("predictions", "after")] + [(point, SIDES[number % 2]) for number, point in enumerate(POINTS)]
 WRITING = [("parts", "after"), ("predictions", "before")]
-DECIDING = [("predictions", "before"), ("predictions", "after")]
+DECIDING = ("predictions", "before"), ("predictions", "after")
 
 
 @pytest.mark.parametrize(
     ("writer", "in_driver", "on_executors"),
     [
-        pytest.param("delta-rs", DECIDING, WRITING[1:], id="deciding"),
+        pytest.param("delta-rs", DECIDING[1:], DECIDING[:1], id="deciding"),
         pytest.param("delta-rs", SHORT, WRITING, id="short", marks=pytest.mark.repeats),
         pytest.param("delta-rs", ALL, ALL, id="delta-rs", marks=pytest.mark.faults_long),
         pytest.param("delta-spark", ALL, ALL, id="delta-spark", marks=pytest.mark.faults_long),
@@ -42,10 +42,10 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
     oracle: Oracle,
     promote: Callable[[str], None],
     writer: str,
-    in_driver: list[tuple[str, str]],
-    on_executors: list[tuple[str, str]],
+    in_driver: Sequence[tuple[str, str]],
+    on_executors: Sequence[tuple[str, str]],
 ) -> None:
-    """Three streams at once, as most of a start is waiting: two share the kills in the driver."""
+    """Streams at once, as most of a start is waiting: two share the kills in the driver, if there are two."""
 
     def another(mode: str, clean: str) -> Stream:
         made = Stream(tmp_path / f"{mode}-{clean}", stream.feed, stream.registry_uri, clean, mode, writer)
@@ -54,12 +54,13 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
 
     chains = [
         (another("driver", "archive"), in_driver[::2]),
-        (another("driver", "delete"), in_driver[1::2]),
         (another("executors", "delete"), on_executors),
     ]
+    if len(in_driver) > 1:
+        chains.append((another("driver", "delete"), in_driver[1::2]))
     one_at_a_time = threading.Lock()
 
-    def kill_at(place: Stream, points: list[tuple[str, str]]) -> None:
+    def kill_at(place: Stream, points: Sequence[tuple[str, str]]) -> None:
         try:
             for number, (point, side) in enumerate(points):
                 with one_at_a_time:

@@ -20,7 +20,7 @@ MODELS = {"1": (3, 1.0), "2": (5, 0.5)}
 @pytest.mark.parametrize(
     "points",
     [
-        pytest.param(["predictions:after"], id="short"),
+        pytest.param(["predictions:after"], id="short", marks=pytest.mark.repeats),
         pytest.param(ALL, id="all", marks=pytest.mark.faults_long),
     ],
 )

@@ -207,7 +207,6 @@ def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(stream: Stream, 
         end()
         assert stream.wait() == code, stream.log()[-3000:]
     assert stream.log().count("streamscore: Spark's JVM has ended, as when it is killed") == 1
-    stream.run()
     oracle.assert_exactly_once(stream)
 
 

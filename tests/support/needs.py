@@ -16,20 +16,6 @@ from services.object_store import Kind, ObjectStore
 from services.programs import Program, missing
 from services.start import Services
 
-# What `make test-fast` leaves out; in all other tests a warning is an error.
-NOT_FAST = {"faults", "faults_long", "servers", "slow", "spark", "system", "trains"}
-WARNINGS = (
-    "error",
-    "ignore::DeprecationWarning:pyspark.*",  # of libraries, each by its module or its words
-    "ignore::DeprecationWarning:mlflow.*",
-    "ignore::FutureWarning:mlflow.*",
-    "ignore:.*Add type hints to the `predict` method:UserWarning",  # MLflow's advice to the models that tests write
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",
-    "ignore:.*An input example was not provided:UserWarning",
-    "ignore:.*Inferred schema contains integer column:UserWarning",
-    "ignore::ResourceWarning",  # it comes when the collector does, in whichever test that is
-    "default::pytest.PytestUnraisableExceptionWarning",  # likewise
-)
 REGISTRIES = {"homes_registry", "trained", "wine_registry"}  # fixtures that train models
 FIXTURES: dict[str, Program] = {"object_store": "minio", "recognisable": "minio", "mlflow_server": "postgres"}
 
@@ -49,17 +35,12 @@ def fixtures_of(item: pytest.Item) -> tuple[str, ...]:
 
 
 def mark_items(items: list[pytest.Item]) -> None:
-    """Mark as `servers` what needs more than `make setup` installs, as `trains` what uses a registry with models.
-
-    What is left is fast, and a warning fails it.
-    """
+    """Mark as `servers` what needs more than `make setup` installs, as `trains` what uses a registry with models."""
     for item in items:
         if REGISTRIES & set(fixtures_of(item)):
             item.add_marker(pytest.mark.trains)
         if needs_of(item):
             item.add_marker(pytest.mark.servers)
-        if not NOT_FAST & {mark.name for mark in item.iter_markers()}:
-            item.add_marker(pytest.mark.filterwarnings(*WARNINGS))
 
 
 def insist(programs: Sequence[Program]) -> None:

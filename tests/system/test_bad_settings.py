@@ -79,18 +79,15 @@ def test_a_store_that_does_not_answer_is_told_by_every_command_in_time(
 ) -> None:
     """How long it takes is measured inside a process: its start takes longer than our own limits on a busy machine."""
 
-    def tell(endpoint: str, names: Sequence[str]) -> None:
-        environment = variables(endpoint, services.keys, "none")
-        started = {name: start(COMMANDS[name], tmp_path, environment) for name in names}
-        for name, process in started.items():
-            said = process.communicate(timeout=START_SECONDS)[0]
-            assert process.returncode == 5, (name, said)
-            assert f"--landing s3://none/in: object store {endpoint}: no answer" in said, (name, said)
-            assert "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)" in said, (name, said)
-            assert name == "doctor" or said.count("\n") == 1, (name, said)
-
-    tell(f"http://127.0.0.1:{free_port()}", list(COMMANDS))
-    tell(silent, ["run", "status"])  # the others ask in the same way
+    closed = f"http://127.0.0.1:{free_port()}"
+    asking = [*((closed, name) for name in COMMANDS), (silent, "run"), (silent, "status")]
+    started = [start(COMMANDS[name], tmp_path, variables(endpoint, services.keys, "none")) for endpoint, name in asking]
+    for (endpoint, name), process in zip(asking, started, strict=True):
+        said = process.communicate(timeout=START_SECONDS)[0]
+        assert process.returncode == 5, (name, said)
+        assert f"--landing s3://none/in: object store {endpoint}: no answer" in said, (name, said)
+        assert "storage.endpoint (STREAMSCORE_STORAGE__ENDPOINT)" in said, (name, said)
+        assert name == "doctor" or said.count("\n") == 1, (name, said)
     begun = time.monotonic()
     assert "no answer" in asked(Storage(endpoint=silent, region=REGION, path_style=True), "s3://none/in")
     assert time.monotonic() - begun < SECONDS

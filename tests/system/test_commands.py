@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fixture_types import Trained
 from tests.support.oracle import START_SECONDS, Oracle, Stream
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +20,12 @@ ROOT = Path(__file__).parents[2]
 def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "jobs.cli", *arguments]
     return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where no stream has run; its registry is made by the first who asks, and stays empty."""
+    return tmp_path_factory.mktemp("empty")
 
 
 @pytest.mark.parametrize(
@@ -38,13 +43,14 @@ def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.C
         (["promote", "wine_quality", "1"], 4, "streamscore train wine_quality --promote"),
         (["run", "wine_quality", "--landing", "gs://bucket/in"], 2, "wanted a folder or s3://BUCKET/PREFIX"),
         (["models", "wine_quality"], 4, "models there: none"),
+        (["run", "wine_quality"], 4, "next: streamscore train wine_quality --promote"),
         (["status", "wine_quality"], 0, "streamscore run wine_quality"),
     ],
 )
 def test_errors_say_what_is_wrong_in_their_first_line(
-    tmp_path: Path, arguments: Sequence[str], code: int, said: str
+    empty: Path, arguments: Sequence[str], code: int, said: str
 ) -> None:
-    done = streamscore(*arguments, cwd=tmp_path)
+    done = streamscore(*arguments, cwd=empty)
     assert (done.returncode, said in " ".join((done.stdout + done.stderr).split())) == (code, True), done
     assert "Traceback" not in done.stderr
 
@@ -55,84 +61,68 @@ def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None
     assert "did you mean STREAMSCORE_STREAMING__MODE" in done.stderr
 
 
-def test_a_run_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
-    done = streamscore("run", "wine_quality", cwd=tmp_path)
-    assert done.returncode == 4
-    assert "next: streamscore train wine_quality --promote" in done.stderr
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_finishes_the_batch_and_ends_with_0(stream: Stream, oracle: Oracle, number: signal.Signals) -> None:
+def test_ctrl_c_finishes_the_batch_of_a_stream_that_shows_what_it_did(stream: Stream, oracle: Oracle) -> None:
+    """`spark/test_stream.py` has SIGTERM, while files keep landing."""
     port = free_port()
     stream.land(files=2, rows=20, seed=1)
     stream.start(f"--metrics-port={port}", max_files=1)
     stream.until(lambda: len(stream.table("predictions")) > 0)
-    if number is signal.SIGTERM:
-        stream.until(lambda: 'streamscore_files_total{feed="wine_quality"} 2.0' in metrics(port))
-        assert f'streamscore_rows_total{{feed="wine_quality"}} {len(stream.table("predictions"))}.0' in metrics(port)
-        assert 'streamscore_model_info{feed="wine_quality",model="wine_quality",version="1"} 1.0' in metrics(port)
+    stream.until(lambda: 'streamscore_files_total{feed="wine_quality"} 2.0' in metrics(port))
+    rows = len(stream.table("predictions"))
+    assert f'streamscore_rows_total{{feed="wine_quality"}} {rows}.0' in metrics(port)
+    assert 'streamscore_model_info{feed="wine_quality",model="wine_quality",version="1"} 1.0' in metrics(port)
+    assert_a_second_run_is_turned_away(stream)
+    stream.land(files=1, rows=20, seed=2)
     assert stream.process is not None
-    os.kill(stream.process.pid, number)
+    os.kill(stream.process.pid, signal.SIGINT)
     assert stream.wait() == 0
     stream.run()
     oracle.assert_exactly_once(stream)
-    status = streamscore(
-        "status", "wine_quality", f"--landing={stream.landing}", f"--tables={stream.root / 'tables'}",
-        f"--checkpoint={stream.checkpoint}", cwd=stream.root,
-    )  # fmt: skip
+    status = streamscore("status", "wine_quality", *folders_of(stream), cwd=stream.root)
     assert f"{len(stream.table('predictions')):,}" in status.stdout
 
 
-@pytest.mark.slow
-def test_a_second_run_on_a_checkpoint_is_turned_away_naming_the_first(stream: Stream, trained: Trained) -> None:
-    stream.land(files=1, rows=20, seed=1)
-    stream.start()
-    stream.until(lambda: len(stream.table("predictions")) > 0)
-    folders = [f"--{name}={stream.root / name}" for name in ("landing", "tables", "checkpoint")]
-    registry = {"STREAMSCORE_REGISTRY__TRACKING_URI": trained.uri}
+def assert_a_second_run_is_turned_away(stream: Stream) -> None:
+    """Naming the first, whose checkpoint it is."""
     for more in ([], ["--recover"]):
-        done = streamscore("run", "wine_quality", *folders, *more, cwd=stream.root, **registry)
+        registry = {"STREAMSCORE_REGISTRY__TRACKING_URI": stream.registry_uri}
+        done = streamscore("run", "wine_quality", *folders_of(stream), *more, cwd=stream.root, **registry)
         assert done.returncode == 75
         assert stream.process is not None
         assert f"in use by process {stream.process.pid} on" in done.stderr
 
 
 @pytest.mark.slow
-def test_spark_submit_passes_its_signal_on_and_ends_with_0(
-    stream: Stream, oracle: Oracle, trained: Trained, tmp_path: Path
+def test_spark_submit_passes_its_signal_on_and_runs_on_a_local_cluster_from_an_empty_folder(
+    stream: Stream, oracle: Oracle, tmp_path: Path
 ) -> None:
-    with submitted(stream, trained, tmp_path, "--trigger", "0s") as process:
+    with submitted(stream, tmp_path, "--trigger", "0s") as process:
         stream.land(files=2, rows=20, seed=1)
         stream.until(lambda: len(stream.table("predictions")) > 0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(START_SECONDS) == 0
-    with submitted(stream, trained, tmp_path, "--trigger", "available-now") as process:
-        assert process.wait(START_SECONDS) == 0
-    oracle.assert_exactly_once(stream)
-
-
-@pytest.mark.slow
-def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
-    stream: Stream, oracle: Oracle, trained: Trained, tmp_path: Path
-) -> None:
-    stream.land(files=2, rows=20, seed=1)
+    stream.land(files=1, rows=20, seed=2)
     flags = ["--trigger", "once", "--mode", "executors", "--", "--master", "local-cluster[2,1,1024]"]
-    with submitted(stream, trained, tmp_path, *flags) as process:
+    with submitted(stream, tmp_path, *flags) as process:
         assert process.wait(START_SECONDS) == 0, stream.log()[-3000:]
     oracle.assert_exactly_once(stream)
     assert "once is deprecated in Spark" in stream.log()
 
 
-def submitted(stream: Stream, trained: Trained, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+def folders_of(stream: Stream) -> list[str]:
+    """The flags that say where a stream is."""
+    return [f"--{name}={stream.root / name}" for name in ("landing", "tables", "checkpoint")]
+
+
+def submitted(stream: Stream, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     """spark-submit.sh, from an empty folder."""
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
-    folders = [f"--{name}={stream.root / name}" for name in ("landing", "tables", "checkpoint")]
-    environment = os.environ | {"STREAMSCORE_REGISTRY__TRACKING_URI": trained.uri}
+    environment = os.environ | {"STREAMSCORE_REGISTRY__TRACKING_URI": stream.registry_uri}
     with (stream.root / "run.log").open("ab") as log:
         stream.process = subprocess.Popen(
-            [str(ROOT / "spark-submit.sh"), "wine_quality", *folders, *arguments],
+            [str(ROOT / "spark-submit.sh"), "wine_quality", *folders_of(stream), *arguments],
             cwd=empty,
             env=environment,
             stdout=log,

@@ -130,7 +130,13 @@ def assert_one_run_and_model(client: "MlflowClient", feed: Feed) -> None:
     assert str(model.status) == "READY" and model.source_run_id == run.info.run_id
 
 
-@pytest.mark.parametrize("times", [1, 2], ids=["the answer", "the answer to the repetition too"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(1, id="the answer"),
+        pytest.param(2, id="the answer to the repetition too", marks=pytest.mark.repeats),
+    ],
+)
 def test_lost_answers_make_nothing_twice(times: int, feed: Feed, proxy: LateProxy) -> None:
     lost = lose(proxy, times, CALLS)
     registry = train(feed, proxy)
@@ -138,6 +144,7 @@ def test_lost_answers_make_nothing_twice(times: int, feed: Feed, proxy: LateProx
     assert_one_of_each(feed, registry)
 
 
+@pytest.mark.repeats
 def test_requests_that_are_carried_out_after_their_repetition_make_nothing_twice(
     feed: Feed, proxy: LateProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

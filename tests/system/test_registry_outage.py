@@ -59,7 +59,7 @@ def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_bac
     try:
         seconds = until(lambda: "registry_down" in told, 60)
         assert follower.for_batch(0).version == "1"
-        time.sleep(20)
+        time.sleep(10)
         assert told == ["registry_down"]
     finally:
         server.signal(signal.SIGCONT)
@@ -84,12 +84,12 @@ def test_a_start_gives_up_within_thirty_seconds_of_a_port_that_is_closed() -> No
 
 def _assert_gives_up(uri: str) -> None:
     """Measured without the start of a process, which takes its time on a busy machine."""
-    begun = time.monotonic()
-    with pytest.raises(RegistryError, match=re.escape(uri)):
-        open_registry(load_settings(flags={"registry.tracking_uri": uri})).promote("wine_quality", "1", FEED)
-    assert time.monotonic() - begun < 30
     environment = os.environ | {"STREAMSCORE_REGISTRY__TRACKING_URI": uri}
     command = [sys.executable, "-m", "jobs.cli", "promote", "wine_quality", "1"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 4, done.stderr
-    assert uri in done.stderr
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        begun = time.monotonic()
+        with pytest.raises(RegistryError, match=re.escape(uri)):
+            open_registry(load_settings(flags={"registry.tracking_uri": uri})).promote("wine_quality", "1", FEED)
+        assert time.monotonic() - begun < 30
+        said = process.communicate()[1]
+    assert process.returncode == 4 and uri in said, said
