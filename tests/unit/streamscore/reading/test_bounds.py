@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +62,7 @@ def test_a_file_with_a_wrong_header_of_thousands_of_names_is_a_short_reject(reje
 
 
 def test_three_thousand_columns_are_read(tmp_path: Path) -> None:
-    columns = [{"name": f"c{number}", "type": "double", "min": 0} for number in range(3000)]
+    columns: list[dict[str, Any]] = [{"name": f"c{n}", "type": "double", "min": 0} for n in range(3000)]
     feed = Feed.model_validate({"name": "test", "columns": columns})
     values = np.arange(20 * 3000).reshape(20, 3000)
     lines = [",".join(str(c["name"]) for c in reversed(columns)), *(",".join(map(str, row)) for row in values)]
