@@ -25,7 +25,7 @@ from schemas.errors import ContractError
 from schemas.feed import FORECAST, Column, Feed
 from streamscore.forecasting.history import History
 from streamscore.forecasting.score import score_series
-from streamscore.landing.manifest import LandedFile
+from streamscore.landing.manifest import LandedFile, local_file
 from streamscore.models.load import import_loaders
 from streamscore.models.row_model import Model, load_model, probe_value
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
@@ -221,7 +221,7 @@ def _land(feed: Feed, example: "pd.DataFrame", landing: Path) -> LandedFile:
     path = landing / "example.csv"
     path.write_text(_as_csv(feed, example), feed.csv.encoding, newline="")
     status = path.stat()
-    return LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns)
+    return local_file(str(path), status)
 
 
 def _rejected(rejects: pa.Table) -> Iterator[str]:

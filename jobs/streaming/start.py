@@ -5,7 +5,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
 from jobs.streaming.early import EarlyScoring
 from jobs.streaming.micro_batch import MicroBatchProcessor
@@ -15,7 +14,7 @@ from jobs.streaming.source import landing_frame
 from jobs.streaming.trigger import parse_trigger
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import BatchManifest
+from streamscore.landing.manifest import BatchManifest, landed_path
 from streamscore.landing.take_up import take_up
 from streamscore.models.load import import_first
 from streamscore.models.watch import ModelWatcher
@@ -119,7 +118,7 @@ def _fill_ledger(prepared: Prepared) -> None:
     seen = processed_files(run.tables, checkpoint.app_id)
     if any(taken := take_up(run.paths.landing, seen)):
         prepared.report.event("taken_up", detail=str(taken))
-    run.archive.note_refused(f"{run.landing}/{quote(name)}" for name in refused_files(run.tables))
+    run.archive.note_refused(landed_path(name, run.landing) for name in refused_files(run.tables))
     Ledger(checkpoint.folder.open_journal(LEDGER)).append(BatchManifest(0, tuple(seen)))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from schemas.errors import ConflictError, StorageError
 from streamscore.failpoints import fail_at
-from streamscore.landing.manifest import BatchManifest, LandedFile
+from streamscore.landing.manifest import BatchManifest, LandedFile, file_time
 from streamscore.landing.troubles import NOT_CLEANED_UP, Troubles
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
 from streamscore.storage.folder import Folder
@@ -156,7 +156,7 @@ class FolderCleaner:
                 status = path.lstat()
             except OSError:
                 continue  # gone, or its folder is
-            if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
+            if not stat.S_ISREG(status.st_mode) or (status.st_size, file_time(status)) != (file.size, file.modified):
                 continue  # other content now: it comes again as changed
             fail_at("archive:before")
             try:

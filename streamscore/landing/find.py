@@ -52,9 +52,9 @@ class FileDiscovery:
         self._retry_seconds = finding.retry_seconds
         landing, checkpoint = finding.paths.landing, finding.paths.checkpoint
         self._checkpoint = checkpoint
-        self._watcher = watcher_of(landing, finding.full_look_seconds, finding.list_seconds)
         self._ledger = Ledger(checkpoint.open_journal(LEDGER))
         self.troubles = Troubles(checkpoint)
+        self._watcher = watcher_of(landing, finding, self.troubles)
         refusals = checkpoint.open_journal(REFUSALS)
         self._archive = Archive(landing, finding.clean, refusals, finding.paths.results, self.troubles)
         self._sweeper = Sweeper(self._archive, finding.retry_seconds)
@@ -169,9 +169,9 @@ class Watcher(Protocol):
         """Stop watching."""
 
 
-def watcher_of(landing: Folder, full_look_seconds: float, list_seconds: float) -> Watcher:
+def watcher_of(landing: Folder, finding: DiscoveryOptions, troubles: Troubles) -> Watcher:
     """The watcher of a landing folder."""
     return landing.by_kind(
-        local=lambda folder: FolderWatcher(folder.path, full_look_seconds),
-        bucket=lambda folder: BucketWatcher(folder, full_look_seconds, list_seconds),
+        local=lambda folder: FolderWatcher(folder.path, finding.full_look_seconds, troubles),
+        bucket=lambda folder: BucketWatcher(folder, finding.full_look_seconds, finding.list_seconds),
     )

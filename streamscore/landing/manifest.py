@@ -2,10 +2,17 @@
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
+
+EARLIEST, LATEST = -2_208_988_800_000_000_000, 9_223_372_036_000_000_000  # 1900-01-01 and 2262-04-11
+
+_ESCAPED = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
+_LIKE_ESCAPED = re.compile(rb"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,38 @@ class BatchManifest:
         return sum(file.size for file in self.files)
 
 
+def file_time(status: os.stat_result) -> int:
+    """When a file was written, nanoseconds since 1970; between 1900 and 2262, as every reader of tables takes it."""
+    return min(max(status.st_mtime_ns, EARLIEST), LATEST)
+
+
+def local_file(path: str, status: os.stat_result, found: int = 0) -> LandedFile:
+    """A file of this machine, by its absolute path, as a landed file."""
+    # as Path.as_uri, in a tenth of its time
+    return LandedFile(f"file://{quote_from_bytes(os.fsencode(path))}", status.st_size, file_time(status), found=found)
+
+
 def source_file(file: LandedFile, landing: str) -> str:
-    """A file's name in the tables: relative to the landing folder (an absolute URI), `/`, unescaped."""
+    r"""A file's name in the tables: relative to the landing folder (an absolute URI), with `/`; each file has its own.
+
+    Bytes that are no UTF-8 are written as `\xe9`; so that a name that has such text is another one, its backslash is
+    written as `\x5c`. Other names are as they are.
+    """
     root = landing.rstrip("/") + "/"
-    name = file.path[len(root) :] if file.path.startswith(root) else file.path
-    return unquote_to_bytes(name).decode("utf-8", "backslashreplace")
+    name = unquote_to_bytes(file.path[len(root) :] if file.path.startswith(root) else file.path)
+    if b"\\" in name:
+        name = _LIKE_ESCAPED.sub(rb"\\x5c", name)
+    return name.decode("utf-8", "backslashreplace")
+
+
+def landed_name(source: str) -> bytes:
+    """The name, relative to the landing folder, of which `source_file` made this one."""
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), source.encode())
+
+
+def landed_path(source: str, landing: str) -> str:
+    """The path that a landed file has in manifests, by its name in the tables."""
+    return f"{landing.rstrip('/')}/{quote_from_bytes(landed_name(source))}"
 
 
 def by_bytes(files: Sequence[LandedFile], size: int) -> list[list[LandedFile]]:

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from schemas.errors import StorageError
+from streamscore.landing.entries import ENDINGS, HIDDEN
 from streamscore.landing.manifest import LandedFile
-from streamscore.landing.watch import ENDINGS, HIDDEN
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import reaching
 

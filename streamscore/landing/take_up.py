@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 
 from schemas.errors import StorageError
 from streamscore.landing.archive import ARCHIVE, REFUSED
-from streamscore.landing.manifest import LandedFile
+from streamscore.landing.entries import ENDINGS
+from streamscore.landing.manifest import LandedFile, local_file
 from streamscore.landing.objects import landed_object
-from streamscore.landing.watch import ENDINGS
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import reaching
@@ -103,8 +103,7 @@ class FolderKept:
                 for path in (Path(above, name) for name in names):
                     name, status = _name(os.path.relpath(path, self._landing)), path.lstat()
                     if name and stat.S_ISREG(status.st_mode):
-                        uri = (self._landing / name).as_uri()
-                        yield str(path), name, LandedFile(uri, status.st_size, status.st_mtime_ns)
+                        yield str(path), name, local_file(str(self._landing / name), status)
 
     def put_back(self, place: str, name: str) -> bool:
         source, target = Path(place), self._landing / name

@@ -58,9 +58,11 @@ class Troubles:
         self._new: list[Trouble] = []
         self._over: list[Trouble] = []
 
-    def note(self, kind: str, name: str, why: str) -> None:
-        """Something is wrong with the entry of that name."""
-        self.take([Trouble(kind, printable(name), why)], ())
+    def note(self, kind: str, name: str, why: str) -> bool:
+        """Something is wrong with the entry of that name; whether it is one of those that are kept."""
+        trouble = Trouble(kind, printable(name), why)
+        self.take([trouble], ())
+        return (kind, trouble.name) in self._known
 
     def over(self, kind: str, names: Iterable[str]) -> None:
         """Of this kind, nothing is wrong with these any more."""
@@ -132,7 +134,7 @@ def from_message(message: Mapping[str, Any]) -> tuple[list[Trouble], list[Troubl
 def printable(name: str) -> str:
     """A name for one line of text: what is no printable character is escaped, what is long is cut in its middle."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     if len(text) <= _LONGEST:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # two names stay two

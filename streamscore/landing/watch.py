@@ -1,56 +1,59 @@
 """Finding new, settled files in a landing folder without listing it at every trigger.
 
-inotify tells of a file that was closed after writing or moved in. A full look at the folder finds what came while
-nobody watched: all at once at the start and after an overflow, and now and then in slices of a few milliseconds.
+inotify tells of a file that was closed after writing, moved in or linked. A full look at the folder finds what came
+while nobody watched, or where nobody tells: all at once at the start and after an overflow, and now and then in slices
+of a few milliseconds.
 """
 
-import contextlib
-import errno
-import fcntl
 import os
-import signal
-import tempfile
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from inotify_simple import INotify, flags
+from inotify_simple import flags
 
-from streamscore.landing.manifest import LandedFile
+from schemas.errors import StorageError
+from streamscore.landing.entries import HIDDEN, FoundFile, files_below, is_landed_name, why_passed_over
+from streamscore.landing.inotify import CAME, CLOSED, Ears, Heard
+from streamscore.landing.manifest import LandedFile, file_time, local_file
+from streamscore.landing.settle import AGAIN_SECONDS, QUIET_SECONDS, Settling
+from streamscore.landing.troubles import FOUND_LATE, ODD_TIME, PASSED_OVER, Troubles
 
-ENDINGS = (".csv", ".csv.gz")
-HIDDEN = (".", "_")  # a name that starts so is never landed: temporary files, the archive
 SLICE_SECONDS = 0.01  # of a full look in one poll: 100,000 known files then never cost a batch more than this
-AGAIN_SECONDS = 0.1  # between two looks at a file of which nothing tells that it is complete
-
-_WATCHED = flags.CLOSE_WRITE | flags.MOVED_TO | flags.CREATE | flags.ONLYDIR
+SHORT_LOOK_SECONDS = 0.5  # between two full looks where the system does not tell of new files
+PAUSE = 10  # such a look begins so many times its own time after the one before it
 
 
 class FolderWatcher:
     """A landing folder of the local file system, sub-folders included.
 
-    A file is settled when inotify said CLOSE_WRITE or MOVED_TO, when nobody has it open for writing (a read lease is
-    granted), or, where leases are not to be had, when two looks found it unchanged.
+    A file is settled when inotify said CLOSE_WRITE or MOVED_TO, and otherwise as `Settling` says. What is neither file
+    nor folder, or cannot be looked into, is passed over and noted; the rest goes on.
+
+    Raises:
+        StorageError: from `look` and `poll`, when the landing folder itself is gone or cannot be looked into.
     """
 
-    def __init__(self, folder: Path, full_look_seconds: float) -> None:
-        self._folder = folder
-        self._watched: dict[int, str] = {}
-        self._unsettled: dict[str, tuple[int, int]] = {}
+    def __init__(self, folder: Path, full_look_seconds: float, troubles: Troubles | None = None) -> None:
+        self._root, self._full_look_seconds = str(folder), full_look_seconds
+        self._troubles = troubles or Troubles()
+        self._noted: dict[str, set[str]] = {}  # kind → names, in the full look on its way, or in the last one
+        self._ears = Ears(self._root, self._found_late)
+        self._settling = Settling(folder)
         self._looking: Iterator[LandedFile] | None = None
-        self._inotify = _inotify()
-        self._leases = _leases_work(folder)
-        self._full_look_seconds = full_look_seconds if self._inotify else AGAIN_SECONDS
-        self._next_look = 0.0
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a writer that opens a file while we hold its lease sends it
+        self._look_seconds = self._next_look = 0.0
 
     def look(self) -> list[LandedFile]:
-        """Every settled file in the folder, known or not; waits for the second look where one is needed."""
-        found = list(self._look())
-        if self._unsettled:
-            time.sleep(AGAIN_SECONDS)
-            found += self._look()
-        self._looking, self._next_look = None, time.monotonic() + self._full_look_seconds
+        """Every settled file in the folder, known or not; waits where a second look tells whether one is settled."""
+        with self._reaching():
+            self._begin()
+            found = self._go_on(float("inf"))
+            quiet = time.monotonic() + QUIET_SECONDS + AGAIN_SECONDS
+            while self._settling.next_turn < quiet:
+                time.sleep(max(0.0, self._settling.next_turn - time.monotonic()))
+                found += map(self._landed, self._settling.again(float("inf")))
         return found
 
     def poll(self, seconds: float) -> list[LandedFile]:
@@ -58,124 +61,126 @@ class FolderWatcher:
 
         Waits up to `seconds` for the first; may name a file again that was named before.
         """
-        if self._inotify is None:
-            time.sleep(seconds)
-            return self._slice()
-        # a full look on its way goes on after a short wait, not a long one
-        wait = 0.001 if self._looking or self._unsettled else seconds
-        events = list(self._inotify.read(timeout=int(wait * 1000)))
-        if any(event.mask & flags.Q_OVERFLOW for event in events):
-            return self.look()
-        found = [file for event in events for file in self._of_event(event.wd, event.mask, event.name)]
-        return found or self._slice()
+        until = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            due = now + SLICE_SECONDS if self._looking else min(self._next_look, self._settling.next_turn)
+            heard = self._ears.read(min(until, due) - now)
+            if heard is None:
+                return self.look()
+            with self._reaching():
+                found = list(self._of_events(heard)) or self._slice()
+            if found or time.monotonic() >= until:
+                return found
 
     def close(self) -> None:
         """Stop watching."""
-        if self._inotify:
-            self._inotify.close()
+        self._ears.close()
 
-    def _of_event(self, wd: int, mask: int, name: str) -> Iterator[LandedFile]:
-        folder = self._watched.get(wd)
-        if folder is None or name.startswith(HIDDEN):
+    def _of_events(self, heard: Iterable[Heard]) -> Iterator[LandedFile]:
+        closed = {(event.folder, event.name) for event in heard if event.mask & CLOSED}
+        for event in heard:
+            if not event.name:
+                if event.folder == self._root:  # moved away, or deleted: another one may be in its place
+                    self._looking, self._next_look = None, 0.0
+            elif event.name.startswith(HIDDEN) or not event.mask & CAME:
+                continue
+            elif event.mask & flags.ISDIR:
+                yield from map(self._landed, self._settled(f"{event.folder}/{event.name}"))
+            elif event.mask & CLOSED or (event.folder, event.name) not in closed:
+                yield from map(self._landed, self._of_event(event))
+
+    def _of_event(self, event: Heard) -> Iterator[FoundFile]:
+        path = f"{event.folder}/{event.name}"
+        try:
+            file = FoundFile(event.folder, event.name, os.lstat(path))
+            if why := why_passed_over(event.name, file.status.st_mode):
+                self._pass_over(path, why)
+            elif not is_landed_name(event.name) or not stat.S_ISREG(file.status.st_mode):
+                return
+            elif event.mask & CLOSED:
+                self._settling.forget(path)
+                yield file
+            elif _is_linked(file.status) and self._settling.is_settled(file, is_heard=False):
+                yield file  # whoever writes it under its other name is not heard
+        except OSError:  # gone again: then it is no landed file; a look tells of anything else
             return
-        path = os.path.join(folder, name)
-        if mask & flags.ISDIR:
-            if mask & (flags.CREATE | flags.MOVED_TO):
-                yield from self._look(path)
-        elif mask & (flags.CLOSE_WRITE | flags.MOVED_TO) and name.lower().endswith(ENDINGS):
-            with contextlib.suppress(FileNotFoundError):  # gone again: then it is no landed file
-                self._unsettled.pop(path, None)
-                yield _landed(path, os.stat(path))
 
     def _slice(self) -> list[LandedFile]:
-        """What the full look on its way finds in the next few milliseconds."""
-        now = time.monotonic()
-        if self._looking is None:
-            if now < self._next_look:
-                return []
-            self._looking = self._look()
-        found = []
-        for file in self._looking:
+        """What second looks, and the full look on its way, find in the next few milliseconds."""
+        until = time.monotonic() + SLICE_SECONDS
+        found = [self._landed(file) for file in self._settling.again(until)]
+        if self._looking is None and time.monotonic() >= self._next_look:
+            self._begin()
+        return found + self._go_on(until)
+
+    def _begin(self) -> None:
+        self._looking, self._look_seconds = map(self._landed, self._settled()), 0.0
+        self._noted = {kind: set() for kind in (PASSED_OVER, ODD_TIME, FOUND_LATE)}
+        self._ears.begin()
+
+    def _go_on(self, until: float) -> list[LandedFile]:
+        """The full look on its way, if there is one, up to a time of the monotonic clock."""
+        found, begun = list[LandedFile](), time.monotonic()
+        for file in self._looking or ():
             found.append(file)
-            if time.monotonic() - now > SLICE_SECONDS:
+            if (now := time.monotonic()) > until:
+                self._look_seconds += now - begun
                 return found
-        self._looking = None
-        self._next_look = time.monotonic() + (AGAIN_SECONDS if self._unsettled else self._full_look_seconds)
+        if self._looking is not None:
+            self._end(self._look_seconds + time.monotonic() - begun)
         return found
 
-    def _look(self, folder: str | None = None) -> Iterator[LandedFile]:
-        folder = folder or str(self._folder)
-        if self._inotify:  # watch first, list then: what comes in between is told twice rather than never
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self._watched[self._inotify.add_watch(folder, _WATCHED)] = folder
+    def _end(self, took: float) -> None:
+        self._looking = None
+        for kind, names in self._noted.items():
+            self._troubles.only(kind, names)
+        short = max(SHORT_LOOK_SECONDS, PAUSE * took) if self._ears.is_deaf else self._full_look_seconds
+        self._next_look = time.monotonic() + min(short, self._full_look_seconds)
+
+    def _settled(self, under: str | None = None) -> Iterator[FoundFile]:
+        for file in files_below(self._root, self._pass_over, self._ears.listen, under):
+            try:
+                if self._settling.is_settled(file, is_heard=self._ears.hears(file.folder)):
+                    yield file
+            except FileNotFoundError:
+                continue
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What goes wrong with the landing folder itself is the storage's, which is tried again; a look begins anew."""
         try:
-            entries = os.scandir(folder)
-        except FileNotFoundError:
-            if folder == str(self._folder):
-                raise
-            return
-        with entries:
-            for entry in entries:
-                if entry.name.startswith(HIDDEN):
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.is_dir():
-                        yield from self._look(entry.path)
-                    elif entry.name.lower().endswith(ENDINGS):
-                        status = entry.stat()
-                        if self._is_settled(entry.path, (status.st_size, status.st_mtime_ns)):
-                            yield _landed(entry.path, status)
+            yield
+        except OSError as error:
+            self._looking, self._next_look = None, 0.0
+            msg = (
+                f"landing folder {self._root}: {error.strerror}, wanted a folder that this user may look into; "
+                f"put it back, or start with another: --landing DIR"
+            )
+            raise StorageError(msg) from error
 
-    def _is_settled(self, path: str, content: tuple[int, int]) -> bool:
-        leased = _lease(path) if self._leases else None
-        if leased is None:
-            settled = self._unsettled.get(path) == content
-            self._unsettled[path] = content
-            if settled:
-                del self._unsettled[path]
-            return settled
-        if not leased and self._inotify is None:
-            self._unsettled[path] = content  # nobody will tell of its closing: look again soon
-        return leased
+    def _landed(self, file: FoundFile) -> LandedFile:
+        if file_time(file.status) != file.status.st_mtime_ns:
+            self._note(
+                ODD_TIME, file.path, "its time is before 1900 or after 2262; it is scored, dated as near as can be"
+            )
+        return local_file(file.path, file.status, found=time.time_ns())
+
+    def _pass_over(self, path: str, why: str) -> None:
+        self._note(PASSED_OVER, path, why)
+
+    def _found_late(self, folder: str, why: str) -> None:
+        self._note(FOUND_LATE, folder, f"its new files are found {SHORT_LOOK_SECONDS:g} s late or later: {why}")
+
+    def _note(self, kind: str, path: str, why: str) -> None:
+        name = path[len(self._root) :].strip("/") or "."
+        if self._troubles.note(kind, name, why):
+            self._noted.setdefault(kind, set()).add(name)
 
 
-def _inotify() -> INotify | None:
-    try:
-        return INotify()
-    except (AttributeError, OSError):  # not Linux, or no instance left: full looks alone
-        return None
+def _is_linked(status: os.stat_result) -> bool:
+    """Whether a file that has just come was there before, under another name: else its closing is awaited.
 
-
-def _leases_work(folder: Path) -> bool:
-    """Whether a lease is granted on a file that surely nobody writes: some file systems always say no."""
-    try:
-        handle, path = tempfile.mkstemp(dir=folder, prefix=HIDDEN[0])
-    except OSError:  # a landing folder that we may only read
-        return False
-    os.close(handle)
-    try:
-        return bool(_lease(path))
-    finally:
-        os.unlink(path)
-
-
-def _lease(path: str) -> bool | None:
-    """Whether nobody has the file open for writing; None where the file system or the owner does not let us know."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except PermissionError:
-        return True  # unreadable for us: reading it says so
-    try:
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        return True
-    except AttributeError:
-        return None
-    except OSError as error:
-        return False if error.errno == errno.EAGAIN else None
-    finally:
-        os.close(handle)
-
-
-def _landed(path: str, status: os.stat_result) -> LandedFile:
-    return LandedFile(Path(path).as_uri(), status.st_size, status.st_mtime_ns, found=time.time_ns())
+    It has that name still, or content from before.
+    """
+    return status.st_nlink > 1 or (status.st_size > 0 and time.time_ns() - status.st_mtime_ns > QUIET_SECONDS * 1e9)

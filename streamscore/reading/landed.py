@@ -1,18 +1,25 @@
 """Open a landed file and read its text as UTF-8 bytes, whatever it is packed or encoded in."""
 
 import codecs
+import errno
 import gzip
 import os
 import re
+import stat
 import zlib
 from collections.abc import Callable
 from typing import Protocol, Self
 
 from schemas.errors import StorageError
 from schemas.reasons import Reason
-from streamscore.landing.manifest import LandedFile
+from streamscore.landing.manifest import LandedFile, file_time
 from streamscore.reading.rejects import BadFileError, FileReject
 
+# Neither follows a link that took a file's place, nor waits for whoever is at the other end of a FIFO.
+_PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+# Errors of this file alone, whenever it is read.
+_OF_THE_FILE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG}
+_OF_THE_FILE |= {errno.EINVAL, errno.EOVERFLOW}
 _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
 
@@ -40,11 +47,13 @@ class LocalSource:
     __slots__ = ("_descriptor",)
 
     def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(path, _PLAIN)
 
     def content(self) -> tuple[int, int]:
         status = os.fstat(self._descriptor)
-        return status.st_size, status.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):
+            raise BadFileError(FileReject(Reason.UNREADABLE, "found a FIFO, a device or the like, wanted a file"))
+        return status.st_size, file_time(status)
 
     def read(self, size: int) -> bytes:
         data = os.read(self._descriptor, size)
@@ -138,7 +147,7 @@ def is_utf8(encoding: str) -> bool:
 def _refused(error: OSError, file: LandedFile) -> Exception:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return BadFileError(FileReject(Reason.FILE_MISSING, "found no such file, wanted one as in the manifest"))
-    if isinstance(error, PermissionError | IsADirectoryError):
+    if error.errno in _OF_THE_FILE:
         return BadFileError(FileReject(Reason.UNREADABLE, f"found '{error.strerror}', wanted a file that may be read"))
     return StorageError(f"cannot read {file.path}: {error.strerror or error}; the next run tries it again")
 

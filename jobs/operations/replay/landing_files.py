@@ -1,5 +1,6 @@
 """The files in a landing folder by their names, and landing a copy of one: in a folder and in an object store."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from schemas.errors import TryAgainError
-from streamscore.landing.manifest import LandedFile
+from streamscore.landing.manifest import LandedFile, file_time, local_file
 from streamscore.landing.objects import landed_object
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED, BucketFolder
 from streamscore.storage.folder import Folder
@@ -60,10 +61,12 @@ class FolderFiles:
     def find(self, name: str) -> LandedFile | None:
         path = self._landing / name
         try:
-            status = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+            status = path.lstat()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return None
+            raise
+        return local_file(str(path), status) if stat.S_ISREG(status.st_mode) else None
 
     def digest(self, file: LandedFile, name: str) -> str:
         with open(file.local_path, "rb") as content:
@@ -76,8 +79,8 @@ class FolderFiles:
                 target.write(piece)
             target.flush()
             os.fsync(target.fileno())
-        status = os.stat(file.local_path)
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
+        status = os.lstat(file.local_path)
+        if (status.st_size, file_time(status)) != (file.size, file.modified):
             hidden.unlink()
             raise _changed(file)
         hidden.rename(self._landing / name)

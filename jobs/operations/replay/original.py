@@ -1,13 +1,14 @@
 """Where landed files are now: those that were refused as a whole, and those of a replay."""
 
 import functools
+import os
 from collections.abc import Iterable, Iterator
 
 from jobs.operations.replay.landing_files import LandingFiles
 from jobs.operations.stream_state import files_in_ledger, files_planned
 from schemas.reasons import Reason
 from streamscore.landing.archive import ARCHIVE, REFUSED
-from streamscore.landing.manifest import LandedFile, source_file
+from streamscore.landing.manifest import LandedFile, landed_name, source_file
 from streamscore.storage.places import as_uri
 from streamscore.storage.stream_paths import StreamPaths
 
@@ -51,10 +52,11 @@ class Originals:
         return first
 
     def _candidates(self, name: str) -> Iterator[LandedFile]:
-        if file := self._landing_files.find(name):
+        landed = os.fsdecode(landed_name(name))
+        if file := self._landing_files.find(landed):
             yield file
         for folder in (ARCHIVE, REFUSED):
-            archived = f"{folder}/{name}"
+            archived = f"{folder}/{landed}"
             while file := self._landing_files.find(archived):
                 yield file
                 archived += ".again"  # another content of the same path, as the archive names it

@@ -251,23 +251,6 @@ def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., Fil
     assert found.after(first, 100) == first
 
 
-def test_where_leases_are_refused_two_looks_settle_a_file(
-    finder: Callable[..., FileDiscovery], landing: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on file systems that grant no lease to anybody."""
-    from streamscore.landing import watch
-
-    monkeypatch.setattr(watch, "_lease", lambda path: False)
-    land(landing, "a.csv")
-    assert names(finder().after(START, 100)) == ["a.csv"]
-    with (landing / "slow.csv").open("w") as slow:
-        watcher = watch.FolderWatcher(landing, 60)
-        found = list(watcher._look())
-        slow.write("more")
-        slow.flush()
-        assert [Path(f.local_path).name for f in [*found, *watcher._look()]] == ["a.csv"]
-
-
 def test_an_offset_that_another_driver_wrote_is_a_conflict(
     finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
 ) -> None:

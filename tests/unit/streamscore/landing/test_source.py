@@ -1,5 +1,6 @@
 """The source as Spark asks it: an idle poll costs no more after a batch of many files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def test_an_idle_poll_after_a_batch_of_many_files_reads_none_of_them(
     monkeypatch.setattr(reader._finder._watcher, "poll", poll)
     offset: dict[str, Any] = reader.latestOffset(reader.initialOffset(), ReadMaxFiles(MANY))
     assert len(offset["files"]) == MANY
-    write_offset(LocalFolder(tmp_path / "checkpoint"), BatchManifest.from_offset(offset))
+    (tmp_path / "checkpoint" / "offsets").mkdir()
+    (tmp_path / "checkpoint" / "offsets" / "0").write_text(f"v1\n{{}}\n{json.dumps(offset)}")
     assert reader.latestOffset(offset, ReadMaxFiles(MANY)) is offset
 
     def no_work(*_: object) -> None:
