@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import ConflictError, RecoveryError, StorageError
-from streamscore.landing.ledger import Ledger
-from streamscore.landing.manifest import BatchManifest, LandedFile
+from schemas.errors import StorageError
 from streamscore.storage import journal as journal_module
-from streamscore.storage.journal import BucketJournal, Journal, LocalJournal
+from streamscore.storage.journal import BucketJournal, LocalJournal
 from tests.support.crash import Crash
+from tests.support.journal_contract import STEP, JournalContract, ObjectsContract, Open, assert_is_a_list, numbers
 
 
 class MemoryFolder:
@@ -61,20 +60,9 @@ class MemoryFolder:
                 raise Crash
 
 
-Open = Callable[[], Journal]
-
-
 @pytest.fixture
 def memory() -> MemoryFolder:
     return MemoryFolder()
-
-
-@pytest.fixture(params=["file", "objects"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path, memory: MemoryFolder) -> Open:
-    """Opens the journal of the test, each time as a process that just started."""
-    if request.param == "file":
-        return lambda: LocalJournal(tmp_path / "journal.jsonl")
-    return lambda: bucket_journal(memory)
 
 
 @pytest.fixture
@@ -86,41 +74,20 @@ def bucket_journal(folder: Any) -> BucketJournal:
     return BucketJournal(folder)
 
 
-def numbers(count: int) -> list[bytes]:
-    return [b"%d" % number for number in range(count)]
+class TestFileJournal(JournalContract):
+    @pytest.fixture
+    def opened(self, tmp_path: Path) -> Open:
+        return lambda: LocalJournal(tmp_path / "journal.jsonl")
 
 
-def test_a_journal_that_is_not_there_has_no_lines(opened: Open) -> None:
-    assert list(opened().lines()) == []
-    opened().cut(0)
-    assert list(opened().lines()) == []
+class TestObjectJournal(ObjectsContract):
+    @pytest.fixture
+    def opened(self, memory: MemoryFolder) -> Open:
+        return lambda: bucket_journal(memory)
 
-
-def test_lines_come_back_in_their_order(opened: Open) -> None:
-    journal = opened()
-    journal.append(b"a")
-    journal.append(b"b", b"", b"c")
-    journal.append(b"")
-    assert list(journal.lines()) == list(opened().lines()) == [b"a", b"b", b"", b"c", b""]
-
-
-def test_a_journal_goes_on_where_another_process_left_it(opened: Open) -> None:
-    for line in numbers(5):
-        opened().append(line)
-    assert list(opened().lines()) == numbers(5)
-
-
-@pytest.mark.parametrize("keep", range(7))
-def test_a_cut_forgets_what_is_behind_it(opened: Open, keep: int) -> None:
-    journal = opened()
-    journal.append(b"0", b"1")
-    journal.append(b"2")
-    journal.append(b"3", b"4", b"5")
-    journal.cut(keep)
-    assert list(journal.lines()) == list(opened().lines()) == numbers(keep)
-    journal.append(b"new")
-    opened().append(b"newer")
-    assert list(opened().lines()) == [*numbers(keep), b"new", b"newer"]
+    @pytest.fixture
+    def pieces(self, memory: MemoryFolder) -> Callable[[], list[str]]:
+        return memory.names
 
 
 def test_a_line_that_a_crash_tore_is_no_line(tmp_path: Path) -> None:
@@ -147,28 +114,6 @@ def test_an_append_that_failed_may_be_tried_again(tmp_path: Path, monkeypatch: p
     (tmp_path / "journal.jsonl").write_bytes(b"a\nb\nhal")
     journal.append(b"b")
     assert list(journal.lines()) == [b"a", b"b", b"b"]
-
-
-@pytest.mark.parametrize("mine", [[b"mine"], [b"mine", b"too"]])
-@pytest.mark.parametrize("theirs", [[b"theirs"], [b"theirs", b"too"]])
-def test_of_two_who_append_to_objects_one_is_told(memory: MemoryFolder, mine: list[bytes], theirs: list[bytes]) -> None:
-    first, second = bucket_journal(memory), bucket_journal(memory)
-    first.append(b"0")
-    assert list(second.lines()) == [b"0"]
-    first.append(*theirs)
-    with pytest.raises(ConflictError, match="another driver"):
-        second.append(*mine)
-    assert list(bucket_journal(memory).lines()) == [b"0", *theirs]
-
-
-def test_many_objects_become_one(memory: MemoryFolder, fold_at_8: None) -> None:
-    journal = bucket_journal(memory)
-    for round_ in range(3):
-        for line in numbers(8):
-            journal.append(line)
-        assert list(bucket_journal(memory).lines()) == numbers(8) * (round_ + 1)
-        assert len(memory.objects) <= 8
-    assert list(journal.lines()) == numbers(8) * 3
 
 
 def test_folding_that_crashes_at_any_step_loses_and_doubles_nothing(memory: MemoryFolder, fold_at_8: None) -> None:
@@ -237,82 +182,11 @@ def test_who_reads_while_the_owner_folds_reads_all(memory: MemoryFolder, fold_at
     assert list(reader.lines()) == numbers(9)
 
 
-LINES = st.binary(max_size=8).filter(lambda line: b"\n" not in line)
-STEPS = st.one_of(
-    st.tuples(st.just("append"), st.lists(LINES, min_size=1, max_size=5)),
-    st.tuples(st.just("cut"), st.integers(0, 20)),
-    st.tuples(st.just("open"), st.none()),
-)
-
-
-@given(st.lists(STEPS, max_size=25), st.sampled_from(["file", "objects"]))
+@given(st.lists(STEP, max_size=25), st.sampled_from(["file", "objects"]))
 @settings(max_examples=150, deadline=None)
 def test_a_journal_is_a_list(tmp_path_factory: pytest.TempPathFactory, steps: list[Any], kind: str) -> None:
     path, memory = tmp_path_factory.mktemp("journal") / "journal.jsonl", MemoryFolder()
-
-    def open_it() -> Journal:
-        return LocalJournal(path) if kind == "file" else bucket_journal(memory)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal_module, "FOLD", 4)
         patch.setattr("os.fsync", lambda _: None)
-        compare(open_it, steps)
-
-
-def compare(open_it: Open, steps: list[Any]) -> None:
-    """A journal against a list."""
-    journal, wanted = open_it(), list[bytes]()
-    for step, value in steps:
-        if step == "append":
-            journal.append(*value)
-            wanted += value
-        elif step == "cut":
-            keep = min(value, len(wanted))  # nobody cuts where nothing is
-            journal.cut(keep)
-            del wanted[keep:]
-        else:
-            journal = open_it()
-        assert list(journal.lines()) == wanted
-    assert list(open_it().lines()) == wanted
-
-
-# --- the ledger, which is a journal of manifests
-
-
-def manifest(seq: int, content: str = "") -> BatchManifest:
-    return BatchManifest(seq, (LandedFile(f"file:///in/{seq}{content}.csv", 1, 1),))
-
-
-def test_a_ledger_knows_the_files_up_to_its_stream(opened: Open) -> None:
-    ledger = Ledger(opened())
-    for seq in range(4):
-        ledger.append(manifest(seq))
-    again = Ledger(opened())
-    assert [m.seq for m in again.restore(3)] == [0, 1, 2, 3]
-    assert not again.is_new(manifest(2).files[0]) and again.is_new(manifest(4).files[0])
-
-
-def test_manifests_whose_batches_never_were_are_cut_off(opened: Open) -> None:
-    ledger = Ledger(opened())
-    for seq in range(6):
-        ledger.append(manifest(seq))
-    again = Ledger(opened())
-    assert [m.seq for m in again.restore(3)] == [0, 1, 2, 3]
-    again.append(manifest(4, "other"))
-    assert [m.files[0].path for m in Ledger(opened()).restore(4)][-1] == "file:///in/4other.csv"
-
-
-def test_a_gap_in_the_ledger_is_refused(opened: Open) -> None:
-    ledger = Ledger(opened())
-    for seq in (0, 1, 3):
-        ledger.append(manifest(seq))
-    with pytest.raises(RecoveryError, match=r"after manifest 1 \(manifest 3 follows\).*--recover"):
-        list(Ledger(opened()).restore(3))
-
-
-def test_a_ledger_that_ends_too_early_is_refused(opened: Open) -> None:
-    ledger = Ledger(opened())
-    ledger.append(manifest(0))
-    assert len(list(Ledger(opened()).restore(1))) == 1  # the crash came before it was noted
-    with pytest.raises(RecoveryError, match="manifest 2 is the stream's"):
-        list(Ledger(opened()).restore(2))
+        assert_is_a_list(lambda: LocalJournal(path) if kind == "file" else bucket_journal(memory), steps)
