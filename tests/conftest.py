@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# so that a failed `assert` of theirs shows both sides
+pytest.register_assert_rewrite("tests.support.journal_contract", "tests.support.replay_contract")
+
 # other work on the machine makes an example slow, and no test wrong
 of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 of_hypothesis.register_profile("fast", of_hypothesis.get_profile("tests"), max_examples=10)  # `make test-fast`
