@@ -20,6 +20,7 @@ from streamscore.models.row_model import Model, load_model
 from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.fitting_kit import feed_with, few
 from training.fitting.classifier_model import TRUSTED
 from training.fitting.fit import fit
 from training.fitting.log_model import log_model, predictor, probability_columns, signature_of
@@ -27,38 +28,9 @@ from training.settings import Estimator
 
 pytestmark = pytest.mark.trains
 
-COLUMNS = [
-    {"name": "size", "type": "double"},
-    {"name": "rooms", "type": "int", "nullable": True},
-    {"name": "the kind", "type": "string"},
-    {"name": "lift", "type": "boolean"},
-]
-FEW = {"random_forest": {"n_estimators": 5}, "hist_gradient_boosting": {"max_iter": 5}}
 
-
-def feed_with(target: str) -> Feed:
-    return Feed.model_validate(
-        {"name": "homes", "columns": [*COLUMNS, {"name": "worth", "type": target, "role": "target"}]}
-    )
-
-
-@pytest.fixture(scope="module")
-def features() -> pd.DataFrame:
-    random, rows = np.random.default_rng(0), 150
-    frame = pd.DataFrame(
-        {
-            "size": random.normal(size=rows),
-            "rooms": random.integers(1, 9, rows).astype(float),
-            "the kind": random.choice(["flat", "house"], rows),
-            "lift": random.random(rows) < 0.5,
-        }
-    )
-    frame.loc[::7, "rooms"] = np.nan
-    return frame
-
-
-def target_of(kind: str, features: pd.DataFrame) -> pd.Series:
-    worth = features["size"] + features["lift"]
+def target_of(kind: str, homes: pd.DataFrame) -> pd.Series:
+    worth = homes["size"] + homes["lift"]
     if kind == "string":
         return pd.Series(np.select([worth < 0, worth < 1], ["bad", "so-so"], "Very good"))
     return {"boolean": worth > 0, "int": (worth > 0) * 2 - 1, "double": worth}[kind]
@@ -78,8 +50,8 @@ class Registered:
     model: Model
 
 
-def rows_of(features: pd.DataFrame, feed: Feed) -> pa.Table:
-    columns = {c.table_name: pa.array(features[c.name], from_pandas=True).cast(c.arrow_type) for c in feed.features}
+def rows_of(homes: pd.DataFrame, feed: Feed) -> pa.Table:
+    columns = {c.table_name: pa.array(homes[c.name], from_pandas=True).cast(c.arrow_type) for c in feed.features}
     return pa.table(columns)
 
 
@@ -98,30 +70,30 @@ def rows_of(features: pd.DataFrame, feed: Feed) -> pa.Table:
     ids="-".join,
 )
 def registered(
-    request: pytest.FixtureRequest, registry: Registry, features: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, registry: Registry, homes: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> Registered:
     kind, name = request.param
     feed = feed_with(kind)
-    pipeline = fit(feed, features, target_of(kind, features), Estimator(name=name, parameters=FEW.get(name, {})), 0)
+    pipeline = fit(feed, homes, target_of(kind, homes), few(name), 0)
     experiment = registry.experiment("homes")
     with registry.active() as mlflow, mlflow.start_run(experiment_id=experiment) as run:
-        logged = log_model(feed, pipeline, features.head(5), mlflow)
+        logged = log_model(feed, pipeline, homes.head(5), mlflow)
     version = registry.add_version("homes", logged.model_id, run.info.run_id, {})
     path = registry.download(registry.resolve(f"models:/homes/{version}"), tmp_path_factory.mktemp("models"))
     return Registered(feed, pipeline, path, load_model(path, feed, ModelVersion("homes", version, run.info.run_id)))
 
 
-def test_the_stream_gets_the_pipelines_own_numbers(registered: Registered, features: pd.DataFrame) -> None:
-    streamed = registered.model.predict(rows_of(features, registered.feed))
-    expected = predictor(registered.feed, registered.pipeline)(features)
+def test_the_stream_gets_the_pipelines_own_numbers(registered: Registered, homes: pd.DataFrame) -> None:
+    streamed = registered.model.predict(rows_of(homes, registered.feed))
+    expected = predictor(registered.feed, registered.pipeline)(homes)
     if isinstance(expected, np.ndarray):
         assert streamed.type == pa.float64()
         assert streamed.to_pylist() == expected.tolist()
         return
     assert [field.name for field in streamed.type] == list(expected)
-    assert streamed.field("label").to_pylist() == registered.pipeline.predict(features).tolist()
+    assert streamed.field("label").to_pylist() == registered.pipeline.predict(homes).tolist()
     shares = np.column_stack([streamed.field(i).to_numpy() for i in range(1, streamed.type.num_fields)])
-    assert (shares == registered.pipeline.predict_proba(features)).all()
+    assert (shares == registered.pipeline.predict_proba(homes)).all()
 
 
 def test_what_is_registered_may_be_loaded_by_default_and_holds_no_pickle(registered: Registered) -> None:
@@ -129,9 +101,7 @@ def test_what_is_registered_may_be_loaded_by_default_and_holds_no_pickle(registe
     assert not [path for path in registered.path.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
 
 
-def test_the_prediction_column_is_a_struct_of_label_and_probabilities(
-    registry: Registry, features: pd.DataFrame
-) -> None:
+def test_the_prediction_column_is_a_struct_of_label_and_probabilities(registry: Registry, homes: pd.DataFrame) -> None:
     asked = {
         "string": pa.struct(
             {"label": pa.string()} | {f"probability_{word}": pa.float64() for word in ("very_good", "bad", "so_so")}
@@ -144,7 +114,7 @@ def test_the_prediction_column_is_a_struct_of_label_and_probabilities(
     from schemas.signature import output_type
 
     for kind, wanted in asked.items():
-        labels = sorted(target_of(kind, features).unique())
+        labels = sorted(target_of(kind, homes).unique())
         assert output_type(signature_of(feed_with(kind), labels)) == wanted
 
 
@@ -158,13 +128,13 @@ assert not any(name.split(".")[0] in ("schemas", "training", "jobs") for name in
 
 @pytest.mark.parametrize("registered", [("string", "logistic_regression")], indirect=True, ids="-".join)
 def test_a_classifier_answers_in_a_process_without_our_code(
-    registered: Any, features: pd.DataFrame, tmp_path: Path
+    registered: Any, homes: pd.DataFrame, tmp_path: Path
 ) -> None:
-    features.to_parquet(tmp_path / "features.parquet")
+    homes.to_parquet(tmp_path / "features.parquet")
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(registered.path), str(tmp_path / "features.parquet")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    expected = predictor(registered.feed, registered.pipeline)(features)
+    expected = predictor(registered.feed, registered.pipeline)(homes)
     assert json.loads(done.stdout) == json.loads(expected.to_json(double_precision=15))
     assert "type hints" not in done.stderr
 
@@ -185,14 +155,14 @@ def test_labels_that_make_no_column_are_refused(labels: list[str], message: str)
         probability_columns(feed_with("string"), labels)
 
 
-def test_a_classifier_that_would_not_load_is_not_logged(registry: Registry, features: pd.DataFrame) -> None:
+def test_a_classifier_that_would_not_load_is_not_logged(registry: Registry, homes: pd.DataFrame) -> None:
     feed, name = feed_with("string"), "sklearn.gaussian_process.GaussianProcessClassifier"
     estimator = Estimator(name=name, allowed=(name,))
-    pipeline = fit(feed, features.head(20), target_of("string", features).head(20), estimator, seed=0)
+    pipeline = fit(feed, homes.head(20), target_of("string", homes).head(20), estimator, seed=0)
     experiment = registry.experiment("homes")
     with (
         registry.active() as mlflow,
         pytest.raises(SettingsError, match=r"GaussianProcessClassifier is stored with the type .* not loaded"),
         mlflow.start_run(experiment_id=experiment),
     ):
-        log_model(feed, pipeline, features.head(5), mlflow)
+        log_model(feed, pipeline, homes.head(5), mlflow)

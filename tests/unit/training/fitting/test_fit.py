@@ -8,53 +8,18 @@ import pandas as pd
 import pytest
 
 from schemas.errors import FeedError, SettingsError
-from schemas.feed import Feed
+from tests.support.fitting_kit import feed_with, few
 from training.fitting.estimators import is_classifier, make_estimator
 from training.fitting.fit import fit
 from training.settings import Estimator
 
-COLUMNS = [
-    {"name": "size", "type": "double"},
-    {"name": "rooms", "type": "int", "nullable": True},
-    {"name": "kind", "type": "string"},
-    {"name": "year", "type": "string"},
-    {"name": "lift", "type": "boolean"},
-]
-TARGET = {"name": "worth", "role": "target"}
 REGRESSORS = ["elastic_net", "random_forest", "hist_gradient_boosting", "sklearn.linear_model.Ridge"]
 CLASSIFIERS = ["logistic_regression", "random_forest", "hist_gradient_boosting", "sklearn.tree.DecisionTreeClassifier"]
 
 
-def feed_with(target: str) -> Feed:
-    column = {"name": "worth", "type": target, "role": "target"}
-    return Feed.model_validate({"name": "homes", "columns": [*COLUMNS, column]})
-
-
-def few(name: str) -> Estimator:
-    """With few trees, if any."""
-    size = {"random_forest": "n_estimators", "hist_gradient_boosting": "max_iter"}
-    return Estimator(name=name, parameters={size[name]: 10} if name in size else {})
-
-
-@pytest.fixture(scope="module")
-def homes() -> pd.DataFrame:
-    random, rows = np.random.default_rng(0), 200
-    frame = pd.DataFrame(
-        {
-            "size": random.normal(size=rows),
-            "rooms": random.integers(1, 9, rows).astype(float),
-            "kind": random.choice(["flat", "house"], rows),
-            "year": random.integers(1900, 2020, rows).astype(str),
-            "lift": random.random(rows) < 0.5,
-        }
-    )
-    frame.loc[::7, "rooms"] = np.nan
-    return frame
-
-
 @pytest.fixture(scope="module")
 def price(homes: pd.DataFrame) -> pd.Series:
-    return (homes["size"] + 2 * homes["lift"] + (homes["kind"] == "flat")).rename("worth")
+    return (homes["size"] + 2 * homes["lift"] + (homes["the kind"] == "flat")).rename("worth")
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
@@ -62,7 +27,7 @@ def test_words_nulls_booleans_and_text_of_numbers_become_numbers_inside_the_mode
     name: Any, homes: pd.DataFrame, price: pd.Series
 ) -> None:
     model = fit(feed_with("double"), homes, price, few(name), seed=0)
-    odd = pd.DataFrame({"size": [1.0], "rooms": [np.nan], "kind": ["castle"], "year": ["1999"], "lift": [True]})
+    odd = pd.DataFrame({"size": [1.0], "rooms": [np.nan], "the kind": ["castle"], "year": ["1999"], "lift": [True]})
     assert np.isfinite(model.predict(odd)).all()
     assert np.corrcoef(model.predict(homes), price)[0, 1] > 0.5
     with pytest.raises(ValueError, match="could not convert string to float: 'n/a'"):
@@ -79,7 +44,7 @@ def test_labels_are_learnt_as_they_are(name: Any, homes: pd.DataFrame, price: pd
 
 def test_trees_get_values_as_they_are_and_linear_models_standardised(homes: pd.DataFrame, price: pd.Series) -> None:
     numbers = homes[["size", "lift"]]
-    feed = Feed.model_validate({"name": "homes", "columns": [COLUMNS[0], COLUMNS[4], {**TARGET, "type": "double"}]})
+    feed = feed_with("double", *numbers)
     tree = fit(feed, numbers, price, few("hist_gradient_boosting"), seed=0)
     assert tree[:-1].transform(numbers).tolist() == numbers.to_numpy(float).tolist()
     linear = fit(feed, numbers, price, Estimator(), seed=0)
@@ -153,9 +118,8 @@ def test_the_allow_list_is_a_setting() -> None:
 
 @pytest.mark.parametrize(("kind", "message"), [("date", "is a date, wanted a number or a label"), (None, "no target")])
 def test_a_feed_without_anything_to_predict_is_refused(kind: str | None, message: str) -> None:
-    columns = [*COLUMNS, {**TARGET, "type": kind}] if kind else COLUMNS
     with pytest.raises(FeedError, match=message):
-        is_classifier(Feed.model_validate({"name": "homes", "columns": columns}), Estimator())
+        is_classifier(feed_with(kind), Estimator())
 
 
 def test_what_an_estimator_says_of_the_data_is_told_in_one_line(homes: pd.DataFrame) -> None:
