@@ -16,6 +16,7 @@ from jobs.maintenance.plan_compaction import FEWEST, MEMORY, DataFile, plan
 from schemas.errors import StorageError, TryAgainError
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.parts import write_part
+from streamscore.tables.understood import obstacle
 
 log = structlog.get_logger()
 
@@ -57,9 +58,9 @@ def files_of(table: DeltaTable) -> list[DataFile]:
 
 def not_ours_to_compact(of_table: DeltaLog, table: DeltaTable) -> str:
     """Why a table is left as it is; empty if it is not."""
-    if table.metadata().partition_columns:
-        return "it has partitions"
-    return "" if of_table.can_rearrange else "its features or its storage ask for another writer's commits"
+    if found := obstacle(table):
+        return f"it {found}"
+    return "" if of_table.can_rearrange else "its storage asks for another writer's commits"
 
 
 def compact(of_table: DeltaLog, target_bytes: int, budget: Budget) -> int:

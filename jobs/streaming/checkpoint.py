@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from schemas.errors import RecoveryError, StorageError
+from schemas.errors import ConflictError, RecoveryError, StorageError
 from schemas.feed import Feed
 from streamscore.landing.ledger import NAME as LEDGER
 from streamscore.landing.manifest import BatchManifest
@@ -110,18 +110,20 @@ class Checkpoint:
     def assert_whole(self, tables: Tables) -> None:
         """Refuse a checkpoint that lost files, or that two drivers wrote: rows would be lost or scored twice.
 
-        1. Spark's logs belong together, and no power cut emptied their newest files.  2. The ledger reaches up to them.
-        3. What Spark holds for done is in the tables, with the same files.
+        1. The tables are not ahead of it.  2. Spark's logs belong together; no power cut emptied their newest files.
+        3. The ledger reaches up to them.  4. What Spark holds for done is in the tables, with the same files.
 
         Raises:
             RecoveryError: it is not; says what is missing and how to go on.
-            ConflictError: another driver committed the newest micro-batch.
+            ConflictError: another driver committed the newest micro-batch, or later ones.
         """
         offset, commit = self.last_offset, self.last_commit
+        # 1
+        self._assert_not_behind(max(offset, commit), tables)
         metadata = self.folder.read("metadata")
         if max(offset, commit) < 0 and metadata != b"":
             return
-        # 1
+        # 2
         if not metadata:
             msg = f"metadata is {'missing' if metadata is None else 'empty'}"
             raise self._broken(msg)
@@ -133,17 +135,27 @@ class Checkpoint:
         if commit >= 0 and not self.folder.read(f"commits/{commit}"):
             msg = f"commits/{commit} is empty"
             raise self._broken(msg)
-        # 2
+        # 3
         newest = deque(self.folder.open_journal(LEDGER).lines(), maxlen=1)
         last = json.loads(newest[0])["seq"] if newest else -1
         begun = self.manifest(commit) if commit >= 0 else BatchManifest(0)
         if last < begun.seq - 1:
             msg = f"the newest manifest of its ledger is {last}, wanted {begun.seq - 1} at least"
             raise self._broken(msg)
-        # 3
+        # 4
         if commit >= 0 and not committed(commit, self.app_id, begun.digest, tables):
             msg = f"commits/{commit} says that micro-batch {commit} is done, the tables do not have it"
             raise self._broken(msg)
+
+    def _assert_not_behind(self, newest: int, tables: Tables) -> None:
+        done = tables.predictions.transaction(self.app_id) if tables.exists(tables.scored) else None
+        if done is not None and done > newest:
+            msg = (
+                f"checkpoint {self.folder.uri} ends with micro-batch {newest}, the tables have its micro-batch {done}: "
+                f"it is an older copy, or lost files; stop the driver of the newer one, or start over from the tables: "
+                f"streamscore run FEED --recover"
+            )
+            raise ConflictError(msg)
 
     def _broken(self, found: str) -> RecoveryError:
         return RecoveryError(

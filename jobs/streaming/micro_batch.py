@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobs.streaming.checkpoint import Checkpoint
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.report import batch_done
-from jobs.streaming.score_batch import BatchScorer
+from jobs.streaming.score_batch import BatchScorer, ScoredBatch
 from schemas.errors import RecoveryError, StreamscoreError
 from streamscore.failpoints import fail_at
 from streamscore.landing.archive import Archive
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage.retry import retry_storage
 from streamscore.tables.commit import Writer, commit, committed
+from streamscore.tables.discard import discard_uncommitted
 from streamscore.tables.tables import Tables
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class MicroBatchProcessor:
         self._running = threading.Lock()
         self.stopping, self._finished = threading.Event(), threading.Event()
         self.outcome = Outcome()
+        self._uncommitted: ScoredBatch | None = None
 
     def __call__(self, frame: "DataFrame", batch_id: int) -> None:
         """One micro-batch, exactly once; in Spark's thread.
@@ -97,6 +99,8 @@ class MicroBatchProcessor:
             fail_at("spark_commit:before", batch_id)
         except StreamscoreError as error:
             self.outcome = self.outcome._replace(error=error)
+            if self._uncommitted is not None:
+                discard_uncommitted(self._uncommitted.parts, self._tables)
             raise
         finally:
             self._running.release()
@@ -132,15 +136,23 @@ class MicroBatchProcessor:
         # 2
         if not committed(batch_id, self._checkpoint.app_id, manifest.digest, self._tables):
             # 3
-            scored = self._scorer.score(frame, batch_id, manifest)
+            scored = self._scored_before(batch_id, manifest) or self._scorer.score(frame, batch_id, manifest)
+            self._uncommitted = scored
             fail_at("parts:after", batch_id)
             # 4
             self._archive.note_refused(scored.parts.refused)
             self._checkpoint.lease.assert_held()
             self._scorer.committed(commit(scored.parts, scored.batch, self._tables, self._writer))
+            self._uncommitted = None
         # 5
         self._report(batch_done(batch_id, manifest, scored, begun))
         self.outcome = self.outcome._replace(batch_id=batch_id, manifest=manifest)
+
+    def _scored_before(self, batch_id: int, manifest: BatchManifest) -> ScoredBatch | None:
+        """What a try left whose commit failed: a disk that is full would get a copy of the parts with each try."""
+        left = self._uncommitted
+        same = left is not None and (left.batch.batch_id, left.batch.manifest) == (batch_id, manifest)
+        return left if same else None
 
     def _is_in(self, batch_id: int) -> bool:
         return self.outcome.batch_id >= batch_id

@@ -102,9 +102,16 @@ def load_model(prepared: Prepared) -> ModelWatcher:
 
 
 def _make_ready(prepared: Prepared) -> ModelWatcher:
-    """The model, then what a new checkpoint has to know of the tables, then what is done beside the stream."""
+    """The model, then the tables, which are this run's from here on, then what is done beside the stream.
+
+    They are taken before a new checkpoint is told what is done: nobody adds to it after that.
+
+    Raises:
+        ConflictError: another checkpoint owns the tables.
+    """
     watcher = load_model(prepared)
     prepared.undo.callback(watcher.stop)
+    prepared.run.tables.take_over(prepared.checkpoint.app_id, recover=prepared.recover)
     if prepared.recover:
         _fill_ledger(prepared)
     prepared.housekeeping.start()

@@ -76,7 +76,8 @@ def _in_use(folder: Folder, holder: str, feed: str) -> TryAgainError:
     return TryAgainError(f"checkpoint {folder.uri} is in use by {holder}; stop it, look: streamscore status {feed}")
 
 
-def _holder() -> str:
+def this_process() -> str:
+    """This process, as others are told of it."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -92,7 +93,7 @@ class LocalLock:
             os.close(self._handle)
             raise _in_use(folder, holder, feed) from error
         os.truncate(self._handle, 0)
-        os.pwrite(self._handle, _holder().encode(), 0)
+        os.pwrite(self._handle, this_process().encode(), 0)
 
     def assert_held(self) -> None:
         """It is, as long as this process lives."""
@@ -179,7 +180,7 @@ class BucketLease:
             self._renewed = begun
 
     def _body(self) -> bytes:
-        return json.dumps({"holder": _holder(), "token": self._token, "renewed": time.time()}).encode()
+        return json.dumps({"holder": this_process(), "token": self._token, "renewed": time.time()}).encode()
 
 
 def bucket_holder(folder: BucketFolder) -> dict[str, Any]:

@@ -4,12 +4,16 @@ batch              a micro-batch, its counts, and the record in its commit
 delta_statistics   min, max and nulls of a part, as Delta wants them
 parts              Parquet parts, in no table yet
 log_entry          the text of a commit
+understood         which tables are written to
+owner              the run that may commit to them
 delta_log          a table's log: its transactions, and what its commits say
 deltalake_log      the same, where `deltalake` puts the next commit
 own_put_log        the same, where we put it: in 0.2 ms, whatever the table holds
+take_over          how a run becomes the owner of tables
 tables             the tables of a feed
 commit             rejects, then predictions, which decide the batch
-spark_writer       the same through Spark's own Delta
+discard            the parts of a commit that failed
+spark_writer       commits through Spark's own Delta
 writers            which of the two
 housekeeping       beside the stream: batches, events, log checkpoints
 recover            what is done, by the tables alone

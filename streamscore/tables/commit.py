@@ -50,7 +50,7 @@ class Writer(Protocol):
         """Add parts, perhaps none, as a transaction that is newer than all of that app; gives the version.
 
         Raises:
-            ConflictError: such a transaction is in.
+            ConflictError: such a transaction is in, or another run owns the table.
             StorageError: the table cannot be written; whether the commit is in may be unknown.
         """
 
@@ -136,7 +136,7 @@ class DeltaRsWriter:
     ) -> int:
         guard, number = replace_guard(app_id), None
         for left in reversed(range(ATTEMPTS)):
-            table = log.handle()
+            table = log.handle_to_write()
             found = _next(table.transaction_version(guard))
             if number not in (None, found):
                 msg = f"{log.uri}: another driver replaces rows of {own}; stop one of them"
@@ -178,6 +178,7 @@ def _quoted(value: str | int) -> str:
 
 def _in_tables(batch_id: int, app_id: str, digest: str, tables: Tables) -> BatchRecord | None:
     tables.predictions.refresh()
+    tables.predictions.assert_writable()
     newest = tables.predictions.transaction(app_id)
     if newest is None or newest < batch_id:
         return None
@@ -281,6 +282,8 @@ def _put_predictions(parts: Parts, record: BatchRecord, tables: Tables, writer: 
         found = _in_log(record.batch_id, record.app_id, tables, -1)
         if found and found.attempt == record.attempt:
             return found.table_version  # our own, whose answer got lost and which was then tried again
+        if found is None:
+            raise
         msg = (
             f"micro-batch {record.batch_id} of {record.app_id} was committed to {log.uri} by another driver while this "
             f"one scored it; stop one of them"

@@ -14,7 +14,9 @@ from schemas.errors import ConflictError, StorageError
 from schemas.settings import Storage
 from streamscore.storage.places import open_folder
 from streamscore.tables.log_entry import ENTRY, Entry, is_rearrangement, parse_entry, puts_if_absent, unusable
+from streamscore.tables.owner import Owner, assert_owner
 from streamscore.tables.parts import Part
+from streamscore.tables.understood import appends_only, assert_understood, obstacle, refuse
 
 if TYPE_CHECKING:  # it imports pandas: 1.9 s of processor time, which maintenance beside a stream would take from it
     import pyarrow.dataset as pa_dataset
@@ -34,12 +36,16 @@ class DeltaLog(ABC):
         version: the newest one that was taken in.
         schema, properties: of the table.
         fits: whether this class is still the one for the table; `Tables.log` opens another one where it is not.
+        replaces: rows of this table are not only added to it, but replaced at times.
+        owner: the run that commits through this log; None where whoever does is not looked at.
 
     Raises:
         StorageError: from every method, when the table cannot be read or written; names it.
     """
 
     fits = True
+    replaces = False
+    owner: Owner | None = None
     version: int
     schema: pa.Schema
     properties: dict[str, Any]
@@ -57,6 +63,7 @@ class DeltaLog(ABC):
         self._options = self.folder.delta_options()
         self._fields: dict[str, Any] = {}
         self._transactions: dict[str, int | None] = {}
+        self._obstacle = ""
         self._load()
 
     @abstractmethod
@@ -71,12 +78,28 @@ class DeltaLog(ABC):
         app id commits without a transaction.
 
         Raises:
-            ConflictError: such a transaction is in.
+            ConflictError: such a transaction is in, or another run owns the table.
+            ContractError: the table asks more of a writer than ours does.
         """
+
+    def assert_writable(self) -> None:
+        """Refuse to write to a table that is not understood, or that another run owns; as of the last refresh.
+
+        Raises:
+            ConflictError: another run owns it.
+            ContractError: it asks more of a writer than ours does.
+        """
+        refuse(self.uri, self._obstacle, self.replaces and appends_only(self.properties))
+        assert_owner(self.uri, self.properties, self.owner)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the table is not written to, not even to move its rows between files; empty if it is."""
+        return self._obstacle
 
     @property
     def can_rearrange(self) -> bool:
-        """Whether `rearrange` is safe here: entries are put by us, and no feature asks more of who rewrites rows."""
+        """Whether `rearrange` is safe here: the table is understood, and entries are put by us."""
         return False
 
     def rearrange(self, old: Mapping[str, int], part: Part, read: int) -> int:  # noqa: ARG002
@@ -92,7 +115,7 @@ class DeltaLog(ABC):
         Raises:
             TryAgainError: such a commit came first; nothing was committed.
         """
-        msg = f"{self.uri}: its features or its storage ask for another writer's commits"
+        msg = f"{self.uri}: its storage asks for another writer's commits"
         raise StorageError(msg)
 
     def reopen(self) -> Self:
@@ -105,6 +128,18 @@ class DeltaLog(ABC):
             return DeltaTable(self.uri, storage_options=self._options)
         except (DeltaError, OSError) as error:
             raise unusable(self.uri, "open", error) from error
+
+    def handle_to_write(self) -> DeltaTable:
+        """The same, to be written through; the table is looked at as that handle has it.
+
+        Raises:
+            ConflictError: another run owns the table; one that takes it over from now on is in the way of the commit.
+            ContractError: it asks more of a writer than ours does.
+        """
+        table = self.handle()
+        assert_understood(self.uri, table, replaces=self.replaces)
+        assert_owner(self.uri, table.metadata().configuration, self.owner)
+        return table
 
     def dataset(self) -> "pa_dataset.Dataset":
         """The table's rows, at the newest version.
@@ -160,7 +195,8 @@ class DeltaLog(ABC):
         self.version = table.version()
         self.schema = pa.schema(table.schema().to_arrow())
         self.properties = dict(table.metadata().configuration)
-        self._transactions = {}
+        self._transactions = {app: table.transaction_version(app) for app in self._transactions}
+        self._obstacle = obstacle(table)
         fields = {field.name: field.type for field in table.schema().fields}
         for name, kind in self._fields.items():
             if fields.get(name) != kind:
@@ -171,7 +207,9 @@ class DeltaLog(ABC):
                 raise StorageError(msg)
         self._fields = fields
 
-    def _assert_newer(self, app_id: str, number: int) -> None:
+    def _assert_next(self, app_id: str, number: int) -> None:
+        """Refuse a commit that may not be the next one, as of the last refresh."""
+        self.assert_writable()
         found = self.transaction(app_id) if app_id else None
         if found is not None and found >= number:
             msg = (

@@ -1,7 +1,7 @@
-"""A table's log that `deltalake` commits to: where the table has features, or its folder no put-if-absent."""
+"""A table's log that `deltalake` commits to: where its folder has no put-if-absent."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -21,6 +21,13 @@ class DeltalakeLog(DeltaLog):
     _loaded: int  # the version at which the handle was opened
     _behind: bool  # the handle has not taken in our own last commit
 
+    @classmethod
+    def instead_of(cls, other: DeltaLog) -> Self:
+        """The log of the same table, for the same owner."""
+        log = cls(other.uri, other.storage)
+        log.owner, log.replaces = other.owner, other.replaces
+        return log
+
     def refresh(self) -> None:
         try:
             self._table.update_incremental()
@@ -33,7 +40,7 @@ class DeltalakeLog(DeltaLog):
     def append(self, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
         if self._behind:
             self.refresh()
-        self._assert_newer(app_id, number)
+        self._assert_next(app_id, number)
         self._assert_store_refuses()
         self._commit(parts, app_id, number, metadata)
         self._behind = True  # the handle is at the version it committed from; the next batch refreshes it anyway
@@ -57,9 +64,9 @@ class DeltalakeLog(DeltaLog):
                 self._table.create_write_transaction(adds, "append", self._table.schema(), **options)
                 return
             except CommitFailedError as error:
-                # it is not in: somebody took the transaction, or deleted or compacted rows
+                # it is not in: somebody took the transaction, or the table, or deleted or compacted rows
                 self.refresh()
-                self._assert_newer(app_id, number)
+                self._assert_next(app_id, number)
                 if not left:
                     raise unusable(self.uri, "commit to", error) from error
             except (DeltaError, OSError) as error:

@@ -15,6 +15,7 @@ from streamscore.storage.folder import Folder
 from streamscore.tables.parts import Part
 
 ENTRY = re.compile(r"(\d{20})\.json")
+_OF_FILES = ('{"add":', '{"remove":', '{"cdc":', '{"commitInfo":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ def actions(text: str, *kinds: str) -> Iterator[str]:
     """The lines of an entry that hold actions of these kinds."""
     starts = tuple(f'{{"{kind}":' for kind in kinds)
     return (line for line in text.split("\n") if line.startswith(starts))
+
+
+def changes(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The actions of an entry that say more than which files it adds and removes, with their kinds."""
+    for line in filter(None, text.split("\n")):
+        if not line.startswith(_OF_FILES):
+            yield from json.loads(line).items()
 
 
 def puts_if_absent(log: Folder) -> bool:

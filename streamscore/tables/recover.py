@@ -6,13 +6,14 @@ import pyarrow.compute as pc
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from schemas.errors import RecoveryError
+from schemas.errors import ConflictError, RecoveryError
 from schemas.tables import BATCHES, QUARANTINE, QUARANTINE_SCHEMA
 from streamscore.landing.manifest import LandedFile
 from streamscore.tables.batch import BatchRecord
 from streamscore.tables.commit import predicate, record_of_row
 from streamscore.tables.delta_log import ATTEMPTS, NO_HOOKS
 from streamscore.tables.housekeeping import append_events
+from streamscore.tables.owner import owned_by
 from streamscore.tables.tables import Tables
 
 BATCHES_AT_ONCE = 1000  # rows of `batches` in memory
@@ -22,7 +23,7 @@ ORPHANS_AT_ONCE = 100  # in one predicate
 def assert_known_checkpoint(
     tables: Tables, app_id: str, *, is_new: bool, recover: bool = False, last_commit: int = -1
 ) -> None:
-    """A checkpoint that the tables do not know may go on only over tables without rows.
+    """A checkpoint that the tables do not know may go on only over tables without rows, and never over another's.
 
     Args:
         is_new: made by this start; for the message.
@@ -30,14 +31,22 @@ def assert_known_checkpoint(
         last_commit: the newest micro-batch that Spark holds for done, -1 if none.
 
     Raises:
+        ConflictError: another checkpoint owns the tables.
         RecoveryError: rows would be scored twice, or files would be left out; says how to go on.
     """
-    if recover or _knows(tables, app_id):
+    if recover:
+        return
+    knows, owner = _knows(tables, app_id), tables.owner
+    foreign = owner is not None and owner.app_id != app_id
+    if owner and foreign and (knows or not _has_rows(tables)):
+        raise ConflictError(owned_by(owner, tables.predictions.uri))
+    if knows:
         return
     again = f"go on from what the tables say: streamscore run {tables.feed.name} --recover"
     if _has_rows(tables):
         found = "new" if is_new else "unknown to them"
-        msg = f"the tables in {tables.path} have rows and checkpoint {app_id} is {found}; {again}"
+        whose = f", they belong to {owner}" if foreign else ""
+        msg = f"the tables in {tables.path} have rows and checkpoint {app_id} is {found}{whose}; {again}"
         raise RecoveryError(msg)
     if last_commit >= 0:
         msg = (
@@ -126,7 +135,7 @@ def _delete(tables: Tables, rows: str) -> None:
     for left in reversed(range(ATTEMPTS)):
         try:
             write_deltalake(
-                tables.quarantine.handle(),
+                tables.quarantine.handle_to_write(),
                 QUARANTINE_SCHEMA.empty_table(),
                 mode="overwrite",
                 predicate=rows,

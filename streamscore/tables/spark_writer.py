@@ -31,6 +31,7 @@ class DeltaSparkWriter:
             spark.conf.set(SNAPSHOT_PARTITIONS, "1")  # of 50 by default: most of a small commit's time
 
     def append(self, log: DeltaLog, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
+        log.assert_writable()
         found = log.transaction(app_id)
         if found is not None and found >= number:
             msg = f"{log.uri}: transaction {number} of {app_id} cannot be committed, {found} is in"
@@ -41,6 +42,7 @@ class DeltaSparkWriter:
     def replace(
         self, log: DeltaLog, own: dict[str, str | int], parts: Sequence[Part], app_id: str, metadata: str
     ) -> int:
+        log.assert_writable()
         guard = replace_guard(app_id)
         found = log.transaction(guard)
         writer = self._rows(log, parts).write.format("delta").mode("overwrite").option("replaceWhere", predicate(own))

@@ -28,8 +28,9 @@ from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
 from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.log_entry import unusable
 from streamscore.tables.own_put_log import OwnPutLog
+from streamscore.tables.owner import APP_IDS, Owner
+from streamscore.tables.take_over import register, take_over
 
-APP_IDS = "streamscore.app_id"  # property of predictions: the checkpoints that wrote it, comma-separated
 STAGING = "_staging"
 FIRST = f"{0:020}.json"  # entry of a table's log
 
@@ -124,9 +125,13 @@ class Tables:
         """Make what is missing: folders, tables, and columns that the feed has got since.
 
         Raises:
-            ContractError: the table there is another feed's, or has another type in a column or in the prediction.
+            ContractError: the table there is another feed's, or has another type in a column or in the prediction, or
+                asks more of a writer than ours does.
             StorageError: the tables cannot be made.
         """
+        for table in (self.scored, QUARANTINE, *SIDE_TABLES):
+            if self.exists(table):
+                self.log(table).assert_writable()
         schema = scored_schema(self.feed, prediction)
         for table, wanted in ((self.scored, schema), (QUARANTINE, QUARANTINE_SCHEMA)):
             if self.exists(table):
@@ -137,6 +142,24 @@ class Tables:
             open_folder(folder, self.storage).make()
 
     @property
+    def owner(self) -> Owner | None:
+        """The run that may commit to these tables, as they name it; None where there is none yet."""
+        return Owner.of(self.predictions.properties) if self.exists(self.scored) else None
+
+    def take_over(self, app_id: str, *, recover: bool) -> None:
+        """Make this run the owner: from here on commits of these tables are its own, and of no other driver.
+
+        Args:
+            recover: whoever owns them; else only from an earlier run of the same checkpoint. What they say is done is
+                told to the checkpoint by `processed_files`, after this.
+
+        Raises:
+            ConflictError: another checkpoint owns them, or another run was faster.
+            StorageError: the tables cannot be changed.
+        """
+        take_over(self.predictions, self.quarantine, app_id, recover=recover)
+
+    @property
     def app_ids(self) -> list[str]:
         """The checkpoints that the tables know."""
         return [app for app in self.predictions.properties.get(APP_IDS, "").split(",") if app]
@@ -145,27 +168,20 @@ class Tables:
         """Note in the properties of predictions that this checkpoint writes it.
 
         Raises:
+            ConflictError: another checkpoint owns them.
             StorageError: the property cannot be set.
         """
-        log = self.predictions
-        log.refresh()
-        if app_id in self.app_ids:
-            return
-        try:
-            known = {APP_IDS: ",".join([*self.app_ids, app_id])}
-            log.handle().alter.set_table_properties(known, False, post_commithook_properties=NO_HOOKS)
-        except (DeltaError, OSError) as error:
-            raise unusable(log.uri, "change", error) from error
-        log.refresh()
+        register(self.predictions, app_id)
 
     def log(self, table: str) -> DeltaLog:
         """The log of a table that is there: our own puts where they are safe, else `deltalake`."""
         log = self._logs.get(table)
         if log is not None and log.fits:
             return log
-        log = log or OwnPutLog(self.uri(table), self.storage)
-        self._logs[table] = log if log.fits else DeltalakeLog(log.uri, self.storage)
-        return self._logs[table]
+        log = DeltalakeLog.instead_of(log) if log else OwnPutLog(self.uri(table), self.storage)
+        log.replaces = table == QUARANTINE
+        self._logs[table] = log
+        return log
 
     def _side_table(self, table: str) -> DeltaLog:
         if not self.exists(table):

@@ -5,7 +5,7 @@ import time
 
 from jobs.operations.doctor.result import Check
 from jobs.streaming.checkpoint import IDENTITY, Checkpoint
-from schemas.errors import RecoveryError, StorageError, StreamscoreError
+from schemas.errors import ConflictError, RecoveryError, StorageError, StreamscoreError
 from schemas.feed import Feed
 from schemas.settings import Tables as TablesSettings
 from streamscore.storage import lease
@@ -50,6 +50,9 @@ def _without_identity(folder: Folder, tables: Tables, recover: str) -> Check:
         assert_known_checkpoint(tables, "", is_new=True)
     except RecoveryError:
         return Check("checkpoint", False, f"none in {folder.uri}, and the tables have rows", recover, BAD)
+    except ConflictError as error:
+        found = f"none in {folder.uri}, and {str(error).partition('; ')[0]}"
+        return Check("checkpoint", False, found, recover, error.exit_code)
     if folder.names("offsets"):
         return Check("checkpoint", False, f"{folder.uri} has micro-batches and no {IDENTITY}", recover, BAD)
     return Check("checkpoint", True, f"{folder.uri}, not there yet, run makes it")

@@ -14,7 +14,7 @@ from inotify_simple import INotify, flags
 from jobs.operations.doctor.checkpoint import check_checkpoint
 from jobs.operations.doctor.result import Check
 from jobs.operations.stream_state import open_table
-from schemas.errors import StorageError
+from schemas.errors import ContractError, StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, QUARANTINE, scored_table
 from streamscore.landing.listing import landed_files
@@ -24,6 +24,7 @@ from streamscore.storage.object_store import is_object_uri
 from streamscore.storage.places import open_folder
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.log_entry import puts_if_absent
+from streamscore.tables.understood import assert_understood
 
 FREE_BYTES = 2**30
 AHEAD_SECONDS = 60
@@ -98,9 +99,14 @@ def check_tables(feed: Feed, paths: StreamPaths) -> Check:
         for name in (scored_table(feed), QUARANTINE, BATCHES, EVENTS):
             table = open_table(paths, name)
             versions += [f"{name} v{table.version()}"] if table is not None else []
+            if table is not None:
+                assert_understood(paths.table(name), table, replaces=name == QUARANTINE)
             _write_probe(_existing_folder(open_folder(paths.table(name), paths.storage)))
     except (OSError, StorageError) as error:
         return _unusable("tables", paths.table(name), error)
+    except ContractError as error:
+        found, _, fix = str(error).partition("; ")
+        return Check("tables", False, found, fix, error.exit_code)
     except DeltaError as error:
         uri = paths.table(name)
         found = f"{uri}: {str(error).partition(chr(10))[0]}"

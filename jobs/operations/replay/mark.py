@@ -8,6 +8,7 @@ from jobs.operations.stream_state import open_table, quoted, select
 from schemas.errors import TryAgainError
 from schemas.tables import QUARANTINE
 from streamscore.storage.stream_paths import StreamPaths
+from streamscore.tables.understood import assert_understood
 
 ATTEMPTS = 10
 BATCHES_AT_ONCE = 1000  # in one commit: bounds what is held in memory, and the predicate
@@ -61,6 +62,7 @@ def _replace(paths: StreamPaths, predicate: str, files: Mapping[Key, str]) -> No
         table = open_table(paths, QUARANTINE)
         if table is None:
             return
+        assert_understood(paths.table(QUARANTINE), table, replaces=True)
         rows = select(table, f"SELECT * FROM t WHERE {predicate}").cast(pa.schema(table.schema().to_arrow()))
         keys = map(Key, *(rows[name].to_pylist() for name in Key._fields))
         marked = [old or files.get(key) for old, key in zip(rows["replayed_as"].to_pylist(), keys, strict=True)]

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from jobs.streaming.early_commit import EarlyCommit
 from jobs.streaming.micro_batch import MicroBatchProcessor, Outcome
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.score_batch import BatchScorer
+from schemas.errors import StorageError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.landing.announce import Announcer
@@ -24,8 +25,10 @@ from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.models.watch import ModelWatcher
 from streamscore.registry.registry import Registry
+from streamscore.storage import retry
 from streamscore.storage.folder import LocalFolder
 from streamscore.tables.commit import DeltaRsWriter
+from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.tables import Tables
 from tests.support.fixture_types import Trained
 from tests.support.wait import HANG_SECONDS, until
@@ -122,6 +125,30 @@ def registry(wine_registry: Callable[[], Trained]) -> Registry:
 def started(tmp_path: Path, registry: Registry) -> Iterator[Started]:
     with closing(Started(tmp_path, registry)) as made:
         yield made
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_commit_that_fails_is_tried_with_the_same_parts_and_leaves_none(
+    started: Started, monkeypatch: pytest.MonkeyPatch, passes: bool
+) -> None:
+    started.write_offset(1, started.manifest(2))
+    put, failures = OwnPutLog._put, iter([True] * (3 if passes else 1000))
+
+    def failing(log: OwnPutLog, version: int, text: str) -> bool:
+        if next(failures, False):
+            msg = "the disk is full"
+            raise StorageError(msg)
+        return put(log, version, text)
+
+    monkeypatch.setattr(OwnPutLog, "_put", failing)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.001)
+    if not passes:
+        tables = started.batches._tables
+        monkeypatch.setattr(tables, "storage", tables.storage.model_copy(update={"retry_seconds": 0.1}))
+    with nullcontext() if passes else pytest.raises(StorageError, match="the disk is full"):
+        started.batches(NO_FRAME, 1)
+    assert started.rows() == ({0: 3, 1: 3} if passes else {0: 3})
+    assert len(list(Path(started._table).glob("*.parquet"))) == len(started.rows())
 
 
 def test_a_micro_batch_is_in_once_its_offset_is_there_and_the_call_finds_it_done(started: Started) -> None:

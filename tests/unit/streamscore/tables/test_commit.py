@@ -406,20 +406,6 @@ def test_a_file_system_without_hard_links_is_committed_to_by_deltalake(
     assert len(keys(tables, "predictions")) == 9
 
 
-def test_a_table_that_gets_a_feature_under_the_stream_is_committed_to_by_deltalake_from_then_on(tmp_path: Path) -> None:
-    tables, other = open_tables(tmp_path), open_tables(tmp_path)
-    for number, driver in enumerate((tables, other)):
-        put(driver, a_batch(number))
-    tables.predictions.handle().alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
-    held = other.predictions
-    for number, driver in enumerate((tables, other), 2):
-        put(driver, a_batch(number))
-        assert isinstance(driver.predictions, DeltalakeLog) and not driver.predictions.can_rearrange
-    assert held.append([], "beside", 0, "") == 6  # whoever holds the log from before commits so as well
-    assert [one["engineInfo"] for one in tables.predictions.handle().history(1)] != ["streamscore"]
-    assert len(keys(tables, "predictions")) == 12
-
-
 def test_table_columns_keep_the_names_of_the_csv_header(tables: Tables) -> None:
     put(tables, a_batch(0))
     fields = {field.name: field.metadata for field in tables.predictions.handle().schema().fields}

@@ -272,8 +272,9 @@ def checkpoint(places: Local, feed: str = "wine_quality", landing: Any = None, a
 def test_a_checkpoint_of_this_feed_that_the_tables_know_is_fine(places: Local) -> None:
     checkpoint(places)
     assert checked(places)["checkpoint"].ok
-    commit = CommitProperties(app_transactions=[Transaction("app", 0)])
-    write_deltalake(places.tables / "predictions", pa.table({"a": [1]}), commit_properties=commit)
+    write_deltalake(places.tables / "predictions", pa.table({"a": [1]}))
+    known = {"streamscore.app_id": "app"}
+    DeltaTable(places.tables / "predictions").alter.set_table_properties(known, raise_if_not_exists=False)
     assert checked(places)["checkpoint"].ok
     checkpoint(places, app_id="recovered")
     known = {"streamscore.app_id": "app,recovered"}
