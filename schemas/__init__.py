@@ -11,6 +11,7 @@ feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings_blocks  every setting in blocks: its meaning, unit, bounds and default
 kubernetes       variables of its own, which are no settings
 settings         flag > environment > profile > default
+frequency        how far apart the observations of a series are
 signature        the contract between a feed and a model's signature
 tables           the columns of predictions, quarantine, batches and events
 propose          a feed out of a model's signature

@@ -35,6 +35,9 @@ class Series(BaseModel):
             into the history, without forecasts.
         duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
             forecast again.
+        gap: an observation whose window has times that are not one `frequency` of the model apart: `mark` it in
+            `failure`, without forecasts; `refuse` it if it does not come one frequency after the newest; or `forecast`.
+        untrained: an observation of another series than the model was trained on: `mark`, `refuse` or `forecast`.
         ahead_seconds: an observation whose time is further after its file's landing is refused, since all that came
             after it would be late; None: none is.
     """
@@ -44,6 +47,8 @@ class Series(BaseModel):
     steps: int = Field(4, gt=0, strict=True)
     late: Literal["refuse", "keep"] = "refuse"
     duplicate: Literal["refuse", "replace"] = "refuse"
+    gap: Literal["mark", "refuse", "forecast"] = "mark"
+    untrained: Literal["mark", "refuse", "forecast"] = "mark"
     ahead_seconds: float | None = Field(86_400.0, ge=0, allow_inf_nan=False)
 
 

@@ -23,7 +23,9 @@ class Reason(StrEnum):
     NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"
     NOT_ALLOWED = "not_allowed"
-    # the time of an observation of a series
+    # an observation of a series: which series it is of, and its time
+    UNTRAINED = "untrained"
+    GAP = "gap"
     LATE = "late"
     DUPLICATE_TIME = "duplicate_time"
     # the model

@@ -5,7 +5,7 @@ as it stands in the file. Narrowing is refused.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
+from schemas.frequency import Frequency
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.models import ModelSignature
@@ -74,10 +75,14 @@ class SeriesContract:
     Attributes:
         window_rows: consecutive observations from which it forecasts.
         endogenous: original names of the columns in a window, in its order.
+        key: the series that it was trained on, by the text of its key columns, in the feed's order; None: any.
+        frequency: how far apart the rows of a window are; None: whatever time lies between them.
     """
 
     window_rows: int
     endogenous: tuple[str, ...]
+    key: tuple[str | None, ...] | None = None
+    frequency: Frequency | None = None
 
 
 def assert_contract(
@@ -111,15 +116,18 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
     """What a series model wants of the feed.
 
     Raises:
-        ContractError: its endogenous columns are not the feed's features, or its metadata do not say what it wants.
+        ContractError: its endogenous columns are not the feed's features, its series is one of other keys, or its
+            metadata do not say what it wants.
     """
     said = _streamscore(metadata)
     try:
-        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]))
-    except (KeyError, TypeError, ValueError) as error:
+        frequency = Frequency.parse(said["frequency"]) if said.get("frequency") else None
+        key = None if said.get("key") is None else {str(name): value for name, value in said["key"].items()}
+        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]), None, frequency)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = (
-            f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous; "
-            f"log it with them"
+            f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous, and "
+            f"perhaps key and frequency; log it with them"
         )
         raise ContractError(msg) from error
     features = [column.name for column in feed.features]
@@ -130,7 +138,17 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
             f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}"
         )
         raise ContractError(msg)
-    return found
+    if key is None:
+        return found
+    names = [column.name for column in feed.keys]
+    if sorted(key) != sorted(names):
+        msg = (
+            f"model {model} does not fit feed {feed.name}: it was trained on a series by {', '.join(key) or 'no key'}, "
+            f"the feed's key columns are {', '.join(names) or 'none'}; "
+            f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}"
+        )
+        raise ContractError(msg)
+    return replace(found, key=tuple(None if key[name] is None else str(key[name]) for name in names))
 
 
 def text_columns(feed: Feed, signature: "ModelSignature") -> frozenset[str]:

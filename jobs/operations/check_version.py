@@ -110,8 +110,9 @@ def _rows_differences(feed: Feed, model: Model, example: Any, landing: Path) -> 
 
 def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Pyfunc, example: Any, landing: Path) -> Iterator[str]:
     """The forecasts after the example's last `window_rows` rows, each step and column."""
-    # the example is of the past of no landed file: how far a time may lie ahead of its file says nothing here
-    feed = feed.model_copy(update={"series": feed.series.model_copy(update={"ahead_seconds": None})})
+    # the example is of the past of no landed file, has no key, and may have no times: none of these says anything here
+    rules = {"ahead_seconds": None, "gap": "forecast", "untrained": "forecast"}
+    feed = feed.model_copy(update={"series": feed.series.model_copy(update=rules)})
     window = _frame(feed, example).tail(model.window_rows)
     file, before = _land(feed, _with_times(feed, window), landing), History(model.window_rows, {})
     done = list(score_series([file], feed, model, before, ReadOptions(landing.as_uri(), CHUNK_ROWS)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.errors import ContractError
 from schemas.feed import FORECAST, Feed
-from schemas.signature import assert_contract, series_contract
+from schemas.signature import SeriesContract, assert_contract, series_contract
 from schemas.tables import forecast_type
 from streamscore.models.answers import AnswerError
 from streamscore.models.row_model import probe
@@ -32,13 +32,13 @@ class SeriesModel:
     Attributes:
         identity: the version, as it is written beside each forecast.
         path: the folder of the model's files.
-        window_rows: consecutive observations that it forecasts from.
+        contract: what it forecasts from, and what it was trained on.
         output: a struct of what it gives for a step.
     """
 
     identity: ModelVersion
     path: str
-    window_rows: int
+    contract: SeriesContract
     output: pa.DataType
     _forecast: Callable[[Floats, int], Any]
     _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
@@ -50,6 +50,11 @@ class SeriesModel:
     @property
     def version(self) -> str:
         return self.identity.version
+
+    @property
+    def window_rows(self) -> int:
+        """Consecutive observations that it forecasts from."""
+        return self.contract.window_rows
 
     def forecast(self, windows: Floats, steps: int) -> Floats:
         """The next steps after each window.
@@ -93,7 +98,7 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
         raise ContractError(msg)
     features = [column.name for column in feed.features]
     order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
-    model = SeriesModel(identity, str(path), wanted.window_rows, forecast_type(feed), pyfunc.forecast_windows, order)
+    model = SeriesModel(identity, str(path), wanted, forecast_type(feed), pyfunc.forecast_windows, order)
     _warm_up(model, feed)
     return model
 

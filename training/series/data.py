@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
+from schemas.frequency import Frequency
 from training.data.fetch import data_path
 from training.data.read_csv import csv_names, read_csv
 from training.series.frequency import infer_frequency
@@ -29,13 +30,15 @@ class SeriesData:
     Attributes:
         values: doubles, a column per endogenous variable under its original name; the index is the time, UTC without
             a zone, increasing and regular, and named as the feed's time column.
-        frequency: the distance of two rows, as `3 months` or `0 days 01:00:00`.
+        frequency: the distance of two rows.
+        key: the text of each key column of the feed, of this series.
         digest: SHA-256 of the file's bytes, hexadecimal.
         source: where the rows come from: a path, or `statsmodels macrodata`.
     """
 
     values: pd.DataFrame
-    frequency: str
+    frequency: Frequency
+    key: dict[str, str | None]
     digest: str
     source: str
 
@@ -68,14 +71,14 @@ def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> Seri
     source = f"statsmodels {NAME}" if path is None else str(path.absolute())
     keys = [column.name for column in feed.columns if column.role == "key"]
     frame = _read(feed, source, content, [time, *keys, *columns])
-    frame = _one_series(frame, keys, settings.key, source)
+    frame, key = _one_series(frame, keys, settings.key, source)
     if frame.empty:
         msg = f"{source} has a header and no rows; a series wants some: --data FILE"
         raise FeedError(msg)
     values = _by_time(frame, time, columns, source)
     _assert_values(values, source)
     frequency = infer_frequency(pd.DatetimeIndex(values.index), source)
-    return SeriesData(values, frequency, hashlib.sha256(content).hexdigest(), source)
+    return SeriesData(values, frequency, key, hashlib.sha256(content).hexdigest(), source)
 
 
 def time_column(feed: Feed) -> str:
@@ -138,7 +141,7 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
             table = read_csv(feed, source, content, columns)
         names = _names(feed, source, table.column_names, wanted)
         picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))
-        return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas()
+        return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas(integer_object_nulls=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         msg = f"{source} does not hold what feed {feed.name} declares: {' '.join(str(error).split())}; mend that row"
         raise FeedError(msg) from error
@@ -160,7 +163,10 @@ def _names(feed: Feed, source: str, found: Sequence[str], wanted: Sequence[str])
     return {name: spelled[fold(name)] for name in wanted}
 
 
-def _one_series(frame: pd.DataFrame, keys: Sequence[str], wanted: dict[str, str], source: str) -> pd.DataFrame:
+def _one_series(
+    frame: pd.DataFrame, keys: Sequence[str], wanted: dict[str, str], source: str
+) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The rows of one series, and the text of its keys as the stream makes it."""
     if unknown := [name for name in wanted if name not in keys]:
         msg = f"series.key names '{unknown[0]}', the feed's key columns are {', '.join(keys) or 'none'}"
         raise SettingsError(msg)
@@ -177,7 +183,9 @@ def _one_series(frame: pd.DataFrame, keys: Sequence[str], wanted: dict[str, str]
             f"name it in the training settings, series: {{key: {first}}}"
         )
         raise FeedError(msg)
-    return frame
+    first = frame[list(keys)].iloc[:1].astype(object).to_dict("records")
+    key = {name: None if pd.isna(value) else str(value) for row in first for name, value in row.items()}
+    return frame, key
 
 
 def _by_time(frame: pd.DataFrame, time: str, columns: list[str], source: str) -> pd.DataFrame:

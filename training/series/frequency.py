@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 
 from schemas.errors import FeedError
+from schemas.frequency import Frequency
 
 
-def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
-    """The distance of two neighbours, as `3 months` or `1 days 00:00:00`; the most frequent one where they differ.
+def infer_frequency(times: pd.DatetimeIndex, source: str) -> Frequency:
+    """The distance of two neighbours; the most frequent one where they differ.
 
     Calendar months count where all times are on the same day of a month, or all on its last.
 
@@ -18,10 +19,10 @@ def infer_frequency(times: pd.DatetimeIndex, source: str) -> str:
         msg = f"{source} has {len(times)} rows; a series wants many more"
         raise FeedError(msg)
     months = _months(times)
-    steps = np.diff(months if months is not None else times.to_numpy().astype("datetime64[ns]").astype("int64"))
+    steps = np.diff(months if months is not None else times.to_numpy().astype("datetime64[us]").astype("int64"))
     found, counts = np.unique(steps, return_counts=True)
     usual = int(found[counts.argmax()])
-    frequency = str(pd.Timedelta(usual)) if months is None else f"{usual} month{'s' if usual > 1 else ''}"
+    frequency = Frequency(microseconds=usual) if months is None else Frequency(months=usual)
     if (wrong := steps != usual).any():
         at = int(np.flatnonzero(wrong)[0])
         msg = (

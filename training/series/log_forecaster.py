@@ -31,14 +31,17 @@ def signature_of(forecaster: "Forecaster") -> "ModelSignature":
     )
 
 
-def metadata_of(forecaster: "Forecaster") -> dict[str, Any]:
+def metadata_of(result: SeriesResult) -> dict[str, Any]:
     """What the stream reads of a forecaster before it loads it."""
+    forecaster = result.forecaster
     return {
         "streamscore": {
             "kind": "series",
             "window_rows": forecaster.window_rows,
             "endogenous": forecaster.endogenous,
             "steps": forecaster.steps,
+            "key": result.data.key,
+            "frequency": result.data.frequency.iso,
         }
     }
 
@@ -55,7 +58,7 @@ def log_forecaster(result: SeriesResult, mlflow: Any) -> Any:
             artifacts=forecaster.save(Path(folder)),
             signature=signature_of(forecaster),
             input_example=result.data.values.reset_index().tail(forecaster.window_rows),
-            metadata=metadata_of(forecaster),
+            metadata=metadata_of(result),
             pip_requirements=[f"{package}=={version(package)}" for package in PACKAGES],
         )
 
@@ -74,5 +77,5 @@ def parameters_of(result: SeriesResult, settings: TrainingSettings) -> dict[str,
         "seed": settings.split.seed,
         "steps": series.steps,
         "coverage": series.coverage,
-        "frequency": result.data.frequency,
+        "frequency": str(result.data.frequency),
     }

@@ -46,7 +46,7 @@ class SeriesResult:
             "converged": self.fit.converged,
             "rows": self.data.rows,
             "fitted_rows": self.fitted_rows,
-            "frequency": self.data.frequency,
+            "frequency": str(self.data.frequency),
             "stationarity": [asdict(test) for test in self.stationarity],
             "order": asdict(self.order),
             "whiteness": asdict(self.whiteness),

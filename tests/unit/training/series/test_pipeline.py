@@ -12,6 +12,7 @@ import pytest
 
 from schemas.errors import FeedError, RegistryError, SettingsError
 from schemas.feed import Feed, load_feed
+from schemas.frequency import Frequency
 from schemas.settings import Models, load_settings
 from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.registry import Registry, open_registry
@@ -91,7 +92,7 @@ def test_rows_are_put_in_order_of_time_and_columns_found_by_name(shop: Feed, tmp
     assert data.values.columns.tolist() == ["sold", "made"]
     assert data.values.index.tolist() == pd.to_datetime(frame["at"]).tolist()
     np.testing.assert_allclose(data.values["sold"], frame["sold"])
-    assert (data.frequency, data.rows) == ("1 days 00:00:00", 5)
+    assert (str(data.frequency), data.rows) == ("1 days 00:00:00", 5)
 
 
 def test_parquet_gives_what_csv_gives(shop: Feed, tmp_path: Path) -> None:
@@ -139,7 +140,8 @@ def test_an_empty_file_is_refused(shop: Feed, tmp_path: Path) -> None:
 
 def test_one_series_of_several_is_chosen_by_its_key(shop: Feed, tmp_path: Path) -> None:
     both = pd.concat([days(8), days(8, place="b", sold=np.arange(8.0))])
-    assert load(shop, tmp_path, both, key={"place": "b"}).values["sold"].tolist() == list(range(8))
+    of_b = load(shop, tmp_path, both, key={"place": "b"})
+    assert (of_b.values["sold"].tolist(), of_b.key) == (list(range(8)), {"place": "b"})
     with pytest.raises(SettingsError, match="no series of 'place' 'c'; it has a, b"):
         load(shop, tmp_path, both, key={"place": "c"})
 
@@ -157,7 +159,8 @@ def test_one_series_of_several_is_chosen_by_its_key(shop: Feed, tmp_path: Path) 
 def test_calendar_months_and_fixed_distances_are_regular(
     shop: Feed, tmp_path: Path, dates: Any, frequency: str
 ) -> None:
-    assert load(shop, tmp_path, days(9, at=dates.strftime("%Y-%m-%d"))).frequency == frequency
+    found = load(shop, tmp_path, days(9, at=dates.strftime("%Y-%m-%d"))).frequency
+    assert str(found) == frequency and Frequency.parse(found.iso) == found
 
 
 def test_a_missing_quarter_is_named(macro: Feed, tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_without_a_path_macrodata_is_statsmodels_own_and_the_same_as_its_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     built_in = load_series(macro, None, Series())
-    assert (built_in.rows, built_in.frequency, built_in.source) == (203, "3 months", "statsmodels macrodata")
+    assert (built_in.rows, str(built_in.frequency), built_in.source) == (203, "3 months", "statsmodels macrodata")
     assert built_in.values.iloc[0].tolist() == [2710.349, 1707.4, 286.898]
     path = fetch("macrodata")
     of_file = load_series(macro, None, Series())
@@ -363,7 +366,14 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production:
 
     loaded = mlflow.pyfunc.load_model(str(in_production))
     meta = loaded.metadata.metadata["streamscore"]
-    assert meta == {"kind": "series", "window_rows": 4, "endogenous": ["realgdp", "realcons", "realinv"], "steps": 4}
+    assert meta == {
+        "kind": "series",
+        "window_rows": 4,
+        "endogenous": ["realgdp", "realcons", "realinv"],
+        "steps": 4,
+        "key": {},
+        "frequency": "P3M",
+    }
     window = pd.read_csv(io.BytesIO(macrodata_csv()), parse_dates=["date"]).tail(4)
     frame = loaded.predict(window, params={"steps": 7})
     assert frame["step"].tolist() == list(range(1, 8))
