@@ -125,6 +125,8 @@ def _fill_ledger(prepared: Prepared) -> None:
     seen = processed_files(run.tables, checkpoint.app_id)
     if any(taken := take_up(run.paths.landing, seen)):
         prepared.report.event("taken_up", detail=str(taken))
+    for folder in run.paths.results:  # nothing is called done that a power cut could still undo
+        folder.sync()
     run.archive.note_refused(landed_path(name, run.landing) for name in refused_files(run.tables))
     Ledger(checkpoint.folder.open_journal(LEDGER)).append(BatchManifest(0, tuple(seen)))
 
