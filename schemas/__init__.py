@@ -5,6 +5,7 @@ errors           the one error tree, with exit codes and HTTP statuses
 reasons          the reason codes of the quarantine
 yaml_text        YAML files, read as they were written
 value_text       which text is a value of a type
+time_format      how dates and times are written, where not as ISO 8601
 dialect          how the CSV text of a feed is written
 columns          the columns of a feed
 feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`

@@ -7,8 +7,10 @@ from datetime import date, datetime
 from typing import Any, Literal, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from schemas.time_format import time_format
 from schemas.value_text import Value, parse
 from schemas.yaml_text import misread, shown
 
@@ -69,6 +71,8 @@ class Column(BaseModel):
     max: int | float | None = None
     allowed: tuple[str | int | float | bool, ...] | None = None
     finite: bool = True
+    format: str | None = None
+    zone: str | None = None
 
     @functools.cached_property
     def table_name(self) -> str:
@@ -120,6 +124,24 @@ class Column(BaseModel):
         if wrong:
             msg = f"column '{self.name}' {wrong}"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _times_can_be_read(self) -> Self:
+        known = {"format": ("date", "timestamp"), "zone": ("timestamp",)}
+        for key in [k for k, fits in known.items() if getattr(self, k) is not None and self.type not in fits]:
+            types = " and ".join(known[key])
+            msg = f"column '{self.name}' is {self.type} and has {key}, which is for {types}; take it out"
+            raise ValueError(msg)
+        if self.format is not None:
+            time_format(self.format, self.type == "date")
+        if self.zone is not None:
+            try:
+                pc.assume_timezone(pa.array([0], pa.timestamp("us")), self.zone)
+            except (pa.ArrowException, ValueError) as error:
+                known_names = "a name of the time zone database, as Europe/Berlin"
+                msg = f"column '{self.name}' has zone {self.zone!r}, wanted {known_names}"
+                raise ValueError(msg) from error
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 # Python's own ways to write text as other text; no file is encoded so
+TRUE, FALSE = ("true", "1"), ("false", "0")
+
 _NO_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 
@@ -19,10 +21,21 @@ class Dialect(BaseModel):
     escape: str | None = None
     encoding: str = "utf-8"
     null_values: tuple[str, ...] = ("",)
+    decimal: Literal[".", ","] = "."
+    thousands: str | None = None
+    integers: Literal["digits", "whole"] = "digits"
+    true_values: tuple[str, ...] = TRUE
+    false_values: tuple[str, ...] = FALSE
+    fractions: Literal["refuse", "truncate"] = "refuse"
     header: Literal["exact", "ignore_case"] = "exact"
     extra_columns: Literal["refuse", "ignore"] = "refuse"
 
-    @field_validator("delimiter", "quote", "escape")
+    @property
+    def has_plain_booleans(self) -> bool:
+        """Whether booleans are written as they are without a word of the feed."""
+        return (self.true_values, self.false_values) == (TRUE, FALSE)
+
+    @field_validator("delimiter", "quote", "escape", "thousands")
     @classmethod
     def _is_one_character(cls, value: str | None) -> str | None:
         if value is None:
@@ -36,6 +49,24 @@ class Dialect(BaseModel):
             msg = f"found {value!r}, wanted a character that is no line end, no letter and no digit"
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _values_can_be_told(self) -> Self:
+        if self.thousands is not None and self.thousands in ("+", "-", self.decimal):
+            msg = f"thousands is {self.thousands!r} beside decimal {self.decimal!r}, wanted another one; change one"
+            raise ValueError(msg)
+        words = [{word.lower() for word in said} for said in (self.true_values, self.false_values)]
+        if both := words[0] & words[1]:
+            msg = f"{min(both)!r} is in true_values and in false_values; take it out of one"
+            raise ValueError(msg)
+        if never := (words[0] | words[1]) & {value.lower() for value in self.null_values}:
+            msg = f"{min(never)!r} is in null_values, which comes first, and in true_values or false_values; leave one"
+            raise ValueError(msg)
+        for said in words:
+            if not said or any(not word or word != word.strip(" \t") for word in said):
+                msg = "true_values and false_values want words without spaces around them, one at least in each"
+                raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:

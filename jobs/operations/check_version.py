@@ -30,6 +30,7 @@ from streamscore.models.load import import_loaders
 from streamscore.models.row_model import Model, load_model, probe_value
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
+from streamscore.reading.written import written
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.scoring.score import score
@@ -187,12 +188,13 @@ def _frame(feed: Feed, example: Any) -> "pd.DataFrame":
 
 def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
     """The example's rows as a file of the feed; columns that it lacks are null, or a made-up value."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote, lineterminator="\n")
+    text, dialect = io.StringIO(), feed.csv
+    writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator="\n")
     writer.writerow(column.name for column in feed.columns)
-    null = feed.csv.null_values[0] if feed.csv.null_values else ""
+    null = dialect.null_values[0] if dialect.null_values else ""
     for row in example.to_dict("records"):
-        writer.writerow(_as_text(column, row, null) for column in feed.columns)
+        texts = [(column, _as_text(column, row, null)) for column in feed.columns]
+        writer.writerow(one if one == null else written(one, column, dialect) for column, one in texts)
     return text.getvalue()
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.feed import TYPES, Column
+from schemas.columns import NUMBERS
+from schemas.feed import TYPES, Column, Dialect
 from schemas.value_text import PATTERNS
+from streamscore.reading.plain import has_plain_numbers, plain
 
 _TIME = TYPES["timestamp"]
 _ZONE = r"[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$"
@@ -26,12 +28,12 @@ _YEARS = {
 _MAY_BE = PATTERNS | dict.fromkeys(("float", "double"), r"[+-]?[0-9.iInN].*")
 
 
-def is_read_by_arrow(column: Column) -> bool:
+def is_read_by_arrow(column: Column, dialect: Dialect) -> bool:
     """Whether Arrow's CSV reader makes the values that `convert` makes; of whole numbers, unless `may_be_hex`.
 
     NaN and infinity of a column that takes them must be told from text that only comes to them, as 1e400.
     """
-    return column.type in ("int", "long") or (column.type in ("float", "double") and column.finite)
+    return column.type in NUMBERS and column.finite and has_plain_numbers(dialect)
 
 
 def may_be_hex(text: bytes) -> bool:
@@ -47,35 +49,37 @@ class Converted:
     failed: Sequence[int]
 
 
-def convert(text: pa.Array | pa.ChunkedArray, column: Column) -> Converted:
+def convert(text: pa.Array | pa.ChunkedArray, column: Column, dialect: Dialect) -> Converted:
     """A column of strings as the feed's type: one call where all of them convert, a search where not.
 
     What is taken is in docs/feeds.md.
     """
+    if isinstance(text, pa.ChunkedArray):
+        text = text.chunk(0) if text.num_chunks == 1 else text.combine_chunks()
+    if column.type == "string":
+        return Converted(text, ())
+    text = plain(pc.utf8_trim(text, " \t"), column, dialect)
     try:
-        return Converted(as_type(text, column), ())
+        return Converted(_as_type(text, column), ())
     except pa.ArrowInvalid:
         pass
-    codes = text.combine_chunks().dictionary_encode() if isinstance(text, pa.ChunkedArray) else text.dictionary_encode()
+    codes = text.dictionary_encode()
     failed = _failing(codes.dictionary, column)
     is_bad = pc.is_in(codes.indices, value_set=pa.array(failed, codes.indices.type), skip_nulls=True)
     good = pc.if_else(pa.array(_mask(failed, len(codes.dictionary))), None, codes.dictionary)
-    values = as_type(good, column).take(codes.indices)
+    values = _as_type(good, column).take(codes.indices)
     return Converted(values, pc.indices_nonzero(is_bad).to_pylist())
 
 
-def as_type(text: pa.Array | pa.ChunkedArray, column: Column) -> pa.Array:
-    """The text as values of the column's type.
+def _as_type(text: pa.Array, column: Column) -> pa.Array:
+    """The plain text as values of the column's type.
 
     Raises:
         pa.ArrowInvalid: one of them does not convert.
     """
     to = column.arrow_type
-    if to == pa.string():
-        return text
-    trimmed = pc.utf8_trim(text, " \t")
-    values = _as_time(trimmed) if to == _TIME else pc.cast(trimmed, to)
-    _assert_documented(trimmed, values, column)
+    values = _as_time(text, column.zone or "UTC") if to == _TIME else pc.cast(text, to)
+    _assert_documented(text, values, column)
     return values
 
 
@@ -98,24 +102,25 @@ def _assert_documented(text: pa.Array, values: pa.Array, column: Column) -> None
         raise pa.ArrowInvalid(msg)
 
 
-def _as_time(text: pa.Array) -> pa.Array:
+def _as_time(text: pa.Array, zone: str) -> pa.Array:
+    """Times in UTC; one that names no zone is of `zone`, where it has to be there, and once."""
     has_zone = pc.match_substring_regex(text, _ZONE)
     if not pc.any(has_zone).as_py():
-        return _in_utc(text)
+        return _in_utc(text, zone)
     zoned = pc.cast(pc.if_else(has_zone, text, None), _TIME)
-    return pc.coalesce(zoned, _in_utc(pc.if_else(has_zone, None, text)))
+    return pc.coalesce(zoned, _in_utc(pc.if_else(has_zone, None, text), zone))
 
 
-def _in_utc(text: pa.Array) -> pa.Array:
-    return pc.assume_timezone(pc.cast(text, pa.timestamp(_TIME.unit)), "UTC")
+def _in_utc(text: pa.Array, zone: str) -> pa.Array:
+    return pc.assume_timezone(pc.cast(text, pa.timestamp(_TIME.unit)), zone).cast(_TIME)
 
 
 def _failing(values: pa.Array, column: Column) -> list[int]:
     """The positions of the values that do not convert."""
     pattern = f"^(?:{_MAY_BE[column.type]})$"
-    may_be = pc.match_substring_regex(pc.utf8_trim(values, " \t"), pattern).to_numpy(zero_copy_only=False)
+    may_be = pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
     at = np.flatnonzero(may_be)
-    wrong = at[_search(values.take(pa.array(at)), lambda some: as_type(some, column))]
+    wrong = at[_search(values.take(pa.array(at)), lambda some: _as_type(some, column))]
     return sorted([*np.flatnonzero(~may_be).tolist(), *wrong.tolist()])
 
 

@@ -48,7 +48,7 @@ class Parser:
 
     def __init__(self, feed: Feed, text_columns: frozenset[str]) -> None:
         self._feed = feed
-        self._is_typed = [is_read_by_arrow(c) and c.name not in text_columns for c in feed.columns]
+        self._is_typed = [is_read_by_arrow(c, feed.csv) and c.name not in text_columns for c in feed.columns]
         self._has_integers = any(c.type in ("int", "long") for c in feed.columns)
         self._convert: dict[Header, pa_csv.ConvertOptions] = {}
 

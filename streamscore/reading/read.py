@@ -129,7 +129,7 @@ def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa
         if column.name in text_columns:
             texts.append(found)
         if found.type != column.arrow_type:
-            converted = convert(found, column)
+            converted = convert(found, column, feed.csv)
             for at in converted.failed:
                 failed.setdefault(at, (column, found[at].as_py()))
             found = converted.values

@@ -11,12 +11,14 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Storage
 from streamscore.storage.object_store import assert_reachable, bucket_and_key, code_of, is_object_uri, reaching
+from streamscore.reading.written import is_plain, written
 from training.data.corrupt import corrupt, kinds
 from training.data.generate import generated_chunks
 
@@ -189,8 +191,14 @@ def _spoiled_lines(feed: Feed, rows: int, seed: int, chosen: np.ndarray) -> Iter
 
 
 def _text(table: pa.Table, feed: Feed) -> bytes:
+    dialect = feed.csv
+    for at, column in enumerate(feed.columns):
+        if not is_plain(column, dialect):
+            texts = pc.cast(table[column.name], pa.string()).to_pylist()
+            table = table.set_column(at, column.name, pa.array([written(text, column, dialect) for text in texts]))
     sink = pa.BufferOutputStream()
-    options = pacsv.WriteOptions(include_header=False, delimiter=feed.csv.delimiter, quoting_style="none")
+    style = "needed" if dialect.delimiter == dialect.decimal else "none"
+    options = pacsv.WriteOptions(include_header=False, delimiter=dialect.delimiter, quoting_style=style)
     pacsv.write_csv(table, sink, options)
     text = sink.getvalue().to_pybytes()
     return text if feed.csv.encoding.lower() in ("utf-8", "utf8") else text.decode().encode(feed.csv.encoding)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.feed import Column, Feed
+from schemas.feed import Column, Dialect, Feed
 from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, header, parse, read, records, split
 from streamscore.reading.convert import convert
@@ -307,7 +307,7 @@ TIMES = st.builds(
 )
 def test_a_value_converts_the_same_whatever_stands_beside_it(type_: Any, values: Any) -> None:
     column = Column(name="v", type=type_)
-    together = convert(pa.array(values, pa.string()), column)
-    alone = [convert(pa.array([value], pa.string()), column) for value in values]
+    together = convert(pa.array(values, pa.string()), column, Dialect())
+    alone = [convert(pa.array([value], pa.string()), column, Dialect()) for value in values]
     assert list(together.failed) == [at for at, one in enumerate(alone) if one.failed]
     assert repr(together.values.to_pylist()) == repr([one.values[0].as_py() for one in alone])

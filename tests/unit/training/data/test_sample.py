@@ -34,6 +34,22 @@ GENERAL = Feed.model_validate(
     }
 )
 
+WORDS = {"true_values": ["ja"], "false_values": ["nein"]}
+OF_OTHERS = Feed.model_validate(
+    {
+        "name": "of_others",
+        "csv": {"delimiter": ";", "decimal": ",", "thousands": ".", **WORDS},
+        "columns": [
+            {"name": "a", "type": "double", "min": -1},
+            {"name": "ok", "type": "boolean"},
+            {"name": "day", "type": "date", "role": "carry", "format": "%d.%m.%Y"},
+            {"name": "at", "type": "timestamp", "role": "time", "format": "%d.%m.%y %H:%M"},
+            {"name": "local", "type": "timestamp", "role": "carry", "zone": "Europe/Berlin"},
+            {"name": "y", "type": "int", "role": "target", "min": 1, "max": 9},
+        ],
+    }
+)
+
 
 def lines(paths: Sequence[Path]) -> list[Any]:
     return [line for path in paths for line in path.read_bytes().splitlines()[1:]]
@@ -65,7 +81,7 @@ def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "feed", [load_feed("wine_quality"), load_feed("wine_quality_text"), GENERAL], ids=lambda f: f.name
+    "feed", [load_feed("wine_quality"), load_feed("wine_quality_text"), GENERAL, OF_OTHERS], ids=lambda f: f.name
 )
 def test_good_rows_are_rows_that_the_feed_accepts(feed: Any, tmp_path: Path) -> None:
     made = sample(feed, rows=2000, files=1, out=tmp_path)
