@@ -17,8 +17,8 @@ from pyarrow import csv as pacsv
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Storage
-from streamscore.storage.object_store import assert_reachable, bucket_and_key, code_of, is_object_uri, reaching
 from streamscore.reading.written import is_plain, written
+from streamscore.storage.object_store import assert_reachable, bucket_and_key, code_of, is_object_uri, reaching
 from training.data.corrupt import corrupt, kinds
 from training.data.generate import generated_chunks
 
