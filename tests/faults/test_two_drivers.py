@@ -67,3 +67,33 @@ def test_two_drivers_held_at_one_micro_batch_lose_and_double_nothing(
         assert "--recover" in stream.log()
         stream.run("--recover")
     oracle.assert_exactly_once(stream)
+
+
+@pytest.mark.repeats
+def test_drivers_with_a_checkpoint_each_over_the_same_tables_score_each_file_once(
+    tmp_path: Path, stream: Stream, oracle: Oracle
+) -> None:
+    """Two replicas that start at once, then a recovery beside the one that got the tables."""
+    shared = {name: stream.place(name) for name in ("landing", "tables")}
+    others = [replace(stream, root=tmp_path / name, landed=stream.landed, places=shared) for name in ("b", "c")]
+    for other in others:
+        other.root.mkdir()
+    stream.land(files=2, rows=20, seed=0)
+    replicas = [stream, others[0]]
+    try:
+        for driver in replicas:
+            driver.start()
+        until(lambda: any(d.process and d.process.poll() is not None for d in replicas))
+        (refused,) = [d for d in replicas if d.process and d.process.poll() is not None]
+        (owner,) = [d for d in replicas if d is not refused]
+        assert refused.wait() == 75 and "belongs to checkpoint" in refused.log(), refused.log()[-2000:]
+        owner.until(lambda: oracle.tally(stream).lost == 0)
+        others[1].start("--recover")
+        others[1].until(lambda: "stream started" in others[1].log())
+        stream.land(files=2, rows=20, seed=1)
+        assert owner.wait() == 75 and "taken over by checkpoint" in owner.log(), owner.log()[-2000:]
+        others[1].until(lambda: oracle.tally(stream).lost == 0)
+    finally:
+        for driver in (stream, *others):
+            driver.kill()
+    oracle.assert_exactly_once(stream)
