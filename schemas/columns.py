@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import unicodedata
 from datetime import date, datetime
 from typing import Any, Literal, Self
 
@@ -56,6 +57,17 @@ def folded(name: str) -> str:
 
 def _is_between(value: Any, low: int | float | None, high: int | float | None) -> bool:
     return (low is None or low <= value) and (high is None or value <= high)
+
+
+def header_key(name: str, header: str) -> str:
+    """What is equal for all spellings of a column's name that `csv.header` takes for one.
+
+    Spaces around it do not count, nor whether é is one character or two, nor how a line break in it is written.
+    """
+    name = name.strip()
+    if not name.isascii() or "\r" in name:
+        name = unicodedata.normalize("NFC", name.replace("\r\n", "\n").replace("\r", "\n"))
+    return name.casefold() if header == "ignore_case" else name
 
 
 class Column(BaseModel):

@@ -1,9 +1,10 @@
 """How the CSV text of a feed is written."""
 
 import codecs
+import itertools
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # Python's own ways to write text as other text; no file is encoded so
 TRUE, FALSE = ("true", "1"), ("false", "0")
@@ -27,15 +28,18 @@ class Dialect(BaseModel):
     true_values: tuple[str, ...] = TRUE
     false_values: tuple[str, ...] = FALSE
     fractions: Literal["refuse", "truncate"] = "refuse"
-    header: Literal["exact", "ignore_case"] = "exact"
+    header: Literal["exact", "ignore_case", "none"] = "exact"
+    skip_lines: int = Field(0, ge=0, le=1000, strict=True)
+    comment: str | None = None
     extra_columns: Literal["refuse", "ignore"] = "refuse"
+    missing_columns: Literal["refuse", "null"] = "refuse"
 
     @property
     def has_plain_booleans(self) -> bool:
         """Whether booleans are written as they are without a word of the feed."""
         return (self.true_values, self.false_values) == (TRUE, FALSE)
 
-    @field_validator("delimiter", "quote", "escape", "thousands")
+    @field_validator("delimiter", "quote", "escape", "thousands", "comment")
     @classmethod
     def _is_one_character(cls, value: str | None) -> str | None:
         if value is None:
@@ -70,16 +74,20 @@ class Dialect(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
-        for one, other in (("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape")):
-            if getattr(self, one) == getattr(self, other):
-                fix = "doubled quotes need no csv.escape, take it out" if one == "quote" else "change one"
+        for one, other in itertools.combinations(("delimiter", "quote", "escape", "comment"), 2):
+            if getattr(self, one) is not None and getattr(self, one) == getattr(self, other):
+                fix = (
+                    "doubled quotes need no csv.escape, take it out"
+                    if (one, other) == ("quote", "escape")
+                    else "change one"
+                )
                 msg = f"{one} and {other} are both {getattr(self, one)!r}; {fix}"
                 raise ValueError(msg)
-        for name in ("quote", "escape"):
+        for name in ("quote", "escape", "comment"):
             if (getattr(self, name) or "x").isspace():
                 msg = f"{name} is {getattr(self, name)!r}, wanted a character that is no space"
                 raise ValueError(msg)
-        if not can_read(f"a{self.delimiter}{self.quote}{self.escape or ''}\r\n1", self.encoding):
+        if not can_read(f"a{self.delimiter}{self.quote}{self.escape or ''}{self.comment or ''}\r\n1", self.encoding):
             msg = (
                 f"found encoding {self.encoding!r}, wanted one of text that Python knows and that has the delimiter, "
                 f"the quote and the line end, as utf-8 or cp1252"

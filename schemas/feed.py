@@ -8,7 +8,7 @@ from typing import Literal, Self
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.columns import TYPES, Column, folded, snake_case
+from schemas.columns import TYPES, Column, folded, header_key, snake_case
 from schemas.dialect import Dialect, can_read
 from schemas.errors import FeedError
 from schemas.yaml_text import misread, read_yaml
@@ -124,7 +124,7 @@ class Feed(BaseModel):
     def _files_can_hold_it(self) -> Self:
         headers: dict[str, str] = {}
         for column in self.columns:
-            name = folded(column.name) if self.csv.header == "ignore_case" else column.name.strip()
+            name = header_key(folded(column.name) if self.csv.header == "ignore_case" else column.name, "exact")
             if (other := headers.setdefault(name, column.name)) != column.name:
                 under = f"csv.header: {self.csv.header}"
                 msg = f"columns '{other}' and '{column.name}' are one name under {under}; rename one"

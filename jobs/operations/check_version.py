@@ -190,7 +190,9 @@ def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
     """The example's rows as a file of the feed; columns that it lacks are null, or a made-up value."""
     text, dialect = io.StringIO(), feed.csv
     writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator="\n")
-    writer.writerow(column.name for column in feed.columns)
+    text.write("\n" * dialect.skip_lines)
+    if dialect.header != "none":
+        writer.writerow(column.name for column in feed.columns)
     null = dialect.null_values[0] if dialect.null_values else ""
     for row in example.to_dict("records"):
         texts = [(column, _as_text(column, row, null)) for column in feed.columns]

@@ -105,9 +105,9 @@ class _Reader:
         found = find_header(data, is_whole, self._feed.csv)
         header = self._headers.get(found.text) or map_header(found.text, self._feed)
         self._headers[found.text] = header
-        if found.end == end and found.line == 1:
+        if found.end == end and found.line == 2:
             self._first_lines[data[:end]] = header
-        return header, found.end, found.line + 1
+        return header, found.end, found.line
 
     def _parts(
         self, body: bytes, is_whole: bool, line: int, origin: SourceFile, text: LandedText

@@ -1,17 +1,21 @@
 """The header line: where each column of the feed stands in a file."""
 
+import functools
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from schemas.columns import header_key
 from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD, UTF8_BOM, count_lines
 from streamscore.reading.rejects import BadFileError, FileReject, shorten
-from streamscore.reading.split import split_record
+from streamscore.reading.split import Scanned, first_record, split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
 
+DELIMITERS = (",", ";", "\t", "|")  # that a file may seem to be written with
 NAMED = 100  # columns, in a reject of the whole file
 
 _BLANK_LINES = re.compile(rb"(?:[ \t]*+(?:\r\n|\n|\r))*+")
@@ -25,7 +29,7 @@ class HeaderLine:
     Attributes:
         text: without its line end.
         end: the byte after it, where the data begins.
-        line: its physical line, 1-based.
+        line: the physical line on which the data begins, 1-based.
     """
 
     text: str
@@ -53,29 +57,49 @@ class Header:
 
 
 def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
-    """The first line of a file that is not blank; `data` is its beginning, or all of it.
+    """The first record of a file that is not blank; `data` is its beginning, or all of it.
 
     Raises:
         BadFileError: there is none, or this is no text in the dialect's encoding.
     """
     _assert_text(data)
-    start = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
-    blank = _BLANK_LINES.match(data, start)
-    first = blank.end() if blank else start
+    first = _first_line(data, dialect)
     if is_whole and not data[first:].strip(b" \t"):
         raise BadFileError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
+    if dialect.header == "none":
+        return HeaderLine("", first, count_lines(data[:first]) + 1)
     end = _LINE_END.search(data, first, first + MAX_RECORD)
     if not end and (not is_whole or len(data) - first > MAX_RECORD):
         raise BadFileError(
             FileReject(Reason.UNREADABLE, f"found no line end in {MAX_RECORD:,} bytes, wanted a header line")
         )
     line = data[first : end.start() if end else len(data)]
+    if dialect.quote.encode() in line:
+        line = first_record(data[first : first + MAX_RECORD], dialect)
+        end = _LINE_END.match(data, first + len(line))
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         detail = f"found a header line that is not {dialect.encoding} ({error.reason} at byte {error.start + 1})"
         raise BadFileError(FileReject(Reason.BAD_ENCODING, f"{detail}, wanted {dialect.encoding}")) from error
-    return HeaderLine(text, end.end() if end else len(data), count_lines(data[:first]) + 1)
+    stop = end.end() if end else len(data)
+    return HeaderLine(text, stop, count_lines(data[: first + len(line)]) + 2)
+
+
+def _first_line(data: bytes, dialect: Dialect) -> int:
+    """Where the header begins: after a byte order mark, the lines to skip, and lines that are blank or comments."""
+    first = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
+    for _ in range(dialect.skip_lines):
+        end = _LINE_END.search(data, first)
+        first = end.end() if end else len(data)
+    passed = (_BLANK_LINES if dialect.comment is None else _blank_or_comment(dialect.comment)).match(data, first)
+    return passed.end() if passed else first
+
+
+@functools.cache
+def _blank_or_comment(comment: str) -> re.Pattern[bytes]:
+    mark = re.escape(comment.encode())
+    return re.compile(rb"(?:(?:[ \t]*+|" + mark + rb"[^\r\n]*+)(?:\r\n|\n|\r))*+")
 
 
 def _assert_text(data: bytes) -> None:
@@ -94,33 +118,44 @@ def map_header(text: str, feed: Feed) -> Header:
     Raises:
         BadFileError: a quote is opened in it and never closed.
     """
-    names = split_record(text, feed.csv)
-    if names is None:
+    if feed.csv.header == "none":
+        return Header(text, len(feed.columns), tuple(range(len(feed.columns))), frozenset())
+    found = split_record(text, feed.csv)
+    if found is None:
         detail = f"found a quote that is never closed in the header line {shorten(text)}, wanted column names"
         raise BadFileError(FileReject(Reason.UNREADABLE, detail, header=text))
-    names = [name.strip() for name in names]
-    keys = [_key(name, feed.csv) for name in names]
-    wanted = {_key(column.name, feed.csv): column for column in feed.columns}
+    names = [name.strip() for name in found.fields]
+    keys = [header_key(name, feed.csv.header) for name in names]
+    wanted = {header_key(column.name, feed.csv.header): column for column in feed.columns}
     places = {key: at for at, key in reversed(list(enumerate(keys)))}
     fields = tuple(places.get(key) for key in wanted)
     absent = frozenset(c.name for key, c in wanted.items() if key not in places)
-    refusal = _refusal(names, keys, wanted, feed.csv)
+    refusal = _stray(found, wanted, feed.csv) or _refusal(text, names, wanted, feed.csv)
     return Header(text, len(names), fields, absent, refusal and replace(refusal, header=text))
 
 
-def _key(name: str, dialect: Dialect) -> str:
-    return name.strip().casefold() if dialect.header == "ignore_case" else name.strip()
+def _stray(found: Scanned, wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:
+    if not found.stray.strip(" \t"):
+        return None
+    text = found.raw.decode()
+    hint = _other_delimiter(text, wanted, dialect)
+    detail = (
+        f"found {shorten(found.stray)} after a closing quote in the header line {shorten(text)}, wanted a delimiter"
+    )
+    return FileReject(Reason.UNREADABLE, detail + hint)
 
 
-def _refusal(names: list[str], keys: list[str], wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:
+def _refusal(text: str, names: list[str], wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:
     """Missing before duplicate before extra columns; the first is to blame."""
-    found = f"found {_quoted(names)}"
+    found, keys = f"found {_quoted(names)}", [header_key(name, dialect.header) for name in names]
     times = Counter(keys)
-    missing = [c.name for key, c in wanted.items() if key not in times and c.role != "target"]
+    may_lack = {
+        c.name for c in wanted.values() if c.role == "target" or (c.nullable and dialect.missing_columns == "null")
+    }
+    missing = [c.name for key, c in wanted.items() if key not in times and c.name not in may_lack]
     if missing:
-        return FileReject(
-            Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{_hint(names, missing)}", missing[0]
-        )
+        hint = _hint(names, missing) or _other_delimiter(text, wanted, dialect)
+        return FileReject(Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{hint}", missing[0])
     twice = [column.name for key, column in wanted.items() if times[key] > 1]
     if twice:
         return FileReject(Reason.DUPLICATE_COLUMN, f"{found}; wanted only once: {_quoted(twice)}", twice[0])
@@ -135,6 +170,19 @@ def _hint(names: list[str], missing: list[str]) -> str:
     folded = {name.casefold() for name in names}
     near = [name for name in missing if name.casefold() in folded]
     return f" (csv.header: ignore_case would find {_quoted(near)})" if near else ""
+
+
+def _other_delimiter(text: str, wanted: dict[str, Column], dialect: Dialect) -> str:
+    """What the header would have with another delimiter, if that is more."""
+
+    def known(delimiter: str) -> int:
+        names = [header_key(name.strip(f" \t{dialect.quote}"), dialect.header) for name in text.split(delimiter)]
+        return len(wanted.keys() & set(names))
+
+    best = max(DELIMITERS, key=known)
+    if known(best) <= known(dialect.delimiter):
+        return ""
+    return f" (csv.delimiter: {json.dumps(best)} would find {known(best)} of {len(wanted)})"
 
 
 def _quoted(names: list[str]) -> str:

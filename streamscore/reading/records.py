@@ -63,6 +63,8 @@ def is_plain(text: bytes, dialect: Dialect) -> bool:
     # Arrow skips a byte order mark at the beginning of any text, be it the third block of a file
     if not is_simple(dialect) or b"\0" in text or text.startswith(UTF8_BOM) or not _is_utf8(text):
         return False
+    if dialect.comment is not None and _has_comments(text, dialect.comment.encode()):
+        return False
     if dialect.quote.encode() in text:
         return _are_regular(text, dialect)
     return len(text) <= MAX_RECORD or _has_short_lines(text)
@@ -76,6 +78,8 @@ def is_simple(dialect: Dialect) -> bool:
 def cut(text: bytes, dialect: Dialect) -> int | None:
     """Where to cut a text that goes on: after its last whole record; None where that cannot be told."""
     if not is_simple(dialect):
+        return None
+    if dialect.comment is not None and dialect.quote.encode() in text and _has_comments(text, dialect.comment.encode()):
         return None
     if dialect.quote.encode() not in text:
         # a carriage return at the very end may be half of a line end
@@ -99,6 +103,10 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _has_comments(text: bytes, comment: bytes) -> bool:
+    return text.startswith(comment) or b"\n" + comment in text or b"\r" + comment in text
 
 
 def _has_short_lines(text: bytes) -> bool:

@@ -56,12 +56,12 @@ def physical_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: Dialect) -> Iterator[CsvRecord]:
     """Every record of the lines; one that has not `width` fields, or is no text, comes with the reason."""
-    quote = dialect.quote.encode()
+    quote, comment = dialect.quote.encode(), (dialect.comment or "").encode()
     source = _Lines(lines, first_line)
     while (line := source.take()) is not None:
         number = source.number
         text = _without_end(line)
-        if not text:
+        if not text or (comment and text.startswith(comment)):
             continue
         if len(text) > MAX_RECORD:
             detail = f"found a line of more than {MAX_RECORD:,} bytes, wanted no more; only its beginning is kept here"
@@ -72,12 +72,27 @@ def split_records(lines: Iterable[bytes], first_line: int, width: int, dialect: 
             yield _checked(_quoted_record(line, source, dialect), width, dialect)
 
 
-def split_record(text: str, dialect: Dialect) -> list[str] | None:
-    """The fields of one line; None if a quote in it is not closed, or followed by more than spaces and tabs."""
+class Scanned(NamedTuple):
+    """A record: its bytes, its fields, and what stands after the first closing quote that no delimiter follows."""
+
+    raw: bytes
+    fields: list[str]
+    stray: str
+
+
+def split_record(text: str, dialect: Dialect) -> Scanned | None:
+    """One record, which may have line ends in quotes; None if a quote in it is not closed."""
     if dialect.quote not in text:
-        return text.split(dialect.delimiter)
-    found = _Scan(text.encode() + b"\n", _Lines([], 0), dialect).record()
-    return None if found is None or found.stray.strip(" \t") else found.fields
+        return Scanned(text.encode(), text.split(dialect.delimiter), "")
+    first, *rest = physical_lines([text.encode() + b"\n"])
+    return _Scan(first, _Lines(rest, 0), dialect).record()
+
+
+def first_record(text: bytes, dialect: Dialect) -> bytes:
+    """The record that a text begins with, without its line end; its first line alone if a quote stays open."""
+    first, *rest = physical_lines([text])
+    found = _Scan(first, _Lines(rest, 0), dialect).record()
+    return _without_end(first) if found is None else found.raw
 
 
 class _Lines:
@@ -120,14 +135,6 @@ def _quoted_record(first: bytes, source: _Lines, dialect: Dialect) -> CsvRecord:
     return CsvRecord(number, found.raw, found.fields)
 
 
-class _Scanned(NamedTuple):
-    """A record: its bytes, its fields, and what stands after the first closing quote that no delimiter follows."""
-
-    raw: bytes
-    fields: list[str]
-    stray: str
-
-
 class _Scan:
     """A record on its way out of the lines, beginning with the line `first`."""
 
@@ -136,7 +143,7 @@ class _Scan:
         self._taken, self._size = [first], len(first)
         self._text, self._at = _text(first), 0
 
-    def record(self) -> _Scanned | None:
+    def record(self) -> Scanned | None:
         """The record; None, and no line more is taken, if a quote in it is opened and not closed."""
         fields, stray = [], ""
         while True:
@@ -148,7 +155,7 @@ class _Scan:
             stray = stray or (rest if is_quoted else "")
             fields.append(value + rest)
             if not self._text.startswith(self._dialect.delimiter, self._at):
-                return _Scanned(_without_end(b"".join(self._taken)), fields, stray)
+                return Scanned(_without_end(b"".join(self._taken)), fields, stray)
             self._at += 1
 
     def _quoted(self) -> str | None:

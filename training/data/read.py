@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from schemas.columns import header_key
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import TYPES, Column, Feed
 from training.data.read_csv import csv_names, read_csv
@@ -129,7 +130,7 @@ def column_names(feed: Feed, file: Path) -> list[str]:
 
 def folded(feed: Feed, name: str) -> str:
     """What two spellings of one column's name have in common, as the feed's `csv.header` says."""
-    return name.strip().casefold() if feed.csv.header == "ignore_case" else name.strip()
+    return header_key(name, feed.csv.header)
 
 
 def _spelled(feed: Feed, file: Path, header: list[str], wanted: Wanted) -> dict[str, str]:

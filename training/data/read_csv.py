@@ -26,6 +26,8 @@ def csv_names(feed: Feed, source: str, file: Path | bytes) -> list[str]:
     Raises:
         FeedError: it has none, or cannot be read; `source` is what the message calls it.
     """
+    if feed.csv.header == "none":
+        return [column.name for column in feed.columns]
     landed, opened = _landed(file)
     try:
         with LandedText(landed, feed.csv.encoding, opened) as text:
@@ -38,11 +40,11 @@ def csv_names(feed: Feed, source: str, file: Path | bytes) -> list[str]:
         else:
             msg = f"{source} cannot be read as CSV: {error.refusal.detail}; write it again"
         raise FeedError(msg) from error
-    names = split_record(found.text, feed.csv)
-    if names is None:
-        msg = f"{source} cannot be read as CSV: a quote in its header is not closed; write it again"
+    header = split_record(found.text, feed.csv)
+    if header is None or header.stray.strip(" \t"):
+        msg = f"{source} cannot be read as CSV: a quote in its header is not closed, or text follows it; write it again"
         raise FeedError(msg)
-    return [name.strip() for name in names]
+    return [name.strip() for name in header.fields]
 
 
 def read_csv(feed: Feed, source: str, file: Path | bytes, columns: Sequence[Column]) -> pa.Table:
@@ -58,7 +60,10 @@ def read_csv(feed: Feed, source: str, file: Path | bytes, columns: Sequence[Colu
     landed, opened = _landed(file)
     # not validated: what is read here may be no feed, as labels by source_file and source_line
     dialect = feed.csv.model_copy(update={"extra_columns": "ignore"})
-    wanted = Feed.model_construct(name=feed.name, csv=dialect, columns=tuple(columns))
+    own = {column.name: column for column in columns}
+    found = [own.get(c.name, c.model_copy(update={"type": "string"})) for c in feed.columns]  # by place
+    read = found if dialect.header == "none" else list(columns)
+    wanted = Feed.model_construct(name=feed.name, csv=dialect, columns=tuple(read))
     options = ReadOptions(landed.path.rpartition("/")[0], open_landed=opened)
     tables = []
     try:
@@ -74,7 +79,8 @@ def read_csv(feed: Feed, source: str, file: Path | bytes, columns: Sequence[Colu
     if tables:  # records that were split by hand come before others
         lines = whole.column(whole.num_columns - 2).to_numpy()
         whole = whole if (lines[1:] > lines[:-1]).all() else whole.take(pa.array(np.argsort(lines)))
-    return pa.table([whole.column(at) for at in range(len(columns))], [column.name for column in columns])
+    places = {column.name: at for at, column in enumerate(read)}
+    return pa.table([whole.column(places[column.name]) for column in columns], [column.name for column in columns])
 
 
 def _refused(feed: Feed, source: str, what: str) -> FeedError:

@@ -205,7 +205,9 @@ def _text(table: pa.Table, feed: Feed) -> bytes:
 
 
 def _header(feed: Feed) -> bytes:
-    text = io.StringIO()
+    text = io.StringIO("\n" * feed.csv.skip_lines)
+    text.seek(0, io.SEEK_END)
     writer = csv.writer(text, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote, lineterminator="\n")
-    writer.writerow([column.name for column in feed.columns])
+    if feed.csv.header != "none":
+        writer.writerow([column.name for column in feed.columns])
     return text.getvalue().encode(feed.csv.encoding)

@@ -15,6 +15,7 @@ from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
 from schemas.frequency import Frequency
 from training.data.fetch import data_path
+from training.data.read import folded
 from training.data.read_csv import csv_names, read_csv
 from training.series.frequency import infer_frequency
 from training.series.macrodata import NAME, macrodata_csv
@@ -149,18 +150,17 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
 
 def _names(feed: Feed, source: str, found: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
     """How the file spells each wanted column."""
-    fold = (lambda name: name.strip().casefold()) if feed.csv.header == "ignore_case" else str.strip
-    spelled = {fold(name): name for name in found}
-    if missing := [name for name in wanted if fold(name) not in spelled]:
+    spelled = {folded(feed, name): name for name in found}
+    if missing := [name for name in wanted if folded(feed, name) not in spelled]:
         msg = (
             f"{source} lacks columns {', '.join(map(repr, missing))}; it has {', '.join(found)[:300]}; "
             f"wanted what schemas/{feed.name}.yaml declares (delimiter {feed.csv.delimiter!r})"
         )
         raise FeedError(msg)
-    if twice := [name for name in wanted if sum(fold(name) == fold(other) for other in found) > 1]:
+    if twice := [name for name in wanted if sum(folded(feed, name) == folded(feed, other) for other in found) > 1]:
         msg = f"{source} has column '{twice[0]}' more than once; leave one"
         raise FeedError(msg)
-    return {name: spelled[fold(name)] for name in wanted}
+    return {name: spelled[folded(feed, name)] for name in wanted}
 
 
 def _one_series(

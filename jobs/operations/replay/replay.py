@@ -183,7 +183,8 @@ def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landin
     for header, group in by_header.items():
         keys = [_key(row) for row in group]
         digest = hashlib.sha256(json.dumps([header, *keys], separators=(",", ":")).encode()).hexdigest()[:DIGEST]
-        name, lines = f"replay-{digest}.csv", [header, *(row["raw"] for row in group)]
+        above = [""] * feed.csv.skip_lines + [header] * (feed.csv.header != "none")
+        name, lines = f"replay-{digest}.csv", [*above, *(row["raw"] for row in group)]
         plan.land[name] = functools.partial(_land_lines, paths.landing, name, lines, encoding)
         plan.marks[name], plan.rows[name] = keys, len(group)
     return plan

@@ -20,7 +20,7 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.reading import blocks, landed, parse, read, records, split
 from streamscore.reading.read import FileReject, FileRejectedError, ReadOptions, read_chunks
 
-AB = [{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]
+AB: list[dict[str, Any]] = [{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]
 WORDS = [{"name": "n", "type": "long"}, {"name": "word", "type": "string"}]
 
 
@@ -115,6 +115,59 @@ def test_the_case_of_names_matters_only_if_the_feed_says_so(see_text: Callable[.
     seen = see_text("A,B\n1,2\n", feed=feed_of(AB, header="exact"))
     assert seen.reasons == ["missing_column"]
     assert "ignore_case would find 'a', 'b'" in seen.rejects[0]["detail"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_header_may_have_line_breaks_in_quotes(see_text: Callable[..., Seen], end: str) -> None:
+    feed = feed_of([*AB, {"name": "s\nmore", "type": "string"}])
+    seen = see_text(f'a,"s{end}more","b"{end}1,x,2{end}y{end}', feed=feed)
+    assert (seen["s_more"], seen["source_line"]) == (["x"], [3])
+    assert [(r["reason"], r["source_line"]) for r in seen.rejects] == [("too_few_fields", 4)]
+    refused = see_text(f'a,"s{end}more",b{end}1,x,2{end}')
+    assert (refused.reasons, refused.rejects[0]["column"], refused.rejects[0]["rows"]) == (
+        ["extra_column"],
+        f"s{end}more",
+        1,
+    )
+
+
+def test_names_are_equal_whether_composed_or_not(see_text: Callable[..., Seen]) -> None:
+    for feed_s, file_s in (("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")):
+        feed = feed_of([{"name": feed_s, "type": "string"}])
+        assert see_text(f"{file_s}\ne\u0301\n", feed=feed).table.column(0).to_pylist() == ["e\u0301"]
+
+
+def test_without_a_header_columns_are_in_the_feed_s_order(see_text: Callable[..., Seen]) -> None:
+    feed = feed_of(AB, header="none", skip_lines=1)
+    seen = see_text("made by x\n\n1,2\n3\n", feed=feed)
+    assert (seen["a"], seen["b"], seen["source_line"], seen.reasons) == ([1.0], [2.0], [3], ["too_few_fields"])
+    assert see_text("made by x\n", feed=feed).rejects[0]["rows"] == 0
+
+
+def test_lines_above_the_header_are_skipped_and_comments_are_no_rows(see_text: Callable[..., Seen]) -> None:
+    feed = feed_of(WORDS, skip_lines=2, comment="#")
+    seen = see_text('"made\nby",x\n# c\n\nn,word\n1,x\n#2,y\n 3,#z\n4,"a\n#b"\n#', feed=feed)
+    assert (seen["n"], seen["word"], seen["source_line"]) == ([1, 3, 4], ["x", "#z", "a\n#b"], [6, 8, 9])
+    assert seen.rejects == []
+    assert see_text("\n\nx,y\n#1\n2\n", feed=feed).rejects[0]["rows"] == 1
+
+
+def test_a_nullable_column_may_be_missing_if_the_feed_says_so(see_text: Callable[..., Seen]) -> None:
+    columns = [*AB, {"name": "c", "type": "date", "nullable": True}]
+    assert see_text("a,b\n1,2\n", feed=feed_of(columns)).reasons == ["missing_column"]
+    seen = see_text("a,b\n1,2\n", feed=feed_of(columns, missing_columns="null"))
+    assert (seen["c"], seen.rejects) == ([None], [])
+    assert see_text("a,c\n1,2\n", feed=feed_of(columns, missing_columns="null")).rejects[0]["column"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter"), [("a;b", ";"), ('"a"\t"b"', r"\t"), ("a|b|x,y", "|"), ('"a";"b"', ";")]
+)
+def test_a_file_with_another_delimiter_is_told_which(
+    see_text: Callable[..., Seen], header: str, delimiter: str
+) -> None:
+    assert f'(csv.delimiter: "{delimiter}" would find 2 of 2)' in see_text(f"{header}\n1;2\n").rejects[0]["detail"]
+    assert "csv.delimiter" not in see_text("x;y\n1;2\n").rejects[0]["detail"]
 
 
 def test_a_missing_column_refuses_the_file_and_counts_its_rows(see_text: Callable[..., Seen]) -> None:
@@ -227,7 +280,9 @@ def test_text_after_a_closing_quote_refuses_its_record_alone(see_text: Callable[
 
 
 def test_a_header_with_text_after_a_closing_quote_refuses_the_file(see_text: Callable[..., Seen]) -> None:
-    assert see_text('"a"x,b\n1,2\n').reasons == ["unreadable"]
+    reject = see_text('"a"x,b\n1,2\n').rejects[0]
+    assert (reject["reason"], reject["rows"]) == ("unreadable", 1)
+    assert "found 'x' after a closing quote in the header line" in reject["detail"]
 
 
 ESCAPED = r'''id,x,s

@@ -30,11 +30,12 @@ FEED = Feed.model_validate(
     }
 )
 ESCAPING = FEED.model_copy(update={"csv": FEED.csv.model_copy(update={"escape": "\\"})})
-FEEDS = st.sampled_from([FEED, ESCAPING])
+COMMENTING = FEED.model_copy(update={"csv": FEED.csv.model_copy(update={"comment": "#"})})
+FEEDS = st.sampled_from([FEED, FEED, ESCAPING, COMMENTING])
 
 TOKENS = [
     *b'",\n\r\\',
-    *["\r\n", ",", ",", "\n", "\n", "1", "2.5", "-7", "x", " ", '"a"', '"a\nb"', '""', "é", "1,x\n"],
+    *["#", '#"', "\r\n", ",", ",", "\n", "\n", "1", "2.5", "-7", "x", " ", '"a"', '"a\nb"', '""', "é", "1,x\n"],
 ]
 PIECES = [bytes([t]) if isinstance(t, int) else t.encode() for t in TOKENS] + [b"\xff", b"\0"]
 BODIES = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
@@ -69,6 +70,10 @@ def oracle(body: bytes, feed: Feed = FEED) -> list[tuple[int, list[str] | None]]
     text, at, line, found = body.decode("latin-1"), 0, 2, []
     while at < len(text):
         if text[at] in "\r\n":
+            at, line = _after_line_end(text, at), line + 1
+            continue
+        if text[at] == feed.csv.comment:
+            at = min(end for end in (text.find("\n", at), text.find("\r", at), len(text)) if end >= 0)
             at, line = _after_line_end(text, at), line + 1
             continue
         fields, end, is_stray = _fields(text, at, feed.csv.escape or "no escape")

@@ -64,6 +64,12 @@ def test_rows_keep_their_order_and_columns_may_have_names_of_the_tables(file: Pa
     assert read_csv(feed_of(), "it", file, columns)["source_line"].to_pylist() == list(range(22))
 
 
+def test_without_a_header_columns_are_found_by_place() -> None:
+    feed = feed_of(header="none", skip_lines=1)
+    assert read_csv(feed, "it", b"x\n1,a\n", [Column(name="s", type="string")]).to_pylist() == [{"s": "a"}]
+    assert csv_names(feed, "it", b"x\n1,a\n") == ["n", "s"]
+
+
 def test_names_are_those_of_the_header(file: Path) -> None:
     file.write_bytes(b'\n"a,b" , c\n')
     assert csv_names(feed_of(), "it", file) == ["a,b", "c"]
