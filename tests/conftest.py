@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # so that a failed `assert` of theirs shows both sides
-pytest.register_assert_rewrite("tests.support.journal_contract", "tests.support.replay_contract")
+pytest.register_assert_rewrite(*(f"tests.support.{name}_contract" for name in ("finding", "journal", "replay")))
 
 # other work on the machine makes an example slow, and no test wrong
 of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])

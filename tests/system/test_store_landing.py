@@ -14,31 +14,32 @@ import pytest
 from schemas.errors import StorageError
 from schemas.reasons import Reason
 from schemas.settings import Storage
-from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
-from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
+from streamscore.landing.manifest import BatchManifest
 from streamscore.reading.fetch import opener
 from streamscore.reading.rejects import BadFileError
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.stream_paths import StreamPaths
 from tests.support.finder_kit import AskedBySpark
+from tests.support.finding_contract import START, FindingContract, LandingPlace, next_after
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
-from tests.support.wait import HANG_SECONDS
 
 pytestmark = pytest.mark.system
 
-START = BatchManifest(0)
 MANY = 2_500
 
 
-class Landing:
-    """`in/` of a bucket, and finders of it, each as a new process makes it."""
+class Landing(LandingPlace):
+    """`in/` of a bucket."""
 
     def __init__(self, bucket: Bucket, storage: Storage) -> None:
-        self.bucket, self.storage = bucket, storage
-        self.uri, self.checkpoint = f"{bucket.uri}/in", BucketFolder(f"{bucket.uri}/checkpoint", storage)
-        self.client = bucket.store.client
+        self.bucket, self.storage, self.client = bucket, storage, bucket.store.client
+        super().__init__(self.paths_by(storage))
+
+    def paths_by(self, storage: Storage) -> StreamPaths:
+        landing, checkpoint = (BucketFolder(f"{self.bucket.uri}/{name}", storage) for name in ("in", "checkpoint"))
+        return StreamPaths(landing, f"{self.bucket.uri}/tables", checkpoint, Path(os.devnull), storage)
 
     def land(self, name: str, text: str = "x") -> str:
         self.client.put_object(Bucket=self.bucket.name, Key=f"in/{name}", Body=text.encode())
@@ -48,22 +49,14 @@ class Landing:
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(self.land, names))
 
-    def names(self, under: str = "in/") -> list[str]:
-        page = self.client.list_objects_v2(Bucket=self.bucket.name, Prefix=under)
-        return [entry["Key"][len(under) :] for entry in page.get("Contents", ())]
+    def names(self) -> list[str]:
+        page = self.client.list_objects_v2(Bucket=self.bucket.name, Prefix="in/")
+        return [entry["Key"].removeprefix("in/") for entry in page.get("Contents", ())]
 
     def finder(self, max_files: int = 10_000, clean: str = "off", storage: Storage | None = None) -> FileDiscovery:
-        storage = storage or self.storage
-        landing, checkpoint = BucketFolder(self.uri, storage), BucketFolder(self.checkpoint.uri, storage)
-        paths = StreamPaths(landing, f"{self.bucket.uri}/tables", checkpoint, Path(os.devnull), storage)
+        """One that reaches the store in this way, if any is given."""
+        paths = self.paths_by(storage) if storage else self.paths
         return AskedBySpark(DiscoveryOptions(paths, max_files, 2**30, clean))
-
-    def refuse(self, file: LandedFile) -> None:
-        landing = BucketFolder(self.uri, self.storage)
-        Archive(landing, "delete", self.checkpoint.open_journal(REFUSALS), ()).note_refused([file.path])
-
-    def files_of(self, manifest: BatchManifest) -> list[str]:
-        return [source_file(f, self.uri) + ("!" if f.changed else "") for f in manifest.files]
 
 
 @pytest.fixture
@@ -82,12 +75,11 @@ def behind_proxy(storage: Storage, proxy: Proxy) -> Storage:
     return storage.model_copy(update={"endpoint": proxy.endpoint})
 
 
-def next_after(found: FileDiscovery, begun: BatchManifest, seconds: float = HANG_SECONDS) -> BatchManifest:
-    """The next manifest; asks as long as there is none."""
-    until = time.monotonic() + seconds
-    while (manifest := found.after(begun, 10_000)) == begun and time.monotonic() < until:
-        pass
-    return manifest
+@pytest.mark.both_stores
+class TestFindingInABucket(FindingContract):
+    @pytest.fixture
+    def place(self, landing: Landing) -> LandingPlace:
+        return landing
 
 
 @pytest.mark.both_stores
@@ -109,20 +101,6 @@ def test_objects_come_oldest_first_each_once(landing: Landing) -> None:
 
 
 @pytest.mark.both_stores
-def test_names_may_be_anything_but_hidden(landing: Landing) -> None:
-    wanted = ["a b.csv", "a+b.csv", "100%.csv", "a%20b.csv", "ü€.csv", "sub/deep/x y.csv", "D.CSV.GZ", "what?&=#.csv"]
-    hidden = [".a.csv", "_b.csv", "c.txt", "_archive/d.csv", ".x/e.csv", "sub/_y/f.csv"]
-    for name in wanted + hidden:
-        landing.land(name, f"text of {name}")
-    manifest = landing.finder().after(START, 100)
-    assert sorted(landing.files_of(manifest)) == sorted(wanted)
-    with opener(manifest.files, landing.storage) as open_landed:
-        for file in manifest.files:
-            text = open_landed(file).read(1000).decode()
-            assert text == f"text of {source_file(file, landing.uri)}"
-
-
-@pytest.mark.both_stores
 def test_an_object_that_is_put_again_is_changed_only_if_its_content_is(landing: Landing) -> None:
     landing.land("a.csv", "one")
     found = landing.finder()
@@ -134,64 +112,6 @@ def test_an_object_that_is_put_again_is_changed_only_if_its_content_is(landing: 
     second = next_after(found, first)
     assert landing.files_of(second) == ["a.csv!"]
     assert found.after(second, 100) == second
-
-
-@pytest.mark.both_stores
-@pytest.mark.parametrize(("clean", "left"), [("off", ["a b.csv"]), ("archive", ["_archive/a b.csv"]), ("delete", [])])
-def test_clean_modes_act_once_the_batch_is_done(landing: Landing, clean: str, left: list[str]) -> None:
-    landing.land("a b.csv")
-    found = landing.finder(clean=clean)
-    first = found.after(START, 100)
-    assert landing.names() == ["a b.csv"]
-    assert found.after(first, 100) == first
-    assert landing.names() == left
-    assert landing.finder(clean=clean).after(first, 100) == first
-
-
-@pytest.mark.both_stores
-@pytest.mark.parametrize("clean", ["archive", "delete"])
-def test_content_that_changed_since_is_left_alone(landing: Landing, clean: str) -> None:
-    landing.land("sub/a.csv", "one")
-    found = landing.finder(clean=clean)
-    first = found.after(START, 100)
-    landing.land("sub/a.csv", "two")
-    second = next_after(found, first)
-    assert landing.files_of(second) == ["sub/a.csv!"] and landing.names() == ["sub/a.csv"]
-    found.after(second, 100)
-    assert landing.names() == [f"{'_archive' if clean == 'archive' else '_refused'}/sub/a.csv"]
-
-
-def test_other_content_of_an_archived_path_is_archived_beside_it(landing: Landing) -> None:
-    found, begun = landing.finder(clean="archive"), START
-    for text in ("one", "two", "three"):
-        landing.land("a.csv", text)
-        begun = next_after(found, begun)
-        found.after(begun, 100)
-    assert landing.names() == [f"_archive/a.csv{again}" for again in ("", ".again", ".again.again")]
-
-
-def test_delete_keeps_what_was_refused(landing: Landing) -> None:
-    for name in ("good.csv", "refused.csv"):
-        landing.land(name)
-    found = landing.finder(clean="delete")
-    first = found.after(START, 100)
-    landing.refuse(next(file for file in first.files if "refused" in file.path))
-    found.after(first, 100)
-    assert landing.names() == ["_refused/refused.csv"]
-
-
-@pytest.mark.both_stores
-def test_a_new_process_knows_what_the_old_one_found(landing: Landing) -> None:
-    landing.land("a.csv")
-    first = landing.finder().after(START, 100)
-    landing.land("b.csv")
-    again = landing.finder()
-    second = again.after(first, 100)
-    assert landing.files_of(second) == ["b.csv"]
-    again.after(second, 100)
-    assert landing.finder().after(second, 100) == second
-    assert [len(list(landing.checkpoint.open_journal("ledger").lines()))] == [3]
-    assert landing.files_of(landing.finder().after(first, 100)) == ["b.csv"]  # its batch never was
 
 
 @pytest.mark.slow
@@ -317,9 +237,9 @@ def test_an_object_that_is_gone_or_another_is_refused(landing: Landing) -> None:
         said: dict[str, bytes | Reason] = {}
         for file in files:
             try:
-                said[source_file(file, landing.uri)] = open_landed(file).read(100)
+                said[landing.name_of(file)] = open_landed(file).read(100)
             except BadFileError as error:
-                said[source_file(file, landing.uri)] = error.refusal.reason
+                said[landing.name_of(file)] = error.refusal.reason
     assert said == {"changed.csv": Reason.FILE_CHANGED, "gone.csv": Reason.FILE_MISSING, "kept.csv": b"as it was"}
 
 

@@ -1,6 +1,5 @@
 """From one manifest to the next: each settled file once, oldest first, whatever crashed in between."""
 
-import gzip
 import json
 import os
 from collections.abc import Callable
@@ -9,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConflictError, RecoveryError
-from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest, LandedFile
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.stream_paths import StreamPaths
 from tests.support.finder_kit import AskedBySpark, write_offset
+from tests.support.finding_contract import START, FindingContract, LandingPlace
 
-START = BatchManifest(0)
 MANY = 100_000
 
 
@@ -41,13 +39,9 @@ def finder(tmp_path: Path, landing: Path) -> Callable[..., FileDiscovery]:
     return make
 
 
-def archive(landing: Path, mode: str, checkpoint: Path) -> Archive:
-    return Archive(LocalFolder(landing), mode, LocalFolder(checkpoint).open_journal(REFUSALS), ())
-
-
 def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
     path = landing / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     if age:
         os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
@@ -56,6 +50,26 @@ def land(landing: Path, name: str, text: str = "x", age: int = 0) -> Path:
 
 def names(manifest: BatchManifest) -> list[str]:
     return [Path(f.local_path).name + ("!" if f.changed else "") for f in manifest.files]
+
+
+class LocalPlace(LandingPlace):
+    def __init__(self, folder: Path) -> None:
+        self.folder, checkpoint, tables = (folder / name for name in ("in", "checkpoint", "tables"))
+        for made in (self.folder, checkpoint, tables):
+            made.mkdir()
+        super().__init__(StreamPaths(LocalFolder(self.folder), str(tables), LocalFolder(checkpoint), checkpoint))
+
+    def land(self, name: str, text: str = "x") -> object:
+        return land(self.folder, name, text)
+
+    def names(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+
+class TestFindingInAFolder(FindingContract):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> LandingPlace:
+        return LocalPlace(tmp_path)
 
 
 def test_files_come_oldest_first_each_once(finder: Callable[..., FileDiscovery], landing: Path) -> None:
@@ -93,13 +107,6 @@ def test_bytes_bound_a_manifest_which_has_at_least_one_file(
     assert names(finder(max_bytes=10).after(START, 100)) == ["a.csv"]
 
 
-def test_hidden_and_other_files_are_never_landed(finder: Callable[..., FileDiscovery], landing: Path) -> None:
-    for name in (".a.csv", "_b.csv", "c.txt", "d.csv.tmp", "_archive/e.csv", ".f/g.csv"):
-        land(landing, name)
-    (landing / "H.CSV.GZ").write_bytes(gzip.compress(b"x"))
-    assert names(finder().after(START, 100)) == ["H.CSV.GZ"]
-
-
 def test_a_file_that_is_being_written_waits_until_it_is_closed(
     finder: Callable[..., FileDiscovery], landing: Path
 ) -> None:
@@ -131,24 +138,6 @@ def test_a_manifest_that_spark_did_not_take_is_given_again(finder: Callable[...,
     first = found.after(START, 100)
     land(landing, "b.csv")
     assert found.after(START, 100) == first
-
-
-def test_a_new_process_knows_what_the_old_one_found(finder: Callable[..., FileDiscovery], landing: Path) -> None:
-    land(landing, "a.csv")
-    first = finder().after(START, 100)
-    land(landing, "b.csv")
-    again = finder()
-    second = again.after(first, 100)
-    assert names(second) == ["b.csv"]
-    again.after(second, 100)
-    assert finder().after(second, 100) == second
-
-
-def test_a_manifest_whose_batch_never_was_is_found_again(finder: Callable[..., FileDiscovery], landing: Path) -> None:
-    """The source handed it out, and the crash came before Spark wrote it down."""
-    land(landing, "a.csv")
-    finder().after(START, 100)
-    assert names(finder().after(START, 100)) == ["a.csv"]
 
 
 def test_a_torn_line_of_the_ledger_is_cut_off(
@@ -194,51 +183,6 @@ def test_one_future_dated_file_hides_no_other(finder: Callable[..., FileDiscover
     first = found.after(START, 100)
     land(landing, "now.csv")
     assert (names(first), names(found.after(first, 100))) == (["future.csv"], ["now.csv"])
-
-
-@pytest.mark.parametrize(("clean", "left"), [("off", ["a.csv"]), ("archive", []), ("delete", [])])
-def test_clean_modes_act_once_the_batch_is_done(
-    finder: Callable[..., FileDiscovery], landing: Path, clean: str, left: list[str]
-) -> None:
-    land(landing, "a.csv")
-    found = finder(clean=clean)
-    first = found.after(START, 100)
-    assert (landing / "a.csv").exists()
-    found.after(first, 100)
-    assert [p.name for p in landing.glob("*.csv")] == left
-    assert (landing / "_archive" / "a.csv").exists() == (clean == "archive")
-
-
-def test_delete_keeps_what_was_refused_or_changed(
-    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
-) -> None:
-    refused = land(landing, "refused.csv")
-    found = finder(clean="delete")
-    first = found.after(START, 100)
-    archive(landing, "delete", tmp_path / "checkpoint").note_refused([refused.as_uri()])
-    second = found.after(first, 100)
-    assert second == first
-    assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
-
-
-def test_what_was_refused_in_mode_off_is_kept_by_a_later_delete(
-    finder: Callable[..., FileDiscovery], landing: Path, tmp_path: Path
-) -> None:
-    refused = land(landing, "refused.csv")
-    first = finder(clean="off").after(START, 100)
-    archive(landing, "off", tmp_path / "checkpoint").note_refused([refused.as_uri()])
-    finder(clean="delete").after(first, 100)
-    assert [p.name for p in (landing / "_refused").iterdir()] == ["refused.csv"]
-
-
-def test_a_file_that_changed_since_is_not_archived(finder: Callable[..., FileDiscovery], landing: Path) -> None:
-    land(landing, "a.csv", "one")
-    found = finder(clean="archive")
-    first = found.after(START, 100)
-    land(landing, "a.csv", "two, longer")
-    second = found.after(first, 100)
-    assert names(second) == ["a.csv!"]
-    assert (landing / "a.csv").exists()
 
 
 def test_a_drain_takes_what_is_there_and_nothing_later(finder: Callable[..., FileDiscovery], landing: Path) -> None:
