@@ -4,13 +4,16 @@ A Python process has one table of imported modules. The code of two versions mos
 those of our packages; what a version imports while it predicts, and what a pickle names, is looked up there, too.
 """
 
+import shutil
 import sys
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import yaml
 
@@ -55,9 +58,11 @@ def load_pyfunc(path: Path) -> Pyfunc:
 
     from streamscore.registry.version_process import VersionProcess
 
-    process = VersionProcess(path)
+    links, process = _Links(), VersionProcess(path)
     forecast = process.method("forecast_windows") if process.forecasts else None
-    return Pyfunc(Model.load(str(path)), process.method("predict"), forecast, process.missing_text)
+    metadata = Model.load(str(links.to(path)))
+    links.remove()
+    return Pyfunc(metadata, process.method("predict"), forecast, process.missing_text)
 
 
 def brings_code(path: Path) -> bool:
@@ -76,9 +81,10 @@ def load_here(path: Path) -> Pyfunc:
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
+    links = _Links()
     with _loading:
         before = set(sys.modules)
-        pyfunc = mlflow.pyfunc.load_model(str(path))
+        pyfunc = mlflow.pyfunc.load_model(str(links.to(path)))
         made = [name for name in set(sys.modules) - before if name.startswith(CODE_MODULE)]
         mlflow.models.model.__mlflow_model__ = None
     try:
@@ -89,7 +95,28 @@ def load_here(path: Path) -> Pyfunc:
     loaded = Pyfunc(pyfunc.metadata, pyfunc.predict, getattr(inner, "forecast_windows", None), missing, inner)
     for name in made:
         weakref.finalize(loaded, sys.modules.pop, name, None)
+    weakref.finalize(loaded, links.remove)  # a model may open its files later
     return loaded
+
+
+class _Links:
+    """Links to paths that MLflow would decode: it takes a percent sign in a path for an escape, wherever it loads."""
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+
+    def to(self, path: Path) -> Path:
+        """The path, or one by a link to the folder above it, which MLflow takes for the one that holds it."""
+        if url2pathname(str(path)) == str(path):
+            return path
+        self._folder = tempfile.mkdtemp(prefix="streamscore-model-")
+        above = Path(self._folder, "above")
+        above.symlink_to(path.absolute().parent)
+        return above / path.name
+
+    def remove(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 __all__ = ["MISSING", "Pyfunc", "brings_code", "load_here", "load_pyfunc"]

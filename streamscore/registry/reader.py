@@ -78,7 +78,8 @@ class RegistryReader:
         # 1
         wanted = wanted_manifest(ref, self._connection.models)
         made = hashlib.sha256(f"{ref.source}\n{ref.run_id}".encode()).hexdigest()[:8]  # a registry made anew: other
-        target = folder / f"{quote(ref.name, safe='')}-{ref.version}-{made}"
+        name = quote(ref.name, safe="").replace("%", "=")  # MLflow decodes a percent sign in a path
+        target = folder / f"{name}-{ref.version}-{made}"
         # 2
         with contextlib.suppress(OSError):
             os.utime(target)  # maintenance removes what was not used for long

@@ -1,15 +1,19 @@
 """A setting's folder: of this machine, or of the object store."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from schemas.errors import SettingsError
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.object_store import bucket_and_key, is_object_uri
 
 if TYPE_CHECKING:
     from schemas.settings import Storage
+
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def place(given: str, feed: str) -> str:
@@ -18,11 +22,25 @@ def place(given: str, feed: str) -> str:
     Raises:
         SettingsError: another scheme.
     """
-    text = given.format(feed=feed)
+    text = given.replace("{feed}", feed)
     if "://" not in text:
         return str(Path(text).absolute())
     bucket, key = bucket_and_key(text)
     return f"s3://{bucket}/{key}".rstrip("/")
+
+
+def assert_readable_by_delta(tables: str) -> None:
+    """Refuse a place for tables that delta-rs, and so most of their readers, would look for elsewhere.
+
+    Raises:
+        SettingsError: it has a percent escape, which delta-rs decodes once too often.
+    """
+    if found := ESCAPE.search(tables):
+        msg = (
+            f"--tables {tables}: found '{found[0]}', which delta-rs reads as '{unquote(found[0])}', wanted a path "
+            f"without percent escapes; choose one: --tables DIR"
+        )
+        raise SettingsError(msg)
 
 
 def open_folder(uri: str, storage: "Storage | None") -> Folder:

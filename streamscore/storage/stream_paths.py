@@ -2,14 +2,15 @@
 
 import json
 import os
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from schemas.errors import StorageError
 from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import assert_reachable, is_object_uri
-from streamscore.storage.places import open_folder, place
+from streamscore.storage.places import assert_readable_by_delta, open_folder, place
 from streamscore.storage.sync import make_folder
 
 if TYPE_CHECKING:  # settings take 0.4 s to import, which the source of a local stream does not pay
@@ -25,6 +26,8 @@ class StreamPaths:
         tables: an absolute path or `s3://…`.
         scratch: a folder of this machine, for model versions and for the code that executors get.
         storage: how the object store is reached; None where nothing of the stream is in it.
+        names_landing: the landing folder is not the default one, and so may be mistyped.
+        cleans: processed files are moved or deleted.
     """
 
     landing: Folder
@@ -32,19 +35,25 @@ class StreamPaths:
     checkpoint: Folder
     scratch: Path
     storage: "Storage | None" = None
+    names_landing: bool = False
+    cleans: bool = True
 
     @classmethod
     def of(cls, feed: "Feed", settings: "Settings") -> Self:
         """Those of the settings.
 
         Raises:
-            SettingsError: one is neither a path nor `s3://…`.
+            SettingsError: one is neither a path nor `s3://…`; or delta-rs would look for the tables elsewhere.
         """
         landing, tables, checkpoint = (
             place(given, feed.name) for given in (settings.landing, settings.tables.path, settings.checkpoint)
         )
+        assert_readable_by_delta(tables)
         scratch = place(settings.scratch, feed.name) if is_object_uri(checkpoint) else checkpoint
-        return cls._open(landing, tables, checkpoint, scratch, settings.storage)
+        names = settings.landing != type(settings).model_fields["landing"].default
+        cleans = settings.streaming.clean != "off"
+        opened = cls._open(landing, tables, checkpoint, scratch, settings.storage)
+        return replace(opened, names_landing=names, cleans=cleans)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -98,16 +107,19 @@ class StreamPaths:
                 assert_reachable(self.storage, uri, f"{flag} {uri}")
 
     def make(self) -> None:
-        """Make the folders that are missing; buckets are not made.
+        """Make the folders that are missing, but for a landing folder that somebody named; buckets are not made.
 
         Raises:
-            StorageError: one cannot be made, reached or written.
+            StorageError: one cannot be made, reached or written, or a landing folder is not there.
         """
         for flag, uri in self.uris.items():
             if is_object_uri(uri):
                 self.assert_reachable(flag)
-            else:
-                _make(Path(uri), flag)
+                continue
+            if flag == "--landing" and self.names_landing and not os.path.lexists(uri):
+                msg = f"{flag} {uri}: no such folder, wanted the one that files land in; mkdir -p {shlex.quote(uri)}"
+                raise StorageError(msg)
+            _make(Path(uri), flag, writes=flag != "--landing" or self.cleans)
         if self.checkpoint.is_remote:
             _make(self.scratch, "--scratch")
 
@@ -116,12 +128,13 @@ class StreamPaths:
         return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), Path(scratch), storage)
 
 
-def _make(path: Path, flag: str) -> None:
+def _make(path: Path, flag: str, *, writes: bool = True) -> None:
     try:
         make_folder(path)
     except OSError as error:
         msg = f"{flag} {path}: {error.strerror}, wanted a folder; choose another"
         raise StorageError(msg) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        msg = f"{flag} {path} cannot be written by this user, wanted a folder that can; chown it"
+    if not os.access(path, os.X_OK | (os.W_OK if writes else os.R_OK)):
+        how = "written" if writes else "read"
+        msg = f"{flag} {path} cannot be {how} by this user, wanted a folder that can; chown it"
         raise StorageError(msg)

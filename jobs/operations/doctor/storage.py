@@ -1,5 +1,6 @@
 """Object store, landing folder, tables, disk and clock; nothing is left behind by looking."""
 
+import contextlib
 import errno
 import os
 import shlex
@@ -17,8 +18,10 @@ from jobs.operations.stream_state import open_table
 from schemas.errors import ContractError, StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, QUARANTINE, scored_table
+from streamscore.landing.entries import PassOver
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
+from streamscore.landing.troubles import printable
 from streamscore.storage.folder import Folder, LocalFolder
 from streamscore.storage.object_store import is_object_uri
 from streamscore.storage.places import open_folder
@@ -39,7 +42,7 @@ def check_storage(feed: Feed, paths: StreamPaths) -> Iterator[Check]:
         if not store.ok:
             yield check_disk(paths)
             return
-    yield check_landing(paths.landing)
+    yield check_landing(paths)
     if not paths.landing.is_remote:
         yield check_inotify(Path(paths.landing.uri))
     yield check_tables(feed, paths)
@@ -59,18 +62,23 @@ def check_store(paths: StreamPaths) -> Check:
     return Check("store", True, f"{_endpoint(paths) or 'AWS S3'} answers for {there}")
 
 
-def check_landing(landing: Folder) -> Check:
-    """Whether files can be found in it, and cleaned up."""
+def check_landing(paths: StreamPaths) -> Check:
+    """Whether files can be found in it, and, where they are to be, cleaned up."""
+    landing, passed = paths.landing, list[str]()
     exists = landing.is_remote or Path(landing.uri).exists()
     if not landing.is_remote and exists and not Path(landing.uri).is_dir():
         move = _shell("mv", landing.uri, f"{landing.uri}.old")
         return Check("landing", False, f"{landing.uri} is a file, wanted a folder", move, BAD)
+    if not exists and paths.names_landing:
+        return Check("landing", False, f"{landing.uri} is not there", _shell("mkdir", "-p", landing.uri), BAD)
     try:
-        files = _landed(landing)
-        _write_probe(_existing_folder(landing))
+        files = _landed(landing, lambda path, why: passed.append(f"{printable(path)} {why}"))
+        if paths.cleans or not exists:
+            _write_probe(_existing_folder(landing))
     except (OSError, StorageError) as error:
         return _unusable("landing", landing.uri, error)
     found = f"{len(files):,} files" if exists else "not there yet, run makes it"
+    found += f"; {len(passed):,} entries are passed over, such as {passed[0]}" if passed else ""
     return Check("landing", True, f"{landing.uri}, {found}")
 
 
@@ -143,7 +151,9 @@ def check_disk(paths: StreamPaths) -> Check:
 def check_clock(feed: Feed, paths: StreamPaths) -> Check:
     """Whether files that landed, and commits, are of the past; those of the future are still scored."""
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
-    ahead = [file.path for file in _landed(paths.landing) if file.modified > latest]
+    ahead = []
+    with contextlib.suppress(OSError):  # of a folder that cannot be looked into, which `landing` tells
+        ahead = [file.path for file in _landed(paths.landing) if file.modified > latest]
     log = Path(paths.table(scored_table(feed)), "_delta_log")  # of a table in a store there is none
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
     if not ahead:
@@ -154,9 +164,9 @@ def check_clock(feed: Feed, paths: StreamPaths) -> Check:
     return Check("clock", False, found, "sudo timedatectl set-ntp true")
 
 
-def _landed(landing: Folder) -> list[LandedFile]:
+def _landed(landing: Folder, pass_over: PassOver = lambda path, why: None) -> list[LandedFile]:  # noqa: ARG005
     try:
-        return list(landed_files(landing))
+        return list(landed_files(landing, pass_over))
     except (FileNotFoundError, NotADirectoryError):
         return []
 

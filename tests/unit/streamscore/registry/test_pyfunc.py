@@ -65,6 +65,15 @@ def test_each_version_runs_its_own_code_until_it_is_let_go(own_code: Callable[..
     assert len(children()) == before
 
 
+def test_a_folder_with_a_percent_escape_is_that_folder(tmp_path: Path) -> None:
+    """MLflow decodes paths, so that it looked for `feature/x` beside `feature%2Fx`."""
+    folder = tmp_path / "feature%2Fx y"
+    folder.mkdir()
+    path = save_version(tmp_path, 2, CODE).rename(folder / "scaled")
+    model = load_model(path, FEED, ModelVersion("scaled", "2", "r"))
+    assert model.predict(table()).to_pylist() == [2.0, 20.0]
+
+
 @pytest.mark.repeats
 def test_the_end_of_its_process_costs_the_rows_that_end_it_again_and_no_others(
     own_code: Callable[..., Model], tmp_path: Path

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jobs.operations.doctor import machine, model, storage
 from jobs.operations.doctor.doctor import Check, examine, show
 from jobs.operations.doctor.machine import check_jars, check_java, check_packages, check_python
 from jobs.operations.doctor.model import check_model
-from jobs.operations.doctor.storage import check_storage
+from jobs.operations.doctor.storage import check_landing, check_storage
 from schemas.feed import load_feed
 from schemas.settings import Settings, Storage
 from streamscore.storage.folder import LocalFolder
@@ -215,6 +215,24 @@ def test_a_file_in_the_place_of_the_landing_folder_is_a_failure(places: Local) -
     check = checked(places)["landing"]
     assert (check.ok, check.exit_code) == (False, 5)
     assert check.fix == f"mv {places.landing} {places.landing}.old"
+
+
+def test_entries_that_are_passed_over_are_no_failure(places: Local) -> None:
+    places.landing.mkdir()
+    (places.landing / "passwd.csv").symlink_to("/etc/passwd")
+    os.mkfifo(places.landing / "p.csv")
+    (places.landing / "a.csv").write_text("x")
+    check = checked(places)["landing"]
+    assert check.ok and ", 1 files; 2 entries are passed over, such as" in check.found
+
+
+def test_a_landing_folder_that_somebody_named_has_to_be_there(places: Local) -> None:
+    paths = StreamPaths(
+        LocalFolder(places.landing), str(places.tables), LocalFolder(places.checkpoint), places.landing.parent
+    )
+    check = check_landing(replace(paths, names_landing=True))
+    assert (check.ok, check.fix) == (False, f"mkdir -p {places.landing}")
+    assert check_landing(paths).ok
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
