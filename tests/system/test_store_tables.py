@@ -176,6 +176,39 @@ def test_of_whole_commits_that_race_one_wins(bucket: Bucket, storage: Storage) -
 
 
 @pytest.mark.both_stores
+def test_a_driver_that_was_taken_over_commits_nothing_more(reopen: Callable[[], Tables]) -> None:
+    first, second = reopen(), reopen()
+    first.take_over("first", recover=False)
+    put(first, a_batch(0, "a.csv", app_id="first"), rejects=1)
+    with pytest.raises(ConflictError, match="belongs to checkpoint first"):
+        second.take_over("second", recover=False)
+    second.take_over("second", recover=True)
+    with pytest.raises(ConflictError, match="taken over by checkpoint second"):
+        put(first, a_batch(1, "b.csv", app_id="first"), rejects=1)
+    put(second, a_batch(0, "b.csv", app_id="second"), rejects=1)
+    assert keys(reopen(), "predictions") == [(file, line) for file in ("a.csv", "b.csv") for line in (2, 3, 4)]
+    assert keys(reopen(), "quarantine") == [("a.csv", 5), ("b.csv", 5)]
+
+
+@pytest.mark.both_stores
+def test_of_starts_at_once_over_new_tables_one_gets_them(reopen: Callable[[], Tables]) -> None:
+    drivers = [reopen() for _ in range(4)]
+
+    def start(number: int) -> bool:
+        try:
+            drivers[number].take_over(f"app-{number}", recover=False)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(start, range(4)))
+    assert got.count(True) == 1, got
+    owner = reopen().owner
+    assert owner is not None and owner.app_id == f"app-{got.index(True)}"
+
+
+@pytest.mark.both_stores
 def test_rejects_of_an_earlier_try_are_replaced(
     tables: Tables, reopen: Callable[[], Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
