@@ -6,6 +6,7 @@ own: who was taken over commits nothing any more. A checkpoint's own next run ma
 may, and nobody else. So it does not matter which folder a checkpoint lies in, or how many copies there are of it.
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -49,11 +50,16 @@ class Owner:
 
     def to_property(self) -> str:
         """As the tables have it."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return _text(self)
 
     def __str__(self) -> str:
         since = f" since {self.since}" if self.since else ""
         return f"checkpoint {self.app_id} ({self.holder}{since})"
+
+
+@functools.cache  # each commit compares it
+def _text(owner: Owner) -> str:
+    return json.dumps(asdict(owner), separators=(",", ":"))
 
 
 def assert_owner(uri: str, properties: Mapping[str, Any], owner: Owner | None) -> None:
