@@ -9,6 +9,7 @@ from schemas.settings import Storage
 from streamscore.landing.archive import REFUSALS, Archive
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest, LandedFile, source_file
+from streamscore.landing.take_up import take_up
 from streamscore.reading.fetch import opener
 from streamscore.storage.places import as_uri
 from streamscore.storage.stream_paths import StreamPaths
@@ -131,3 +132,16 @@ class FindingContract:
         place.refuse(next(file for file in first.files if "refused" in file.path))
         assert place.finder(clean="delete").after(first, 100) == first
         assert place.names() == ["_refused/refused.csv"]
+
+    def test_what_was_archived_and_is_of_no_commit_lands_again(self, place: LandingPlace) -> None:
+        for name in ("done.csv", "sub/lost.csv", "taken.csv"):
+            place.land(name, f"text of {name}")
+        found = place.finder(clean="archive")
+        first = found.after(START, 100)
+        found.after(first, 100)
+        place.land("taken.csv", "new")
+        done = [file for file in first.files if "done" in file.path]
+        assert take_up(place.paths.landing, done) == (["sub/lost.csv"], ["taken.csv"])
+        assert place.names() == ["_archive/done.csv", "_archive/taken.csv", "sub/lost.csv", "taken.csv"]
+        assert place.paths.landing.read("sub/lost.csv") == b"text of sub/lost.csv"
+        assert take_up(place.paths.landing, done) == ([], ["taken.csv"])
