@@ -65,5 +65,5 @@ def test_each_program_that_is_missing_is_named_in_one_line(monkeypatch: pytest.M
 
 def test_no_test_looks_for_a_program_of_the_servers_by_itself() -> None:
     texts = {path: path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)}
-    alone = r"\.tools/bin|which\(|/usr/lib/postgresql|postgres_programs"
+    alone = r"\.tools/bin|\bwhich\(|/usr/lib/postgresql|postgres_programs"
     assert [str(path) for path, text in texts.items() if re.search(alone, text)] == []
