@@ -63,6 +63,7 @@ def test_a_power_cut_loses_and_doubles_no_row(stream: Stream, tmp_path: Path, cl
     for names_first in (False, True):
         for after, left in cuts(before.as_it_is(), trace, stream.landing, names_first=names_first):
             lay_out(left, disk, times)
+            stream.landing.mkdir(exist_ok=True)
             removed.add(FILES - len(list(stream.landing.glob("*.csv"))))
             found = restart(stream, clean)
             rows = {name: found.scored[name] + ROWS * found.waiting.count(name) for name in times}

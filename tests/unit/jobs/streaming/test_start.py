@@ -29,6 +29,7 @@ def archived(landing: Path, place: str) -> LandedFile:
 def test_recover_scores_what_was_cleaned_up_and_is_of_no_commit_and_says_so(tmp_path: Path) -> None:
     places = {"landing": "landing", "tables.path": "tables", "checkpoint": "checkpoint"}
     settings = load_settings(flags={flag: str(tmp_path / place) for flag, place in places.items()})
+    (tmp_path / "landing").mkdir()
     run = open_run(FEED, settings)
     run.tables.create(pa.float64())
     done = archived(tmp_path / "landing", "_archive/done.csv")
