@@ -5,11 +5,11 @@ import math
 import re
 import unicodedata
 from datetime import date, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from schemas.time_format import time_format
 from schemas.value_text import Value, parse
@@ -39,6 +39,9 @@ _WRITTEN: dict[str, tuple[tuple[type, ...], str]] = {
     "date": ((date,), 'text, as ["2024-12-31"]'),
     "timestamp": ((datetime,), 'text, as ["2024-12-31T10:00:00Z"]'),
 }
+
+# Limits were floats once, and the digest of a feed with `min: 0` is in the tags of its models.
+Limit = Annotated[int | float, PlainSerializer(lambda value: float(value) if float(value) == value else value)]
 
 
 def snake_case(name: str) -> str:
@@ -79,8 +82,8 @@ class Column(BaseModel):
     type: Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
     role: Literal["feature", "key", "time", "target", "carry"] = "feature"
     nullable: bool = False
-    min: int | float | None = None
-    max: int | float | None = None
+    min: Limit | None = None
+    max: Limit | None = None
     allowed: tuple[str | int | float | bool, ...] | None = None
     finite: bool = True
     format: str | None = None

@@ -89,6 +89,11 @@ def test_a_limit_of_whole_numbers_is_exact() -> None:
     assert column(type="double", min="1e3").min == 1000  # YAML 1.1 reads 1e3 as text
 
 
+def test_a_limit_is_in_a_feed_s_digest_as_it_always_was() -> None:
+    limits = column(type="long", min=0, max=2**53 + 1).model_dump(mode="json", exclude_defaults=True)
+    assert (repr(limits["min"]), repr(limits["max"])) == ("0.0", str(2**53 + 1))
+
+
 @pytest.mark.parametrize(
     ("one", "other"), [("Stra\u00dfe", "STRASSE"), ("\u017fum", "SUM"), ("k\u0131\u015f", "KI\u015e"), (" a", "A ")]
 )
