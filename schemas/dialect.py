@@ -2,11 +2,14 @@
 
 import codecs
 import itertools
+import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # Python's own ways to write text as other text; no file is encoded so
+ENDINGS = (".csv", ".csv.gz")
+PACKED = (".gz", ".bz2", ".zst")
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 _NO_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
@@ -17,6 +20,7 @@ class Dialect(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    endings: tuple[str, ...] = Field(ENDINGS, min_length=1)
     delimiter: str = ","
     quote: str = '"'
     escape: str | None = None
@@ -35,9 +39,30 @@ class Dialect(BaseModel):
     missing_columns: Literal["refuse", "null"] = "refuse"
 
     @property
+    def plain_ending(self) -> str:
+        """The ending of files that we make."""
+        return next(ending for ending in self.endings if not ending.endswith(PACKED))
+
+    def ending_of(self, name: str) -> str:
+        """The ending of a file's name, the longest that there is; empty if none is."""
+        return max((ending for ending in self.endings if name.lower().endswith(ending)), key=len, default="")
+
+    @property
     def has_plain_booleans(self) -> bool:
         """Whether booleans are written as they are without a word of the feed."""
         return (self.true_values, self.false_values) == (TRUE, FALSE)
+
+    @field_validator("endings")
+    @classmethod
+    def _are_endings(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not re.fullmatch(r"(\.[^./*?\s]+)+", value) or value != value.lower():
+                msg = f"found {value!r}, wanted the end of a name in lower case, as .tsv or .csv.zst"
+                raise ValueError(msg)
+        if all(value.endswith(PACKED) for value in values):
+            msg = f"found {', '.join(values)}, wanted one that is not packed too, for files of replay and sample"
+            raise ValueError(msg)
+        return values
 
     @field_validator("delimiter", "quote", "escape", "thousands", "comment")
     @classmethod

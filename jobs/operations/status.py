@@ -101,7 +101,7 @@ def read_status(feed: Feed, settings: Settings) -> Status:
             feed.name,
             paths.landing.uri,
             paths.tables,
-            files_waiting=_count_waiting(paths, newest),
+            files_waiting=_count_waiting(paths, newest, feed.csv.endings),
             rows=rows,
             reject_ratio=rejects / (rows + rejects) if rows + rejects else None,
             last_model_change=_last_change(paths),
@@ -231,11 +231,11 @@ def _last_change(paths: StreamPaths) -> Change | None:
     return Change(**rows[0]) if rows else None
 
 
-def _count_waiting(paths: StreamPaths, newest: dict[str, Content]) -> int | None:
+def _count_waiting(paths: StreamPaths, newest: dict[str, Content], endings: tuple[str, ...]) -> int | None:
     """Landed files that are not done, or done with another content; None without a landing folder."""
     done = {file.path: file.content for file in files_in_ledger(paths.checkpoint)} | newest
     try:
-        return sum(done.get(file.path) != file.content for file in landed_files(paths.landing))
+        return sum(done.get(file.path) != file.content for file in landed_files(paths.landing, endings=endings))
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -78,7 +78,7 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
     metrics = RunMetrics(feed)
     metrics.serve(settings.metrics)
     counted = show_progress and "availableNow" in trigger
-    display = Display(sum(1 for _ in landed_files(paths.landing)) if counted else None)
+    display = Display(sum(1 for _ in landed_files(paths.landing, endings=feed.csv.endings)) if counted else None)
     tables = Tables(paths.tables, feed, settings.tables, settings.storage)
     refusals, troubles = paths.checkpoint.open_journal(REFUSALS), Troubles(paths.checkpoint)
     archive = Archive(paths.landing, settings.streaming.clean, refusals, paths.results, troubles)

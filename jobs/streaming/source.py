@@ -34,6 +34,7 @@ def _options(run: StreamRun) -> dict[str, Any]:
         "fullLookSeconds": streaming.full_look_seconds,
         "listSeconds": streaming.list_seconds,
         "retrySeconds": settings.storage.retry_seconds,
+        "endings": " ".join(run.feed.csv.endings),
     }
     if settings.testing.fail_points and (spec := os.environ.get("STREAMSCORE_FAIL_AT")):
         arm(spec, os.getpid())

@@ -123,7 +123,7 @@ def _fill_ledger(prepared: Prepared) -> None:
     """Tell a new checkpoint which files are done, as the tables say; what was cleaned up and is not lands again."""
     run, checkpoint = prepared.run, prepared.checkpoint
     seen = processed_files(run.tables, checkpoint.app_id)
-    if any(taken := take_up(run.paths.landing, seen)):
+    if any(taken := take_up(run.paths.landing, seen, run.feed.csv.endings)):
         prepared.report.event("taken_up", detail=str(taken))
     for folder in run.paths.results:  # nothing is called done that a power cut could still undo
         folder.sync()

@@ -10,7 +10,8 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-ENDINGS = (".csv", ".csv.gz")
+from schemas.dialect import ENDINGS
+
 HIDDEN = (".", "_")  # a name that starts so is never landed: temporary files, the archive
 LONGEST_PATH = 4095  # bytes that the system takes
 
@@ -35,25 +36,29 @@ class FoundFile(NamedTuple):
         return f"{self.folder}/{self.name}"
 
 
-def is_landed_name(name: str) -> bool:
-    """Whether a file of that name is scored, wherever in the landing folder it lies."""
-    return name.lower().endswith(ENDINGS) and not name.startswith(HIDDEN)
+def is_landed_name(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
+    """Whether a file of that name is scored, wherever in the landing folder it lies; `endings` are the feed's."""
+    return name.lower().endswith(endings) and not name.startswith(HIDDEN)
 
 
-def why_passed_over(name: str, mode: int) -> str:
+def why_passed_over(name: str, mode: int, endings: tuple[str, ...] = ENDINGS) -> str:
     """Why an entry is neither looked into nor read, though its name or kind asks for it; empty if there is no reason.
 
     Any link: it may be meant as a folder. Of what is no file, what is called as one.
     """
     if stat.S_ISLNK(mode):
         return _LINK
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or not is_landed_name(name):
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or not is_landed_name(name, endings):
         return ""
     return f"is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, wanted a file; remove it"
 
 
 def files_below(
-    root: str, pass_over: PassOver, enter: Callable[[str], object] = lambda _: None, under: str | None = None
+    root: str,
+    pass_over: PassOver,
+    enter: Callable[[str], object] = lambda _: None,
+    under: str | None = None,
+    endings: tuple[str, ...] = ENDINGS,
 ) -> Iterator[FoundFile]:
     """Every file with a landed name in a landing folder and its sub-folders; each folder's own come first.
 
@@ -62,6 +67,7 @@ def files_below(
         pass_over: called for every other entry that seems to be meant, and for a folder that cannot be looked into.
         enter: called for each folder before it is looked into.
         under: a folder in it: only what is there.
+        endings: of the names that are landed, as the feed says.
 
     Raises:
         OSError: the landing folder itself cannot be looked into.
@@ -79,8 +85,8 @@ def files_below(
                     folders.append(path)
                 elif entry.is_symlink():
                     pass_over(path, _LINK)
-                elif is_landed_name(entry.name):
-                    yield from _file(folder, entry, pass_over)
+                elif is_landed_name(entry.name, endings):
+                    yield from _file(folder, entry, pass_over, endings)
         except OSError as error:
             if folder == root or error.errno in _OURS:
                 raise
@@ -100,7 +106,7 @@ def _entries(folder: str, *, follow: bool) -> Iterator["os.DirEntry[str]"]:
         os.close(handle)
 
 
-def _file(folder: str, entry: "os.DirEntry[str]", pass_over: PassOver) -> Iterator[FoundFile]:
+def _file(folder: str, entry: "os.DirEntry[str]", pass_over: PassOver, endings: tuple[str, ...]) -> Iterator[FoundFile]:
     try:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -112,7 +118,7 @@ def _file(folder: str, entry: "os.DirEntry[str]", pass_over: PassOver) -> Iterat
             raise
         pass_over(f"{folder}/{entry.name}", f"{error.strerror}, wanted a file; remove it")
         return
-    if why := why_passed_over(entry.name, status.st_mode):
+    if why := why_passed_over(entry.name, status.st_mode, endings):
         pass_over(f"{folder}/{entry.name}", why)
     else:
         yield FoundFile(folder, entry.name, status)

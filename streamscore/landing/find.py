@@ -4,6 +4,7 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from schemas.dialect import ENDINGS
 from schemas.errors import ConflictError
 from streamscore.failpoints import fail_at
 from streamscore.landing.archive import REFUSALS, Archive
@@ -33,6 +34,7 @@ class DiscoveryOptions:
         full_look_seconds: between two listings of all files.
         list_seconds: between two LIST requests to an object store.
         retry_seconds: for which storage that fails is tried again.
+        endings: of the names that are landed, as the feed says.
     """
 
     paths: StreamPaths
@@ -42,6 +44,7 @@ class DiscoveryOptions:
     full_look_seconds: float = 60.0
     list_seconds: float = 0.05
     retry_seconds: float = 300.0
+    endings: tuple[str, ...] = ENDINGS
 
 
 class FileDiscovery:
@@ -172,6 +175,6 @@ class Watcher(Protocol):
 def watcher_of(landing: Folder, finding: DiscoveryOptions, troubles: Troubles) -> Watcher:
     """The watcher of a landing folder."""
     return landing.by_kind(
-        local=lambda folder: FolderWatcher(folder.path, finding.full_look_seconds, troubles),
-        bucket=lambda folder: BucketWatcher(folder, finding.full_look_seconds, finding.list_seconds),
+        local=lambda folder: FolderWatcher(folder.path, finding.full_look_seconds, troubles, finding.endings),
+        bucket=lambda folder: BucketWatcher(folder, finding.full_look_seconds, finding.list_seconds, finding.endings),
     )

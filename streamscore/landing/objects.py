@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from schemas.dialect import ENDINGS
 from schemas.errors import StorageError
-from streamscore.landing.entries import ENDINGS, HIDDEN
+from streamscore.landing.entries import HIDDEN
 from streamscore.landing.manifest import LandedFile
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import reaching
@@ -27,8 +28,14 @@ class BucketWatcher:
         StorageError: from `look` and `poll`, when the store does not answer.
     """
 
-    def __init__(self, folder: BucketFolder, full_look_seconds: float, list_seconds: float) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: BucketFolder,
+        full_look_seconds: float,
+        list_seconds: float,
+        endings: tuple[str, ...] = ENDINGS,
+    ) -> None:
+        self._folder, self._endings = folder, endings
         self._full_look_seconds, self._list_seconds = full_look_seconds, list_seconds
         self._walk: Iterator[list[LandedFile]] | None = None
         self._walk_seconds = self._next_walk = self._next_list = 0.0
@@ -116,7 +123,7 @@ class BucketWatcher:
         files = [
             landed_object(folder.bucket, entry["Key"], entry["Size"], entry, now)
             for entry in page.get("Contents", ())
-            if is_landed(entry["Key"][start:])
+            if is_landed(entry["Key"][start:], self._endings)
         ]
         if new := [at for file in files if (at := (file.modified, file.key)) > self._newest]:
             self._is_ordered = min(key for _, key in new) > self._newest[1]
@@ -131,6 +138,6 @@ def landed_object(bucket: str, key: str, size: int, answer: Mapping[str, Any], f
     return LandedFile(f"s3://{bucket}/{quote(key)}", size, modified, answer["ETag"].strip('"'), found)
 
 
-def is_landed(name: str) -> bool:
+def is_landed(name: str, endings: tuple[str, ...] = ENDINGS) -> bool:
     """Whether an object of that name, relative to the landing folder, is a landed file."""
-    return name.lower().endswith(ENDINGS) and not any(part.startswith(HIDDEN) for part in name.split("/"))
+    return name.lower().endswith(endings) and not any(part.startswith(HIDDEN) for part in name.split("/"))

@@ -12,6 +12,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
+from schemas.dialect import ENDINGS
 from streamscore.failpoints import arm
 from streamscore.landing.announce import Announcer
 from streamscore.landing.find import DiscoveryOptions, FileDiscovery
@@ -25,7 +26,7 @@ class LandingSource(DataSource):
     """Rows: one a landed file, the fields of `LandedFile`.
 
     Options: `paths` (`StreamPaths` as JSON), `maxFiles`, `maxBytes`, `clean`, `fullLookSeconds`, `listSeconds`,
-    `retrySeconds`, `ahead` (socket of the
+    `retrySeconds`, `endings` (of landed names, with a space in between), `ahead` (socket of the
     driver); for tests `failAt`, `driverPid`.
     """
 
@@ -69,6 +70,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 full_look_seconds=float(options["fulllookseconds"]),
                 list_seconds=float(options["listseconds"]),
                 retry_seconds=float(options["retryseconds"]),
+                endings=tuple(options.get("endings", " ".join(ENDINGS)).split(" ")),
             )
         )
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from schemas.dialect import ENDINGS
 from schemas.errors import StorageError
 from streamscore.landing.archive import ARCHIVE, REFUSED
-from streamscore.landing.entries import ENDINGS
 from streamscore.landing.manifest import LandedFile, local_file
 from streamscore.landing.objects import landed_object
 from streamscore.storage.bucket import BucketFolder
@@ -40,7 +40,7 @@ class TakenUp(NamedTuple):
         return said
 
 
-def take_up(landing: Folder, done: Iterable[LandedFile]) -> TakenUp:
+def take_up(landing: Folder, done: Iterable[LandedFile], endings: tuple[str, ...] = ENDINGS) -> TakenUp:
     """Move cleaned-up files back to where they landed, but those that a commit names: by path, size and time or etag.
 
     The moves are safe from a power cut on return; after a crash in between, the same call goes on.
@@ -54,7 +54,8 @@ def take_up(landing: Folder, done: Iterable[LandedFile]) -> TakenUp:
         by_path.setdefault(file.path, []).append(file)
     try:
         for place, name, file in kept.all():
-            if not any(_is_same(file, other) for other in by_path.get(file.path, ())):
+            is_landed = name.lower().endswith(endings)
+            if is_landed and not any(_is_same(file, other) for other in by_path.get(file.path, ())):
                 (taken.landed if kept.put_back(place, name) else taken.left).append(name)
         kept.settle()
     except OSError as error:
@@ -102,7 +103,7 @@ class FolderKept:
             for above, _, names in os.walk(self._landing / folder):
                 for path in (Path(above, name) for name in names):
                     name, status = _name(os.path.relpath(path, self._landing)), path.lstat()
-                    if name and stat.S_ISREG(status.st_mode):
+                    if stat.S_ISREG(status.st_mode):
                         yield str(path), name, local_file(str(self._landing / name), status)
 
     def put_back(self, place: str, name: str) -> bool:
@@ -135,9 +136,8 @@ class BucketKept:
                 for page in pages.paginate(Bucket=landing.bucket, Prefix=landing.key(f"{folder}/")):
                     for entry in page.get("Contents", ()):
                         place = entry["Key"][start:]
-                        if name := _name(place):
-                            file = landed_object(landing.bucket, landing.key(name), entry["Size"], entry)
-                            yield place, name, file
+                        name = _name(place)
+                        yield place, name, landed_object(landing.bucket, landing.key(name), entry["Size"], entry)
 
     def put_back(self, place: str, name: str) -> bool:
         if self._landing.head(name) is not None:
@@ -150,11 +150,11 @@ class BucketKept:
 
 
 def _name(place: str) -> str:
-    """What a file in `_archive/` or `_refused/` was called when it landed; empty if it was no landed file."""
+    """What a file in `_archive/` or `_refused/` was called when it landed."""
     name = place.partition("/")[2]
     while name.endswith(".again"):
         name = name.removesuffix(".again")
-    return name if name.lower().endswith(ENDINGS) else ""
+    return name
 
 
 def _count(names: list[str]) -> str:

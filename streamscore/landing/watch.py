@@ -14,6 +14,7 @@ from pathlib import Path
 
 from inotify_simple import flags
 
+from schemas.dialect import ENDINGS
 from schemas.errors import StorageError
 from streamscore.landing.entries import HIDDEN, FoundFile, files_below, is_landed_name, why_passed_over
 from streamscore.landing.inotify import CAME, CLOSED, Ears, Heard
@@ -36,8 +37,14 @@ class FolderWatcher:
         StorageError: from `look` and `poll`, when the landing folder itself is gone or cannot be looked into.
     """
 
-    def __init__(self, folder: Path, full_look_seconds: float, troubles: Troubles | None = None) -> None:
-        self._root, self._full_look_seconds = str(folder), full_look_seconds
+    def __init__(
+        self,
+        folder: Path,
+        full_look_seconds: float,
+        troubles: Troubles | None = None,
+        endings: tuple[str, ...] = ENDINGS,
+    ) -> None:
+        self._root, self._full_look_seconds, self._endings = str(folder), full_look_seconds, endings
         self._troubles = troubles or Troubles()
         self._noted: dict[str, set[str]] = {}  # kind → names, in the full look on its way, or in the last one
         self._ears = Ears(self._root, self._found_late)
@@ -94,9 +101,9 @@ class FolderWatcher:
         path = f"{event.folder}/{event.name}"
         try:
             file = FoundFile(event.folder, event.name, os.lstat(path))
-            if why := why_passed_over(event.name, file.status.st_mode):
+            if why := why_passed_over(event.name, file.status.st_mode, self._endings):
                 self._pass_over(path, why)
-            elif not is_landed_name(event.name) or not stat.S_ISREG(file.status.st_mode):
+            elif not is_landed_name(event.name, self._endings) or not stat.S_ISREG(file.status.st_mode):
                 return
             elif event.mask & CLOSED:
                 self._settling.forget(path)
@@ -139,7 +146,7 @@ class FolderWatcher:
         self._next_look = time.monotonic() + min(short, self._full_look_seconds)
 
     def _settled(self, under: str | None = None) -> Iterator[FoundFile]:
-        for file in files_below(self._root, self._pass_over, self._ears.listen, under):
+        for file in files_below(self._root, self._pass_over, self._ears.listen, under, self._endings):
             try:
                 if self._settling.is_settled(file, is_heard=self._ears.hears(file.folder)):
                     yield file

@@ -10,7 +10,7 @@ from schemas.feed import Feed
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.reading.header import BINARY_LOOK, Header, find_header, map_header
-from streamscore.reading.landed import LandedText, Open, is_utf8
+from streamscore.reading.landed import LandedText, Open, is_packed, is_utf8
 from streamscore.reading.options import ReadOptions
 from streamscore.reading.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
 from streamscore.reading.rejects import BadFileError, FileReject, FileRejectedError, Reject
@@ -77,11 +77,7 @@ class _Reader:
         """
         with LandedText(file, self._feed.csv.encoding, self._open) as text:
             # a small plain file is one read; a packed one may be of any size
-            size = (
-                min(file.size + 1, BLOCK_BYTES)
-                if self._is_utf8 and not file.path.lower().endswith(".gz")
-                else BLOCK_BYTES
-            )
+            size = min(file.size + 1, BLOCK_BYTES) if self._is_utf8 and not is_packed(file) else BLOCK_BYTES
             data = text.read(size)
             is_whole = len(data) < size
             header, end, line = self._header(data, is_whole)

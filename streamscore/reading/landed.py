@@ -1,5 +1,6 @@
 """Open a landed file and read its text as UTF-8 bytes, whatever it is packed or encoded in."""
 
+import bz2
 import codecs
 import errno
 import gzip
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol, Self
 
+from schemas.dialect import PACKED
 from schemas.errors import StorageError
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile, file_time
@@ -79,7 +81,7 @@ def open_local(file: LandedFile) -> Source:
 
 
 class LandedText:
-    """A landed file's text as UTF-8 bytes: unpacked if its name ends in `.gz`, transcoded if the dialect says so.
+    """A landed file's text as UTF-8 bytes: unpacked if its name ends so, transcoded if the dialect says so.
 
     Text that the dialect's encoding does not know stays behind as bytes that are no UTF-8.
 
@@ -88,10 +90,10 @@ class LandedText:
         StorageError: the storage failed; trying again can help.
     """
 
-    __slots__ = ("_file", "_read", "_source")
+    __slots__ = ("_encoding", "_file", "_read", "_source")
 
     def __init__(self, file: LandedFile, encoding: str, open_landed: Open = open_local) -> None:
-        self._file = file
+        self._file, self._encoding = file, encoding
         try:
             self._source = open_landed(file)
         except OSError as error:
@@ -101,10 +103,8 @@ class LandedText:
         except BaseException:
             self._source.close()
             raise
-        self._read: Callable[[int], bytes] = self._source.read
-        if file.path.lower().endswith(".gz"):
-            # type ignored: read() is all that it calls
-            self._read = gzip.GzipFile(fileobj=_Readable(self._source), mode="rb").read  # type: ignore[call-overload]
+        unpack = _UNPACK.get(file.path[-4:].rpartition(".")[2].lower())
+        self._read: Callable[[int], bytes] = self._source.read if unpack is None else unpack(_Readable(self._source))
         if not is_utf8(encoding):
             self._read = _Transcoder(self._read, encoding).read
 
@@ -112,12 +112,17 @@ class LandedText:
         """The next `size` bytes of text or a few more; fewer only at the end."""
         try:
             return self._read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadFileError(
-                FileReject(Reason.UNREADABLE, f"found damaged gzip ({error}), wanted a whole one")
-            ) from error
-        except OSError as error:
-            raise _refused(error, self._file) from error
+        except UnicodeError as error:  # of no character in particular: UTF-16 without its byte order mark
+            detail = f"found text that is not {self._encoding} ({error}), wanted {self._encoding}"
+            raise BadFileError(FileReject(Reason.BAD_ENCODING, detail)) from error
+        except (EOFError, zlib.error, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise _refused(error, self._file) from error
+            # no word of the system's: bz2 and zstd, too, tell damage so
+            kind = {"gz": "gzip", "bz2": "bzip2", "zst": "zstd"}.get(self._file.path.rpartition(".")[2].lower(), "text")
+            said = " ".join(str(error).split())
+            detail = f"found damaged {kind} ({said}), wanted a whole one"
+            raise BadFileError(FileReject(Reason.UNREADABLE, detail)) from error
 
     def assert_unchanged(self) -> None:
         """Raise BadFileError unless size and time are those of the manifest."""
@@ -153,10 +158,34 @@ def _refused(error: OSError, file: LandedFile) -> Exception:
 
 
 class _Readable:
-    """What gzip wants of a file."""
+    """What those who unpack want of a file."""
+
+    closed = False
 
     def __init__(self, source: Source) -> None:
         self.read = source.read
+
+    def close(self) -> None:
+        """Nothing: whoever opened the source closes it."""
+
+
+def is_packed(file: LandedFile) -> bool:
+    """Whether a file's name says that it is to be unpacked."""
+    return file.path.lower().endswith(PACKED)
+
+
+def _zstd(file: _Readable) -> Callable[[int], bytes]:
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd").read
+
+
+# By the end of a name; read() is all that they call of a file.
+_UNPACK: dict[str, Callable[[_Readable], Callable[[int], bytes]]] = {
+    "gz": lambda file: gzip.GzipFile(fileobj=file, mode="rb").read,  # type: ignore[call-overload]
+    "bz2": lambda file: bz2.BZ2File(file).read,  # type: ignore[call-overload]
+    "zst": _zstd,
+}
 
 
 class _Transcoder:

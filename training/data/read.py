@@ -9,11 +9,12 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from schemas.columns import header_key
+from schemas.dialect import ENDINGS
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import TYPES, Column, Feed
 from training.data.read_csv import csv_names, read_csv
 
-CSV_ENDINGS = (".csv", ".csv.gz")
+CSV_ENDINGS = (*ENDINGS, ".csv.bz2", ".csv.zst", ".tsv")
 PARQUET_ENDING = ".parquet"
 
 
@@ -59,7 +60,7 @@ def read_files(feed: Feed, path: Path, wanted: Wanted) -> Read:
         SettingsError: no such file or folder, or one with files of both kinds.
         FeedError: a file lacks a column, has one twice, or holds a value that is not of its type; empty files too.
     """
-    files = data_files(path, f"give one with --data, or get one: streamscore fetch {feed.name}")
+    files = data_files(path, f"give one with --data, or get one: streamscore fetch {feed.name}", feed.csv.endings)
     names = {file: column_names(feed, file) for file in files}
     found = {file: _spelled(feed, file, names[file], wanted) for file in files}
     optional = [c for c in wanted.optional if all(c.name in spelled for spelled in found.values())]
@@ -80,11 +81,12 @@ def read_files(feed: Feed, path: Path, wanted: Wanted) -> Read:
     return Read(whole, digest)
 
 
-def data_files(path: Path, act: str) -> tuple[Path, ...]:
+def data_files(path: Path, act: str, csv_endings: tuple[str, ...] = CSV_ENDINGS) -> tuple[Path, ...]:
     """The file itself, or the data files of a folder by name; names with `.` or `_` in front are passed over.
 
     Args:
         act: the end of the message where nothing is there.
+        csv_endings: of CSV files in a folder.
 
     Raises:
         SettingsError: nothing there, a Delta table, or CSV and Parquet side by side.
@@ -97,7 +99,7 @@ def data_files(path: Path, act: str) -> tuple[Path, ...]:
     if (path / "_delta_log").is_dir():
         msg = f"{path} is a Delta table, wanted files: train on it with --predictions {path} --labels FILE"
         raise SettingsError(msg)
-    endings = (*CSV_ENDINGS, PARQUET_ENDING)
+    endings = (*csv_endings, PARQUET_ENDING)
     files = sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith((".", "_")))
     if not files:
         msg = f"no file in {path} ends with {', '.join(endings)}: {act}"

@@ -80,7 +80,7 @@ def sample(
     target = _Bucket(str(out), storage or Storage()) if is_object_uri(str(out)) else _Folder(Path(out))
     header, names = _header(feed), []
     for number in range(files):
-        names.append(name := f"sample-{seed}-{number + 1:05}.csv")
+        names.append(name := f"sample-{seed}-{number + 1:05}{feed.csv.plain_ending}")
         target.put(name, header, lines.take(rows // files + (number < rows % files)))
     return SampleResult(str(out), tuple(names), rows, len(chosen))
 

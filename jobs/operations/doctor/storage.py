@@ -15,6 +15,7 @@ from inotify_simple import INotify, flags
 from jobs.operations.doctor.checkpoint import check_checkpoint
 from jobs.operations.doctor.result import Check
 from jobs.operations.stream_state import open_table
+from schemas.dialect import ENDINGS
 from schemas.errors import ContractError, StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, QUARANTINE, scored_table
@@ -42,7 +43,7 @@ def check_storage(feed: Feed, paths: StreamPaths) -> Iterator[Check]:
         if not store.ok:
             yield check_disk(paths)
             return
-    yield check_landing(paths)
+    yield check_landing(paths, feed.csv.endings)
     if not paths.landing.is_remote:
         yield check_inotify(Path(paths.landing.uri))
     yield check_tables(feed, paths)
@@ -62,7 +63,7 @@ def check_store(paths: StreamPaths) -> Check:
     return Check("store", True, f"{_endpoint(paths) or 'AWS S3'} answers for {there}")
 
 
-def check_landing(paths: StreamPaths) -> Check:
+def check_landing(paths: StreamPaths, endings: tuple[str, ...] = ENDINGS) -> Check:
     """Whether files can be found in it, and, where they are to be, cleaned up."""
     landing, passed = paths.landing, list[str]()
     exists = landing.is_remote or Path(landing.uri).exists()
@@ -72,7 +73,7 @@ def check_landing(paths: StreamPaths) -> Check:
     if not exists and paths.names_landing:
         return Check("landing", False, f"{landing.uri} is not there", _shell("mkdir", "-p", landing.uri), BAD)
     try:
-        files = _landed(landing, lambda path, why: passed.append(f"{printable(path)} {why}"))
+        files = _landed(landing, endings, lambda path, why: passed.append(f"{printable(path)} {why}"))
         if paths.cleans or not exists:
             _write_probe(_existing_folder(landing))
     except (OSError, StorageError) as error:
@@ -153,7 +154,7 @@ def check_clock(feed: Feed, paths: StreamPaths) -> Check:
     latest = time.time_ns() + AHEAD_SECONDS * 10**9
     ahead = []
     with contextlib.suppress(OSError):  # of a folder that cannot be looked into, which `landing` tells
-        ahead = [file.path for file in _landed(paths.landing) if file.modified > latest]
+        ahead = [file.path for file in _landed(paths.landing, feed.csv.endings) if file.modified > latest]
     log = Path(paths.table(scored_table(feed)), "_delta_log")  # of a table in a store there is none
     ahead += [str(path) for path in log.glob("*.json") if path.stat().st_mtime_ns > latest] if log.is_dir() else []
     if not ahead:
@@ -164,9 +165,13 @@ def check_clock(feed: Feed, paths: StreamPaths) -> Check:
     return Check("clock", False, found, "sudo timedatectl set-ntp true")
 
 
-def _landed(landing: Folder, pass_over: PassOver = lambda path, why: None) -> list[LandedFile]:  # noqa: ARG005
+def _landed(
+    landing: Folder,
+    endings: tuple[str, ...],
+    pass_over: PassOver = lambda path, why: None,  # noqa: ARG005
+) -> list[LandedFile]:
     try:
-        return list(landed_files(landing, pass_over))
+        return list(landed_files(landing, pass_over, endings))
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -18,7 +18,7 @@ from jobs.operations.replay.mark import Key, Marks, mark
 from jobs.operations.replay.original import Originals, landed_before
 from jobs.operations.stream_state import open_table, quoted, select
 from schemas.errors import SettingsError, StorageError, TryAgainError
-from schemas.feed import Feed
+from schemas.feed import Dialect, Feed
 from schemas.reasons import Reason
 from schemas.settings import Settings
 from schemas.tables import QUARANTINE, scored_table
@@ -173,7 +173,7 @@ def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landin
     by_header: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["source_line"] is None:
-            _plan_file(row, plan, originals, landing_files)
+            _plan_file(row, plan, originals, landing_files, feed.csv)
         elif row["reason"] in NOT_FAITHFUL or row["header"] is None or row["raw"] is None:
             where = f"{row['source_file']} line {row['source_line']}"
             plan.left_out.append(f"{where} ({row['reason']}): its bytes are not in quarantine; take them from the file")
@@ -184,7 +184,7 @@ def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landin
         keys = [_key(row) for row in group]
         digest = hashlib.sha256(json.dumps([header, *keys], separators=(",", ":")).encode()).hexdigest()[:DIGEST]
         above = [""] * feed.csv.skip_lines + [header] * (feed.csv.header != "none")
-        name, lines = f"replay-{digest}.csv", [*above, *(row["raw"] for row in group)]
+        name, lines = f"replay-{digest}{feed.csv.plain_ending}", [*above, *(row["raw"] for row in group)]
         plan.land[name] = functools.partial(_land_lines, paths.landing, name, lines, encoding)
         plan.marks[name], plan.rows[name] = keys, len(group)
     return plan
@@ -194,7 +194,9 @@ def _land_lines(landing: Folder, name: str, lines: Sequence[str], encoding: str)
     landing.write(name, "".join(f"{line}\n" for line in lines).encode(encoding), durable=True)
 
 
-def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, landing_files: LandingFiles) -> None:
+def _plan_file(
+    row: dict[str, Any], plan: _Plan, originals: Originals, landing_files: LandingFiles, dialect: Dialect
+) -> None:
     """Plan to land a refused file again; the same content of the same path once, however often it was refused."""
     file = row["source_file"]
     original = originals.find(file, row["reason"])
@@ -206,7 +208,7 @@ def _plan_file(row: dict[str, Any], plan: _Plan, originals: Originals, landing_f
     if isinstance(original, str):
         plan.left_out.append(f"{file} ({row['reason']}): {original}")
         return
-    name = f"replay-{digest}{'.csv.gz' if file.lower().endswith('.csv.gz') else '.csv'}"
+    name = f"replay-{digest}{dialect.ending_of(file) or dialect.plain_ending}"
     plan.land[name] = functools.partial(landing_files.copy, original, name)
     plan.marks.setdefault(name, []).append(_key(row))
     plan.rows[name] = row["rows"] or plan.rows.get(name, 0)

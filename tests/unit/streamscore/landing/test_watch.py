@@ -16,9 +16,11 @@ from inotify_simple import INotify
 from schemas.errors import StorageError
 from streamscore.landing import inotify, settle, watch
 from streamscore.landing.entries import LONGEST_PATH
+from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
 from streamscore.landing.troubles import FOUND_LATE, ODD_TIME, PASSED_OVER, Trouble, Troubles
 from streamscore.landing.watch import FolderWatcher
+from streamscore.storage.folder import LocalFolder
 from tests.support.nobody import as_nobody, folder_for_nobody
 
 HOUR = 3600.0  # between two full looks: what is found before was told of
@@ -355,3 +357,21 @@ def test_a_file_with_an_odd_time_is_found_and_told(tmp_path: Path) -> None:
         assert (watched.first, watched.told()) == (["a.csv"], [f"{ODD_TIME} a.csv"])
     finally:
         shutil.rmtree(landing)
+
+
+def test_the_feed_says_which_names_are_landed(landing: Path) -> None:
+    land(landing / "a.TSV", age=HOUR)
+    land(landing / "b.csv", age=HOUR)
+    watcher = FolderWatcher(landing, HOUR, endings=(".tsv", ".csv.zst"))
+    try:
+        assert [Path(file.local_path).name for file in watcher.look()] == ["a.TSV"]
+        for name in ("c.csv.gz", "d.csv.zst", "e.tsv.gz"):
+            land(landing / name)
+        found = list[str]()
+        until = time.monotonic() + 5
+        while not found and time.monotonic() < until:
+            found += [Path(file.local_path).name for file in watcher.poll(0.1)]
+        assert found == ["d.csv.zst"]
+    finally:
+        watcher.close()
+    assert [Path(file.local_path).name for file in landed_files(LocalFolder(landing), endings=(".csv",))] == ["b.csv"]

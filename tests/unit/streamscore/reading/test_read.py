@@ -1,5 +1,6 @@
 """Every way in which a file can be good or bad: it ends as rows, or as rejects that say what, where and why."""
 
+import bz2
 import codecs
 import gzip
 import os
@@ -490,6 +491,30 @@ def test_a_damaged_gzip_is_unreadable(see_text: Callable[..., Seen], spoil: Call
     whole = gzip.compress("".join(f"{i},{i * 7}\n" for i in range(99)).join(["a,b\n", ""]).encode())
     seen = see_text(spoil(whole), "in.csv.gz")
     assert (seen.table.num_rows, seen.reasons, seen.rejects[0]["rows"]) == (0, ["unreadable"], None)
+
+
+def zstd(text: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(text)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("bz2", bz2.compress), ("zst", zstd), ("gz", gzip.compress)])
+def test_packed_files_are_read_by_their_names(see_text: Callable[..., Seen], ending: str, pack: Any) -> None:
+    text = "".join(f"{number},{number * 7}\n" for number in range(50_000)).encode()
+    packed = pack(b"a,b\n1,2\n")
+    assert see_text(packed + pack(text), f"in.csv.{ending}").table.num_rows == 50_001
+    assert see_text(packed, f"IN.CSV.{ending.upper()}")["b"] == [2.0]
+    for spoilt in (packed[:-4], packed[:9], b"a,b\n1,2\n", packed[:-12] + b"spoilt" + packed[-6:]):
+        seen = see_text(spoilt, f"in.csv.{ending}")
+        assert (seen.table.num_rows, seen.reasons) == (0, ["unreadable"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_utf16_without_its_mark_is_bad_encoding(see_text: Callable[..., Seen], encoding: str) -> None:
+    seen = see_text("a,b\n1,2\n".encode(f"{encoding}-le"), feed=feed_of(AB, encoding=encoding))
+    assert seen.reasons == ["bad_encoding"]
 
 
 def test_a_missing_file_is_one_reject(

@@ -72,6 +72,17 @@ def test_a_long_header_that_only_one_row_has_whole_heads_all_of_them(stream: Loc
     assert texts == sorted([f"{header}\nx,1\ny,2\n", f"{beginning}\nx,1\n"])
 
 
+def test_what_is_landed_again_ends_as_the_feed_says(stream: LocalStream) -> None:
+    dialect = FEED.csv.model_copy(update={"endings": (".csv.gz", ".tsv"), "skip_lines": 2})
+    feed = FEED.model_copy(update={"csv": dialect})
+    stream.quarantine({})
+    stream.refuse("whole.CSV.gz")
+    done = stream.replay(Selection(("bad_type", "missing_column")), feed)
+    assert sorted(name.partition(".")[2] for name in done.files) == ["csv.gz", "tsv"]
+    (rows,) = [name for name in done.files if name.endswith(".tsv")]
+    assert stream.content(rows) == b"\n\na,b\nx,1\n"
+
+
 def test_rows_are_chosen_by_reason_file_and_batch_together(stream: LocalStream) -> None:
     stream.quarantine(
         {"source_line": 2},
