@@ -18,13 +18,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
 from schemas.kubernetes import is_of_service
-from schemas.settings_blocks import Metrics, Models, Registry, Spark, Storage, Streaming, Tables, Testing
+from schemas.settings_blocks import Metrics, Models, Registry, Serving, Spark, Storage, Streaming, Tables, Testing
 
 __all__ = [
     "PACKAGED",
     "Metrics",
     "Models",
     "Registry",
+    "Serving",
     "Settings",
     "Spark",
     "Storage",
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     streaming: Streaming = Streaming()
     spark: Spark = Spark()
     metrics: Metrics = Metrics()
+    serving: Serving = Serving()
     testing: Testing = Testing()
 
     @classmethod

@@ -218,3 +218,27 @@ class Testing(_Block):
     fail_points: bool = Field(
         False, description="Let `STREAMSCORE_FAIL_AT` kill the process at a named point, for tests of streamscore."
     )
+
+
+class Serving(_Block):
+    """The online service, `streamscore serve`."""
+
+    host: str = Field("127.0.0.1", description="The address to listen on. Other machines reach `0.0.0.0`.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    workers: int = Field(1, gt=0, description="The number of processes that answer. Each loads its own models.")
+    models: tuple[str, ...] = Field(
+        (), description="Model URIs to load before the service is ready. All other models are loaded at first use."
+    )
+    default_model: str = Field(
+        "", description="The model that `/invocations` answers with. If it is empty, the first of `serving.models`."
+    )
+    batch_rows: int = Field(1024, gt=0, description="The most rows of waiting requests that are predicted in one call.")
+    waiting_rows: int = Field(
+        100_000, gt=0, description="The most rows that wait for one model. A request beyond them is answered with 503."
+    )
+    max_body_bytes: int = Field(
+        16 * 2**20, gt=0, description="The largest body of a request, in bytes. A larger one is answered with 413."
+    )
+    max_models: int = Field(
+        200, gt=0, description="The most versions in memory. The one that was not asked for longest goes first."
+    )

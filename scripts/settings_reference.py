@@ -32,6 +32,10 @@ FLAGS = {
     "streaming.max_files": "--max-files",
     "streaming.clean": "--clean",
     "metrics.port": "--metrics-port",
+    "serving.host": "--host",
+    "serving.port": "--port",
+    "serving.workers": "--workers",
+    "serving.models": "--model",
 }
 SEE = {
     "registry": "[which registry is used](#registry) and [when it is away](models.md#swaps-and-refusals)",
@@ -39,6 +43,7 @@ SEE = {
     "storage": "[object store](#object-store)",
     "tables": "[maintenance](operations.md#maintain)",
     "streaming": "[streaming](streaming.md)",
+    "serving": "[online](online.md)",
     "split": "[splits](#splits)",
     "validation": "[validation](#validation)",
     "estimator": "[estimators](#estimators)",

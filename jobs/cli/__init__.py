@@ -3,6 +3,7 @@
 variables    of the process, written before there are threads
 options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
+serving      serve
 models       train, promote, models, lineage
 data         sample, fetch, schema
 first_steps  doctor, demo
@@ -18,9 +19,9 @@ from jobs.cli.options import app
 from schemas.errors import StreamscoreError
 from schemas.passwords import without_passwords
 
-from jobs.cli import stream, models, data, first_steps  # isort: skip  in the order of the help
+from jobs.cli import stream, serving, models, data, first_steps  # isort: skip  in the order of the help
 
-__all__ = ["app", "data", "first_steps", "main", "models", "stream"]
+__all__ = ["app", "data", "first_steps", "main", "models", "serving", "stream"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

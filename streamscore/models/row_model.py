@@ -80,11 +80,13 @@ class Model:
             RegistryError: the model is in a process of its own, which does not start again.
             Exception: whatever the model raises.
         """
+        return match_answer(self.answer(rows), self._output, rows.num_rows)
+
+    def answer(self, rows: pa.Table) -> Any:
+        """What the model itself says: an array, a frame, a series or a list."""
         if self._tensor is not None:
-            given: Any = np.column_stack([rows[i.column].to_numpy() for i in self._inputs])
-        else:
-            given = self._frame(rows)
-        return match_answer(self._pyfunc.predict(given), self._output, rows.num_rows)
+            return self._pyfunc.predict(np.column_stack([rows[i.column].to_numpy() for i in self._inputs]))
+        return self._pyfunc.predict(self._frame(rows))
 
     def predict_example(self, example: Any) -> pa.Array:
         """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""

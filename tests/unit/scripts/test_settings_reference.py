@@ -40,11 +40,11 @@ def test_every_setting_is_on_its_page_once() -> None:
     assert [key for key in keys_of(TrainingSettings) if training.count(f"| `{key}` |") != 1] == []
 
 
-def test_the_flags_are_those_of_run() -> None:
+def test_the_flags_are_those_of_run_and_serve() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    run = group.commands["run"]
-    options = {option for parameter in run.params for option in parameter.opts if option.startswith("--")}
+    parameters = [p for name in ("run", "serve") for p in group.commands[name].params]
+    options = {option for parameter in parameters for option in parameter.opts if option.startswith("--")}
     assert options - {"--recover", "--class-path", "--help"} == set(FLAGS.values())
     assert set(FLAGS) <= set(keys_of(Settings))
 

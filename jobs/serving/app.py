@@ -1,0 +1,66 @@
+"""The application: its routes, its models, and what runs beside the requests."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from fastapi import FastAPI
+
+from jobs.serving.mlflow_routes import mlflow_routes
+from jobs.serving.model_routes import model_routes
+from jobs.serving.model_table import ModelTable
+from jobs.serving.openapi import openapi_routes
+from jobs.serving.service import Service
+from jobs.serving.v2_routes import v2_routes
+from schemas.errors import StreamscoreError
+from schemas.settings import Settings, load_settings
+from streamscore import __version__
+from streamscore.registry.registry import open_registry
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 5.0  # between two tries to load the models that are wanted before readiness
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application of one process.
+
+    Args:
+        settings: those of the environment where none are given, as in a worker of several.
+    """
+    settings = settings or load_settings()
+    predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
+    table = ModelTable(open_registry(settings), settings, predicting)
+    service = Service(table, settings.serving)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        beside = [
+            asyncio.create_task(_get_ready(table, settings.serving.models)),
+            asyncio.create_task(table.follow(settings.registry.poll_seconds)),
+        ]
+        yield
+        table.is_ready = False
+        for task in beside:
+            task.cancel()
+
+    app = FastAPI(
+        title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    for route in [*mlflow_routes(service), *v2_routes(service), *model_routes(service), *openapi_routes(service)]:
+        app.router.routes.append(route)
+    return app
+
+
+async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
+    """Load what is wanted first, however long the registry takes to come up."""
+    while not table.is_ready:
+        try:
+            await table.start(uris)
+        except StreamscoreError as error:
+            log.error("not_ready", detail=str(error).splitlines()[0])
+            await asyncio.sleep(RETRY_SECONDS)
+    log.info("ready", models=list(uris))

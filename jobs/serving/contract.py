@@ -1,0 +1,109 @@
+"""What requests to a model must hold: by the feed that the model scores, else by its signature alone."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import ContractError
+from schemas.feed import Column, Feed, feed_names, load_feed
+from streamscore.registry.model_uri import registered_name
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+# MLflow's types → a feed's
+_TYPES: dict[str, Any] = {
+    "boolean": "boolean",
+    "integer": "int",
+    "long": "long",
+    "float": "float",
+    "double": "double",
+    "string": "string",
+    "datetime": "timestamp",
+}
+_TENSORS: dict[str, Any] = {"bool": "boolean", "int32": "int", "int64": "long", "float32": "float", "float64": "double"}
+
+
+class _SignatureColumn(Column):
+    """An input of a signature: nothing but the model reads it, so that it keeps its name."""
+
+    @property
+    def table_name(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a request gives the model, and how the answer is shaped.
+
+    Attributes:
+        feed: the columns and their rules; its features are the model's inputs.
+        names: the inputs by their names in the signature; of a tensor, its columns in their order.
+        is_tensor: whether the signature wants one `(-1, k)` array; then rows are lists.
+        output: the name of the output, where the signature has a single one; else "predict".
+    """
+
+    feed: Feed
+    names: tuple[str, ...]
+    is_tensor: bool
+    output: str
+
+
+def feed_of(model: str) -> Feed | None:
+    """The feed whose rows a registered model scores; None if there is none.
+
+    Raises:
+        FeedError: a feed's file is wrong.
+    """
+    feeds = (load_feed(name) for name in feed_names())
+    return next((feed for feed in feeds if registered_name(feed.model_uri) == model), None)
+
+
+def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None) -> Inputs:
+    """What a version's signature asks of a request.
+
+    Raises:
+        ContractError: it has none, or one of inputs that no feed could hold.
+    """
+    if signature is None or signature.inputs is None:
+        msg = f"model {model} has no signature, so no request can be checked; log it with infer_signature"
+        raise ContractError(msg)
+    specs = signature.inputs.inputs
+    is_tensor = signature.inputs.is_tensor_spec()
+    if feed is None:
+        feed = _feed_of_tensor(specs, model) if is_tensor else _feed_of_columns(specs, model)
+    else:  # the model needs no key, time or target; what is sent of them is held against the feed
+        columns = (c if c.role == "feature" else c.model_copy(update={"nullable": True}) for c in feed.columns)
+        feed = feed.model_copy(update={"columns": tuple(columns)})
+    names = tuple(c.name for c in feed.features) if is_tensor else tuple(str(s.name) for s in specs)
+    outputs = signature.outputs.inputs if signature.outputs else []
+    single = outputs[0].name if len(outputs) == 1 else None
+    return Inputs(feed, names, is_tensor, str(single) if single is not None else "predict")
+
+
+def _feed_of_columns(specs: Any, model: str) -> Feed:
+    columns = []
+    for at, spec in enumerate(specs):
+        kind = getattr(spec.type, "name", None)
+        if kind not in _TYPES:
+            msg = f"model {model}: input '{spec.name or at}' is {spec.type}, wanted one of {', '.join(_TYPES)}"
+            raise ContractError(msg)
+        optional = not spec.required and kind not in ("integer", "long", "boolean")  # these hold no null in pandas
+        columns.append(_column(spec.name if spec.name is not None else at, _TYPES[kind], optional))
+    return _feed(columns)
+
+
+def _feed_of_tensor(specs: Any, model: str) -> Feed:
+    spec = specs[0]
+    kind = _TENSORS.get(str(spec.type))
+    if len(specs) > 1 or kind is None or len(spec.shape) != 2 or spec.shape[1] < 1:
+        msg = f"model {model} wants {specs}, wanted one tensor (-1, k) of {', '.join(_TENSORS)}"
+        raise ContractError(msg)
+    return _feed([_column(at, kind, optional=False) for at in range(spec.shape[1])])
+
+
+def _column(name: str | int, kind: Any, optional: bool) -> _SignatureColumn:
+    return _SignatureColumn(name=str(name), type=kind, nullable=optional, finite=kind not in ("float", "double"))
+
+
+def _feed(columns: list[_SignatureColumn]) -> Feed:
+    return Feed.model_construct(name="request", columns=tuple(columns))  # nothing of it goes into a table

@@ -1,0 +1,83 @@
+"""The service's own routes: which models there are, what each wants, and its predictions."""
+
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jobs.serving.answers import REQUEST_ID, as_json, json_answer, problem, who
+from jobs.serving.problems import MAX_SHOWN, RequestError
+from jobs.serving.served_model import ServedModel
+from jobs.serving.service import Handle, Service, answered, refusing
+from jobs.serving.tabular import decode
+
+
+def model_routes(service: Service) -> list[Route]:
+    """The routes below `/models`."""
+    refuse = refusing(problem)
+
+    def route(path: str, handle: Handle, method: str) -> Route:
+        return Route(path, refuse(partial(handle, service)), methods=[method])
+
+    return [
+        route("/models", _models, "GET"),
+        route("/models/{name}", _model, "GET"),
+        route("/models/{name}/versions/{version}", _model, "GET"),
+        route("/models/{name}/predict", _predict, "POST"),
+        route("/models/{name}/versions/{version}/predict", _predict, "POST"),
+        route("/models/{name}/aliases/{version}/predict", _predict, "POST"),
+    ]
+
+
+async def _models(service: Service, _: Request, identity: str) -> Response:
+    loaded = {served.model.name for served in service.table.loaded().values()}
+    names = sorted({*loaded, *await service.table.production()})
+    found = [{"name": name, "loaded": name in loaded} for name in names]
+    return json_answer({"models": found}, headers={REQUEST_ID: identity})
+
+
+async def _model(service: Service, request: Request, identity: str) -> Response:
+    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    return json_answer(described(served), headers=who(served, identity))
+
+
+async def _predict(service: Service, request: Request, identity: str) -> Response:
+    partly = request.query_params.get("errors", "refuse")
+    if partly not in ("refuse", "rows"):
+        raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
+    body = await service.body(request)
+    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    answer = await answered(served, decode(body, served.inputs, served.model.text_columns), partly == "rows")
+    value: dict[str, Any] = {
+        "model": served.model.name,
+        "version": served.model.version,
+        "digest": served.digest,
+        "request_id": identity,
+        "predictions": as_json(answer.predictions),
+    }
+    if partly == "rows":
+        value["rows"] = answer.rows if answer.rows is not None else list(range(len(answer.predictions)))
+        value["errors"] = [error.to_json() for error in answer.errors[:MAX_SHOWN]]
+        value["refused"] = len(answer.errors)
+    return json_answer(value, headers=who(served, identity))
+
+
+def described(served: ServedModel) -> dict[str, Any]:
+    """What a version is and wants."""
+    features = [c for c in served.inputs.feed.features if c.name in served.inputs.names]
+    rules = ("min", "max", "allowed")
+    return {
+        "name": served.model.name,
+        "version": served.model.version,
+        "run_id": served.model.identity.run_id,
+        "digest": served.digest,
+        "signature": served.signature.to_dict(),
+        "inputs": [
+            {"name": c.name, "type": c.type, "nullable": c.nullable}
+            | {rule: value for rule in rules if (value := getattr(c, rule)) is not None}
+            for c in features
+        ],
+        "output": str(served.model.output),
+    }

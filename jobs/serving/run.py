@@ -1,0 +1,39 @@
+"""Starts the service: one process, or several behind one port."""
+
+import os
+import signal
+
+import httptools  # noqa: F401  without it and uvloop, uvicorn is half as fast and says nothing
+import uvicorn
+import uvloop  # noqa: F401
+
+from schemas.settings import PREFIX, Settings, as_variables
+from streamscore.logs import configure_logging
+
+
+def serve(settings: Settings) -> None:
+    """Answer until SIGTERM or Ctrl-C; what is being answered then is finished."""
+    configure_logging(debug=False)
+    serving = settings.serving
+    if serving.workers > 1:  # they load the same settings from the environment
+        os.environ |= as_variables("serving", serving.model_dump(mode="json"))
+        os.environ |= as_variables("registry", settings.registry.model_dump(mode="json"))
+        os.environ[PREFIX + "PROFILE"] = settings.profile
+    from jobs.serving.app import create_app
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops, and then sends itself the signal again
+        signal.signal(number, lambda *_: None)
+    uvicorn.run(
+        "jobs.serving.app:create_app" if serving.workers > 1 else create_app(settings),
+        factory=serving.workers > 1,
+        host=serving.host,
+        port=serving.port,
+        workers=serving.workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=75,  # longer than a proxy keeps a connection, so that it never meets a closing one
+        timeout_graceful_shutdown=30,
+    )

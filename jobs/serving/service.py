@@ -1,0 +1,87 @@
+"""What all routes share: the models, the settings, and one way from a body to an answer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from jobs.serving.answers import request_id
+from jobs.serving.body import Body, read_body
+from jobs.serving.model_table import ModelTable
+from jobs.serving.problems import RequestError, refused_rows
+from jobs.serving.served_model import Answer, Read, ServedModel
+from jobs.serving.values import Values
+from schemas.settings import Serving
+from streamscore.registry.reader import ALIAS
+
+log = structlog.get_logger()
+
+Handle = Callable[["Service", Request, str], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
+Refusal = Callable[[RequestError, str], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The models and the limits of one process."""
+
+    table: ModelTable
+    settings: Serving
+
+    async def body(self, request: Request) -> Body:
+        """The body of a request, within the limits."""
+        return await read_body(request, self.settings.max_body_bytes)
+
+    async def model(self, name: str, version: str = "") -> ServedModel:
+        """A model by name: its version in Production, or a version, or the version that an alias names."""
+        if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
+            raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
+        if not version:
+            return await self.table.get(f"models:/{name}@{ALIAS}")
+        return await self.table.get(f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}")
+
+    async def default_model(self) -> ServedModel:
+        """The model of `/invocations`."""
+        if not (default := self.table.default):
+            detail = "no model for /invocations; start the service with --model URI, or ask /models/NAME/predict"
+            raise RequestError(404, detail)
+        return await self.table.get(default if ":/" in default else f"models:/{default}@{ALIAS}")
+
+
+def refusing(refusal: Refusal) -> Callable[[Callable[[Request, str], Awaitable[Response]]], Handler]:
+    """A handler whose refusals are said in the words of its protocol."""
+
+    def of(handle: Callable[[Request, str], Awaitable[Response]]) -> Handler:
+        async def handler(request: Request) -> Response:
+            identity = request_id(request)
+            try:
+                return await handle(request, identity)
+            except RequestError as error:
+                return refusal(error, identity)
+            except ClientDisconnect:
+                return Response(status_code=499)
+            except Exception:
+                log.exception("failed", request_id=identity, path=quote(request.url.path))
+                return refusal(RequestError(500, "the service failed; its log has the request id"), identity)
+
+        return handler
+
+    return of
+
+
+async def answered(served: ServedModel, rows: Values | Read, partly: bool = False) -> Answer:
+    """The answer of a model.
+
+    Args:
+        partly: whether rows that have no prediction are left to the caller.
+
+    Raises:
+        RequestError: a row has no prediction, and `partly` is not asked for.
+    """
+    answer = await served.predict(rows)
+    if answer.errors and not partly:
+        raise refused_rows(answer.errors)
+    return answer

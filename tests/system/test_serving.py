@@ -1,0 +1,330 @@
+"""The online service as a process, with real models and real clients."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from schemas.feed import Feed
+from services.server import free_port
+from streamscore.landing.manifest import LandedFile
+from streamscore.models.row_model import load_model
+from streamscore.reading.read import ReadOptions
+from streamscore.registry.registry import Registry
+from streamscore.scoring.score import score
+from tests.support.fixture_types import Trained
+from tests.support.wait import until
+from training.data.sample import sample
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120
+
+
+class Server:
+    """A running `streamscore serve`."""
+
+    def __init__(self, uri: str, folder: Path, *arguments: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = os.environ | {
+            "STREAMSCORE_REGISTRY__TRACKING_URI": uri,
+            "STREAMSCORE_REGISTRY__POLL_SECONDS": "0.5",
+            "STREAMSCORE_SCRATCH": str(folder / "scratch"),
+        }
+        self.log = folder / "serve.log"
+        command = [sys.executable, "-m", "jobs.cli", "serve", f"--port={self.port}", *arguments]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+    def ask(
+        self, path: str, body: Any = None, kind: str = "application/json", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer; a body that is not bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data, given | ({"content-type": kind} if kind else {}))
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
+
+    def predict(self, model: str, records: list[dict[str, Any]], query: str = "") -> tuple[int, Any]:
+        """Status and answer of the service's own route."""
+        status, _, said = self.ask(f"/models/{model}/predict{query}", {"dataframe_records": records})
+        return status, json.loads(said)
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(OSError):
+            return self.ask("/v2/health/ready")[0] == 200
+        return False
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def put_into_production(registry: Registry, name: str, inputs: pd.DataFrame, signature: Any = None) -> None:
+    """A model that adds its inputs up."""
+    with registry.active() as mlflow:
+        frame = inputs.astype("float64")
+        model = LinearRegression(fit_intercept=False).fit(frame, frame.sum(axis=1))
+        signature = signature or mlflow.models.infer_signature(inputs, model.predict(frame))
+        logged = mlflow.sklearn.log_model(
+            model, name="model", signature=signature, registered_model_name=name, serialization_format="skops"
+        )
+        client = mlflow.MlflowClient()
+        client.set_registered_model_alias(name, "production", logged.registered_model_version)
+
+
+@pytest.fixture(scope="module")
+def registry(wine_registry: Any) -> Trained:
+    """The wine model, and one for each type that MLflow's own server gets wrong."""
+    made: Trained = wine_registry()
+    types: dict[str, Any] = {"integer": np.int32, "long": np.int64, "boolean": np.bool_}
+    for name, kind in types.items():
+        put_into_production(made.registry, name, pd.DataFrame({"x": np.array([1, 0], kind)}))
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(registry: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(registry.uri, tmp_path_factory.mktemp("serve"), "--model", "models:/wine_quality@production")
+    try:
+        until(made.is_ready, START_SECONDS)
+        yield made
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+@pytest.fixture(scope="module")
+def wine(feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 200 rows, some of them spoiled."""
+    (path,) = sample(feed, 200, 1, tmp_path_factory.mktemp("wine"), bad=0.2, seed=7).paths
+    return path
+
+
+def as_value(text: str) -> Any:
+    """The value that somebody who sends JSON has for a field."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text) if text else None
+    return text
+
+
+def test_a_row_sent_and_the_same_row_landed_get_the_same_answer(
+    server: Server, registry: Trained, wine: Path, feed: Feed, tmp_path: Path
+) -> None:
+    ref = registry.registry.resolve("models:/wine_quality@production")
+    model = load_model(registry.registry.download(ref, tmp_path), feed, ref.model)
+    file = LandedFile(wine.as_uri(), wine.stat().st_size, wine.stat().st_mtime_ns)
+    (landed,) = score([file], feed, model, ReadOptions(wine.parent.as_uri()))
+    header, *records = list(csv.reader(io.StringIO(wine.read_text("utf-8", "replace"))))
+    in_json = [(at, r) for at, r in enumerate(records, 2) if "nan" not in r and "\ufffd" not in "".join(r)]
+    whole = [(line, r) for line, r in in_json if len(r) == len(header)]
+    sent = [{name: as_value(text) for name, text in zip(header, record, strict=True)} for _, record in whole]
+    status, said = server.predict("wine_quality", sent, "?errors=rows")
+    assert status == 200
+    streamed = dict(
+        zip(landed.predictions["source_line"].to_pylist(), landed.predictions["prediction"].to_pylist(), strict=True)
+    )
+    assert {whole[row][0]: value for row, value in zip(said["rows"], said["predictions"], strict=True)} == streamed
+    lines = {line for line, _ in whole}
+    refused = {
+        r["source_line"]: (r["reason"], r["column"]) for r in landed.rejects.to_pylist() if r["source_line"] in lines
+    }
+    assert {whole[e["row"]][0]: (e["reason"], e["column"]) for e in said["errors"]} == refused
+    assert len(refused) > 10
+    status, _, body = server.ask("/models/wine_quality/predict?errors=rows", wine.read_bytes(), "text/csv")
+    as_csv = json.loads(body)
+    assert dict(zip(as_csv["rows"], as_csv["predictions"], strict=True)) == streamed
+    assert as_csv["refused"] == landed.rejects.num_rows
+
+
+def test_every_answer_says_who_gave_it(server: Server, wine_row: dict[str, float]) -> None:
+    status, headers, body = server.ask("/invocations", {"dataframe_records": [wine_row]}, x_request_id="mine")
+    assert (status, list(json.loads(body))) == (200, ["predictions"])
+    assert (headers["x-model-name"], headers["x-model-version"], headers["x-request-id"]) == (
+        "wine_quality",
+        "1",
+        "mine",
+    )
+    assert len(headers["x-model-digest"]) == 64
+
+
+@pytest.fixture(scope="module")
+def wine_row(feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    (path,) = sample(feed, 1, 1, tmp_path_factory.mktemp("row"), seed=1).paths
+    row = pd.read_csv(path).iloc[0]
+    return {c.name: float(row[c.name]) for c in feed.features}
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "reason"),
+    [
+        ("integer", 3_000_000_000, "bad_type"),
+        ("integer", 1.0, "bad_type"),
+        ("integer", True, "bad_type"),
+        ("long", 1.5, "bad_type"),
+        ("long", 2**63, "bad_type"),
+        ("boolean", "false", "bad_type"),
+        ("boolean", 1, "bad_type"),
+        ("boolean", None, "null_not_allowed"),
+        ("integer", [1], "bad_type"),
+        ("integer", {"x": 1}, "bad_type"),
+    ],
+)
+def test_a_value_that_would_have_to_be_changed_is_refused(server: Server, model: str, value: Any, reason: str) -> None:
+    status, said = server.predict(model, [{"x": 1 if model != "boolean" else True}, {"x": value}])
+    assert status == 400
+    assert [(e["row"], e["column"], e["reason"]) for e in said["errors"]] == [(1, "x", reason)]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "said"),
+    [
+        (b'{"dataframe_records": [{"x": 1, "x": 2}]}', "application/json", 400, "twice"),
+        (b'{"dataframe_record": [{"x": 1}]}', "application/json", 400, "wanted one of dataframe_split"),
+        (b'{"dataframe_records": [{"x": 1}], "inputs": []}', "application/json", 400, "wanted one of"),
+        (b'{"dataframe_records": [{"X": 1}]}', "application/json", 400, "did you mean 'x'"),
+        (b'{"dataframe_records": [{"x": NaN}]}', "application/json", 400, "no JSON"),
+        (b"[" * 100_000, "application/json", 400, "no JSON"),
+        (b"[]", "application/json", 400, "a list"),
+        (b"1", "", 415, "content-type"),
+        (b"x\n1", "text/plain", 415, "content-type"),
+        (b"x,x\n1,2\n", "text/csv", 400, "duplicate_column"),
+        (b"y\n1\n", "text/csv", 400, "column"),
+        (b"", "text/csv", 400, "empty"),
+        (b"x", "application/vnd.apache.parquet", 400, "parquet"),
+        (b"x" * (17 * 2**20), "application/json", 413, "larger"),
+    ],
+)
+def test_a_body_that_is_not_understood_is_refused(
+    server: Server, body: bytes, kind: str, status: int, said: str
+) -> None:
+    for path in ("/models/integer/predict", "/models/integer/aliases/production/predict"):
+        found, headers, answer = server.ask(path, body, kind)
+        assert (found, said in answer.decode()) == (status, True), answer
+        assert headers["content-type"] == "application/problem+json"
+
+
+def test_each_format_of_a_table_gets_the_same_answer(server: Server) -> None:
+    table = pa.table({"x": pa.array([1, 2, 3], pa.int32())})
+    sink, parquet = io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    pa.parquet.write_table(table, parquet)
+    bodies: list[tuple[Any, str]] = [
+        ({"dataframe_split": {"columns": ["x"], "data": [[1], [2], [3]]}}, "application/json"),
+        ({"inputs": {"x": [1, 2, 3]}}, "application/json; charset=UTF-8"),
+        ({"instances": [{"x": 1}, {"x": 2}, {"x": 3}]}, 'Application/JSON; charset="utf-8"'),
+        (b"x\n1\n2\n3\n", "text/csv"),
+        (sink.getvalue(), "application/vnd.apache.arrow.stream"),
+        (parquet.getvalue(), "application/vnd.apache.parquet"),
+    ]
+    for body, kind in bodies:
+        status, _, said = server.ask("/models/integer/predict", body, kind)
+        assert (status, json.loads(said).get("predictions")) == (200, [1.0, 2.0, 3.0]), (kind, said)
+
+
+def test_mlflows_own_client_is_answered_as_its_server_would(
+    server: Server, registry: Trained, wine_row: dict[str, float]
+) -> None:
+    from mlflow.pyfunc.scoring_server import client as of_mlflow
+
+    made: Any = of_mlflow.ScoringServerClient
+    client = made("127.0.0.1", server.port)
+    client.ping()
+    frame = pd.DataFrame([wine_row] * 2)
+    with registry.registry.active() as mlflow:
+        wanted = mlflow.pyfunc.load_model("models:/wine_quality/1").predict(frame)
+        assert server.ask("/version")[2].decode() == mlflow.__version__
+    assert client.invoke(frame).get_predictions()[0].tolist() == list(wanted)
+
+
+def test_the_client_of_triton_is_answered(server: Server, wine_row: dict[str, float]) -> None:
+    import tritonclient.http as triton
+
+    with contextlib.closing(triton.InferenceServerClient(f"127.0.0.1:{server.port}")) as client:
+        assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("wine_quality")
+        metadata = client.get_model_metadata("wine_quality")
+        assert {tensor["name"] for tensor in metadata["inputs"]} == set(wine_row)
+        answers = []
+        for binary in (True, False):
+            tensors = []
+            for name, value in wine_row.items():
+                tensors.append(triton.InferInput(name, [2, 1], "FP64"))
+                tensors[-1].set_data_from_numpy(np.full((2, 1), value), binary_data=binary)
+            outputs = [triton.InferRequestedOutput("predict", binary_data=binary)]
+            answers.append(client.infer("wine_quality", tensors, outputs=outputs).as_numpy("predict"))
+        answers.append(client.infer("wine_quality", tensors, model_version="1").as_numpy("predict"))
+        with pytest.raises(triton.InferenceServerException, match="no model"):
+            client.get_model_metadata("nobody")
+        assert client.get_model_repository_index()[0]["state"] == "READY"
+    one = server.predict("wine_quality", [wine_row])[1]["predictions"]
+    assert [answer.tolist() for answer in answers] == [one * 2] * 3
+
+
+def test_a_promotion_is_served_without_a_failed_request(
+    server: Server, registry: Trained, feed: Feed, wine_row: dict[str, float]
+) -> None:
+    seen: set[str] = set()
+
+    def promoted_is_served() -> bool:
+        status, said = server.predict("wine_quality", [wine_row])
+        assert status == 200
+        seen.add(said["version"])
+        return "2" in seen
+
+    until(lambda: promoted_is_served() or "1" in seen, 10)
+    registry.registry.promote("wine_quality", "2", feed)
+    try:
+        until(promoted_is_served, 10)
+    finally:
+        registry.registry.promote("wine_quality", "1", feed)
+    assert (
+        server.ask("/models/wine_quality/versions/1/predict", {"dataframe_records": [wine_row]})[1]["x-model-version"]
+        == "1"
+    )
+
+
+def test_swagger_and_the_document_need_no_network(server: Server) -> None:
+    document = json.loads(server.ask("/openapi.json")[2])
+    example = document["paths"]["/models/wine_quality/predict"]["post"]["requestBody"]["content"]["application/json"]
+    assert server.ask("/models/wine_quality/predict", example["example"])[0] == 200
+    for place in ("/docs", "/apidocs"):
+        status, headers, page = server.ask(place)
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert b"http:" not in page and b"https:" not in page
+        assert server.ask(f"{place}/static/swagger-ui-bundle.js")[0] == 200
+
+
+def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> None:
+    server = Server(registry.uri, tmp_path)
+    until(server.is_ready, START_SECONDS)
+    begun = time.monotonic()
+    assert server.predict("long", [{"x": 5}])[1]["predictions"] == [5.0]
+    assert server.ask("/invocations", {"inputs": []})[0] == 404
+    assert server.stop() == 0, server.log.read_text()
+    print(f"first answer of a model that was not loaded and the stop: {time.monotonic() - begun:.1f} s")
