@@ -151,10 +151,11 @@ def _tuned(feed: Feed, fitted: Data, settings: TrainingSettings, progress: Progr
 
 def _of_production(production: Production) -> Predict:
     def predict(features: pd.DataFrame) -> Any:
-        features = features.copy(deep=False)
+        features = features.reset_index(drop=True)  # numbered as the stream numbers rows, which an answer's index names
         mark_missing(features, features.select_dtypes(object), production.pyfunc.missing_text)
         try:
-            return production.pyfunc.predict(features)
+            answer = production.pyfunc.predict(features)
+            return answer.sort_index() if isinstance(answer, pd.Series | pd.DataFrame) else answer
         except Exception as error:  # whatever a model raises
             msg = (
                 f"{production.ref.title}, in Production, cannot predict the held-out rows: {type(error).__name__}: "

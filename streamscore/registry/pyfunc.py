@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 import yaml
 
-from streamscore.registry.missing_text import MISSING, missing_text_of
+from streamscore.registry.missing_text import missing_text_of
 from streamscore.registry.mlflow_module import import_mlflow
 
 CODE_MODULE = "code_model_"  # how MLflow names the modules of models from code
@@ -33,7 +33,7 @@ class Pyfunc:
         metadata: MLflow's `Model`: signature, input example and the like.
         predict: of MLflow's pyfunc.
         forecast_windows: of a model of series; None if the model has no such method.
-        missing_text: a key of `MISSING`: what stands for missing text in what it was trained on.
+        missing_text: `nan` or `none`: what stands for missing text in what it was trained on.
         python_model: the object itself; None in a process of its own, or if there is no Python object.
     """
 
@@ -117,6 +117,3 @@ class _Links:
     def remove(self) -> None:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-__all__ = ["MISSING", "Pyfunc", "brings_code", "load_here", "load_pyfunc"]

@@ -181,6 +181,7 @@ def test_a_replay_gets_its_version_again_whatever_became_of_its_files(
     assert follower.start(None, 0, 60.0).version == "2"
     assert follower.for_batch(0).version == "1"
     assert follower.for_batch(1).version == "2"
+    assert [model.version for model in follower._loaded.values()] == ["2"]  # the other has nothing left to score
 
 
 def test_a_replay_with_other_files_than_it_had_is_refused(
