@@ -73,7 +73,7 @@ def text_of(**changed: Any) -> str:
         (PRICED, QUANTITY, "", "is empty, wanted a header"),
         (PRICED, QUANTITY, "a,b,price\n", "has a header and no rows; training wants some"),
         (PRICED, QUANTITY, good().drop(columns="price").to_csv(index=False), "lacks the target 'price'"),
-        (PRICED, QUANTITY, text_of(price=at(3, "dear")), "invalid value 'dear'"),
+        (PRICED, QUANTITY, text_of(price=at(3, "dear")), "found 'dear', wanted double"),
         (PRICED, QUANTITY, text_of(price=7), "'price' is 7.0 in every row, wanted numbers that vary"),
         (PRICED, QUANTITY, text_of(price=at(3, "nan")), "'price' is null or NaN in 1 of"),
         (PRICED, QUANTITY, text_of(a=at(3, "inf")), "'a' is infinite in 1 of"),

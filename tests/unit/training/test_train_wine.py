@@ -75,7 +75,7 @@ def test_text_stays_as_it_stands_in_the_file(tmp_path: Path) -> None:
         ("size,rooms,kind,lift\n1,2,flat,true\n", "lacks the target 'price'"),
         ("rooms,kind,lift,price\n2,flat,true,7\n", "lacks columns 'size'"),
         ("size,size,rooms,kind,lift,price\n1,1,2,flat,true,7\n", "'size' more than once"),
-        ("size,rooms,kind,lift,price\nabc,2,flat,true,7\n", "invalid value 'abc'"),
+        ("size,rooms,kind,lift,price\nabc,2,flat,true,7\n", "found 'abc', wanted double"),
         ("size,rooms,kind,lift,price\n1,2,flat,true\n", "does not hold what feed homes declares"),
         ("size,rooms,kind,lift,price\n1,2,flat,true,7\n", "has 1 rows; training wants at least 10"),
     ],
