@@ -31,6 +31,7 @@ class DeltaSparkWriter:
             spark.conf.set(SNAPSHOT_PARTITIONS, "1")  # of 50 by default: most of a small commit's time
 
     def append(self, log: DeltaLog, parts: Sequence[Part], app_id: str, number: int, metadata: str) -> int:
+        log.refresh()  # as late as can be: Spark commits from the version that it finds
         log.assert_writable()
         found = log.transaction(app_id)
         if found is not None and found >= number:
@@ -76,7 +77,7 @@ class DeltaSparkWriter:
             writer.options(**options).save(hadoop_uri(log.uri))
         except Exception as error:  # whatever Java throws
             first_line = str(error).partition("\n")[0]
-            if "DELTA_CONCURRENT" in first_line or "Concurrent" in first_line:
+            if any(word in first_line for word in ("DELTA_CONCURRENT", "Concurrent", "DELTA_METADATA_CHANGED")):
                 msg = f"{log.uri}: another driver is at work: {first_line}; stop one of them"
                 raise ConflictError(msg) from error
             msg = f"delta-spark cannot commit to {log.uri}: {first_line}; look: streamscore doctor"

@@ -97,3 +97,16 @@ def test_what_asks_nothing_of_an_append_is_written_beside_spark(spark: SparkSess
     changes = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", first).load(table)
     assert changes.groupBy("_change_type").count().collect() == [("insert", 16)]
     assert len(set(keys(tables, "quarantine"))) == 6
+
+
+def test_who_follows_a_table_goes_on_after_each_start_of_the_stream(spark: SparkSession, tmp_path: Path) -> None:
+    counts = []
+    for number in range(2):
+        tables = open_tables(tmp_path / "tables")
+        tables.take_over("app", recover=False)
+        put(tables, number)
+        rows = spark.readStream.format("delta").load(tables.uri("predictions"))
+        writer = rows.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "follower"))
+        writer.trigger(availableNow=True).start(str(tmp_path / "copy")).awaitTermination()
+        counts.append(spark.read.format("delta").load(str(tmp_path / "copy")).count())
+    assert counts == [3, 6]

@@ -111,6 +111,26 @@ def test_a_driver_that_comes_second_commits_nothing(reopen: Callable[[], "Driver
     assert len(keys(slow.tables, "predictions")) == 3
 
 
+def test_a_driver_that_was_taken_over_commits_nothing_more(reopen: Callable[[], "Driver"]) -> None:
+    first, second = reopen(), reopen()
+    first.tables.take_over("first", recover=False)
+    first.put(a_batch(0, "a.csv", app_id="first"), rejects=1)
+    writer, batch = first.writer, a_batch(1, "b.csv", app_id="first")
+
+    class TakenOver:
+        replace, clear = writer.replace, writer.clear
+
+        def append(self, log: Any, *rest: Any) -> Any:
+            if log is first.tables.predictions:
+                second.tables.take_over("second", recover=True)
+            return writer.append(log, *rest)
+
+    with pytest.raises(ConflictError, match="taken over by checkpoint second"):
+        commit(parts_of(first.tables, batch), batch, first.tables, TakenOver())
+    second.put(a_batch(0, "b.csv", app_id="second"), rejects=1)
+    assert len(keys(second.tables, "predictions")) == 6 and len(keys(second.tables, "quarantine")) == 2
+
+
 def test_nothing_stays_staged(reopen: Callable[[], "Driver"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     crash_at(monkeypatch, "predictions:before")
     with pytest.raises(Crash):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.streaming.checkpoint import Checkpoint
-from schemas.errors import RecoveryError, SettingsError
+from schemas.errors import ConflictError, RecoveryError, SettingsError
 from schemas.settings import Tables as TablesSettings
 from streamscore import failpoints
 from streamscore.storage.folder import LocalFolder
@@ -161,6 +161,23 @@ def test_what_a_start_planned_that_was_never_ready_is_forgotten(
     checkpoint.discard_unscored_plan(open_tables(tmp_path))
     assert sorted(map(int, folder.names("offsets"))) == left
     assert len(list((folder.path / "offsets").glob(".*.crc"))) == len(left)
+
+
+@pytest.mark.parametrize(("planned", "refused"), [(-1, True), (0, True), (1, False), (2, False)])
+def test_an_older_copy_of_a_checkpoint_is_refused_before_it_takes_the_tables(
+    tmp_path: Path, tables: Tables, planned: int, refused: bool
+) -> None:
+    put(tables, a_batch(0), a_batch(1))
+    folder = LocalFolder(tmp_path / "checkpoint")
+    checkpoint = Checkpoint(folder, a_batch(0).app_id, False, NoLease())
+    for name in ("offsets", "commits"):
+        (folder.path / name).mkdir(parents=True)
+    for number in range(planned + 1):
+        folder.write(f"offsets/{number}", b"v1")
+    kind = ConflictError if refused else RecoveryError  # these have no metadata
+    said = "the tables have its micro-batch 1: it is an older copy" if refused else "metadata is missing"
+    with pytest.raises(kind, match=said):
+        checkpoint.assert_whole(tables.reopen())
 
 
 @pytest.mark.parametrize("spec", ["nowhere:before", "offset", "offset:now", "offset:before:x"])
