@@ -58,11 +58,13 @@ def load_pyfunc(path: Path) -> Pyfunc:
 
     from streamscore.registry.version_process import VersionProcess
 
-    links, process = _Links(), VersionProcess(path)
+    links = _Links()
+    linked = links.to(path)
+    process = VersionProcess(linked)
     forecast = process.method("forecast_windows") if process.forecasts else None
-    metadata = Model.load(str(links.to(path)))
-    links.remove()
-    return Pyfunc(metadata, process.method("predict"), forecast, process.missing_text)
+    loaded = Pyfunc(Model.load(str(linked)), process.method("predict"), forecast, process.missing_text)
+    weakref.finalize(loaded, links.remove)  # the process may be started again
+    return loaded
 
 
 def brings_code(path: Path) -> bool:
@@ -100,20 +102,23 @@ def load_here(path: Path) -> Pyfunc:
 
 
 class _Links:
-    """Links to paths that MLflow would decode: it takes a percent sign in a path for an escape, wherever it loads."""
+    """Links to paths that MLflow would decode: it takes a percent sign in a path for an escape, wherever it loads.
+
+    They go when this goes, or with `remove`.
+    """
 
     def __init__(self) -> None:
-        self._folder: str | None = None
+        self._remove: Callable[[], object] = lambda: None
 
     def to(self, path: Path) -> Path:
         """The path, or one by a link to the folder above it, which MLflow takes for the one that holds it."""
         if url2pathname(str(path)) == str(path):
             return path
-        self._folder = tempfile.mkdtemp(prefix="streamscore-model-")
-        above = Path(self._folder, "above")
+        folder = tempfile.mkdtemp(prefix="streamscore-model-")
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        above = Path(folder, "above")
         above.symlink_to(path.absolute().parent)
         return above / path.name
 
     def remove(self) -> None:
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove()

@@ -18,7 +18,7 @@ from typing import Any
 from schemas.errors import RegistryError
 
 # What an answer may be made of; nothing of the version's own code is imported here to read one.
-ANSWERS = ("numpy", "pandas", "pyarrow", "scipy", "datetime", "decimal", "collections", "zoneinfo")
+ANSWERS = ("numpy", "pandas", "pyarrow", "scipy", "datetime", "decimal", "collections", "zoneinfo", "dateutil", "pytz")
 BUILTINS = ("bytearray", "complex", "frozenset", "range", "set", "slice")
 START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from streamscore.registry.version_main import main; "
 START += "main(int(sys.argv[2]), sys.argv[3])"

@@ -65,13 +65,18 @@ def test_each_version_runs_its_own_code_until_it_is_let_go(own_code: Callable[..
     assert len(children()) == before
 
 
-def test_a_folder_with_a_percent_escape_is_that_folder(tmp_path: Path) -> None:
+def test_a_folder_with_a_percent_escape_is_that_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow decodes paths, so that it looked for `feature/x` beside `feature%2Fx`."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     folder = tmp_path / "feature%2Fx y"
     folder.mkdir()
     path = save_version(tmp_path, 2, CODE).rename(folder / "scaled")
     model = load_model(path, FEED, ModelVersion("scaled", "2", "r"))
     assert model.predict(table()).to_pylist() == [2.0, 20.0]
+    del model
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.repeats
