@@ -1,5 +1,6 @@
 """What `streamscore train` prints."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,4 +59,4 @@ def show_training(feed: str, result: TrainResult, out: Console) -> None:
     if result.promotion:
         out.print(f"in Production: v{result.version}; next: streamscore run {feed}")
     else:
-        out.print(f"candidate; next: streamscore promote {result.name} {result.version}")
+        out.print(f"candidate; next: streamscore promote {shlex.quote(result.name)} {result.version}")

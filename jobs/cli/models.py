@@ -1,5 +1,6 @@
 """Commands that make, promote and explain model versions."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -83,9 +84,10 @@ def promote(
     from streamscore.registry.registry import open_registry
 
     if rollback == (version is not None):
+        shown = shlex.quote(name)
         msg = (
-            f"wanted either a version or --rollback; next: streamscore models {name}, "
-            f"then: streamscore promote {name} VERSION, or: streamscore promote {name} --rollback"
+            f"wanted either a version or --rollback; next: streamscore models {shown}, "
+            f"then: streamscore promote {shown} VERSION, or: streamscore promote {shown} --rollback"
         )
         raise SettingsError(msg)
     registry, fits = open_registry(write_variables(load_settings(profile))), load_feed(feed or name)

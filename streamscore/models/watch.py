@@ -228,7 +228,7 @@ class ModelWatcher:
         model = self._load(path, ref.model)
         if not ref.has_manifest and _key(ref) not in self._unverified:
             self._unverified.add(_key(ref))
-            act = f"next: streamscore promote {ref.name} {ref.version}" if ref.registered else "register it to have one"
+            act = f"next: {ref.promote_command}" if ref.registered else "register it to have one"
             self._tell("unverified", ref.name, ref.version, f"scores without a manifest of its files; {act}")
         for difference in requirements_differences(path):
             self._tell("requirements", ref.name, ref.version, difference)

@@ -109,7 +109,7 @@ def wanted_manifest(ref: ModelRef, models: Models) -> ModelManifest | None:
     if ref.registered:
         msg = (
             f"model {ref.title} has no manifest of its files, the setting models.manifest is 'required'; "
-            f"next: streamscore promote {ref.name} {ref.version}"
+            f"next: {ref.promote_command}"
         )
         raise ContractError(msg)
     msg = (

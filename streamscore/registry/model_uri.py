@@ -1,5 +1,6 @@
 """Model URIs, the version that each stands for now, and what is said of versions."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +49,11 @@ class ModelRef:
     def title(self) -> str:
         """What messages call it."""
         return self.model.title
+
+    @property
+    def promote_command(self) -> str:
+        """What puts it into Production."""
+        return f"streamscore promote {shlex.quote(self.name)} {self.version}"
 
     @property
     def registered(self) -> bool:

@@ -7,6 +7,7 @@ Nothing of a model is imported or unpickled here: its files are held against the
 import contextlib
 import hashlib
 import os
+import shlex
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 STAGE = "Production"
 ALIAS = "production"
+NAME_LENGTH = 100  # of a name in the name of a folder, which has 255 bytes at most
 
 
 class RegistryReader:
@@ -78,7 +80,7 @@ class RegistryReader:
         # 1
         wanted = wanted_manifest(ref, self._connection.models)
         made = hashlib.sha256(f"{ref.source}\n{ref.run_id}".encode()).hexdigest()[:8]  # a registry made anew: other
-        name = quote(ref.name, safe="").replace("%", "=")  # MLflow decodes a percent sign in a path
+        name = quote(ref.name, safe="").replace("%", "=")[:NAME_LENGTH]  # MLflow decodes a percent sign in a path
         target = folder / f"{name}-{ref.version}-{made}"
         # 2
         with contextlib.suppress(OSError):
@@ -212,7 +214,7 @@ class RegistryReader:
             listed = ["v" + " ".join(filter(None, mark)) for mark in marks]
             return (
                 f"no {uri} in {where}: '{name}' has {', '.join(listed)}; "
-                f"next: streamscore promote {name} {found[0].version}, or: {train}"
+                f"next: streamscore promote {shlex.quote(name)} {found[0].version}, or: {train}"
             )
         models = ", ".join(f"'{model.name}'" for model in client.search_registered_models(max_results=10)) or "none"
         return f"no {uri} in {where}: models there: {models}; a model URI is {FORMS}; next: {train}"

@@ -1,6 +1,7 @@
 """Writing to a registry: a version is registered, tagged, promoted, and taken back."""
 
 import getpass
+import shlex
 import tempfile
 import warnings
 from datetime import UTC, datetime
@@ -99,7 +100,7 @@ class RegistryWriter:
             now = f"v{current} is the first of its Production versions" if current else "none of its versions ever was"
             msg = (
                 f"model {name} cannot be rolled back: {now} that the registry still has; "
-                f"next: streamscore models {name}, then: streamscore promote {name} VERSION"
+                f"next: streamscore models {shlex.quote(name)}, then: streamscore promote {shlex.quote(name)} VERSION"
             )
             raise GateError(msg)
         return self.promote(name, before, feed, by, rollback=True)

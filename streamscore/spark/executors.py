@@ -96,6 +96,6 @@ def ship(spark: "SparkSession", model: Model, feed: Feed, others: int = 0) -> Sh
     if key not in _shipped:
         name = f"model-{len(_shipped)}-{os.getpid()}"
         archive = shutil.make_archive(model.path, "zip", model.path)  # stays: executors fetch it when they need it
-        spark.sparkContext.addArchive(f"{archive}#{name}")
+        spark.sparkContext.addArchive(f"{Path(archive).absolute().as_uri()}#{name}")
         _shipped[key] = name
     return Shipped(_shipped[key], model, feed, others)

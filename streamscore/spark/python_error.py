@@ -10,6 +10,7 @@ from schemas import errors
 from schemas.errors import StorageError, StreamscoreError
 
 TRACEBACK = "Traceback (most recent call last):"
+OF_JAVA = "An error occurred while calling "
 _FRAME = re.compile(r'  File "(.+)", line (\d+), in .+')
 _RAISED = re.compile(r"(?:\w+\.)*(\w+)(?:: (.*))?")
 _OURS = re.compile(rf"{re.escape(errors.__name__)}\.(\w+): (.+)")
@@ -76,5 +77,8 @@ def _raised(said: str) -> Iterator[Raised]:
             if frame := _FRAME.fullmatch(inside):
                 file, number = frame[1], frame[2]
             elif inside and not inside[0].isspace() and (found := _RAISED.fullmatch(_STATE.sub("", inside))):
-                yield Raised(found[1], (found[2] or "").strip(), file, number)
+                said = found[2] or ""
+                if said.startswith(OF_JAVA):  # what Java says is in the next line
+                    said = next(lines, "").removeprefix(": ") or said
+                yield Raised(found[1], said.strip(), file, number)
                 break

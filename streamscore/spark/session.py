@@ -106,11 +106,11 @@ def jvm_variables(environment: Mapping[str, str], master: str) -> dict[str, str]
     umlaut. On one machine nobody asks for the address of this machine's name, which need not have one.
     """
     variables = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "LC_ALL": "C.UTF-8"}
-    if "SPARK_CONF_DIR" not in environment:
+    if not environment.get("SPARK_CONF_DIR"):
         variables["SPARK_CONF_DIR"] = str(project_jars()[0].parent / "conf")  # not there: see java_options
-    if is_local(master) and not environment.keys() & ADDRESSES.keys():
+    if is_local(master) and not any(environment.get(name) for name in ADDRESSES):
         variables |= ADDRESSES
-    if is_local(master) and "SPARK_HOME" not in environment and (home := spark_home()):
+    if is_local(master) and not environment.get("SPARK_HOME") and (home := spark_home()):
         variables["SPARK_HOME"] = str(home)
     return variables
 
@@ -174,7 +174,7 @@ def java_options(*, mapped: bool = False) -> str:
         mapped: with the class archive, which fits no class path but that of the project's own jars.
     """
     options = [packaged_conf()["spark.driver.extraJavaOptions"]]
-    if os.environ.get("SPARK_CONF_DIR") in (None, str(project_jars()[0].parent / "conf")):
+    if os.environ.get("SPARK_CONF_DIR") in (None, "", str(project_jars()[0].parent / "conf")):
         options.append(f"-Dlog4j2.configurationFile={(PACKAGED / 'log4j2.properties').as_uri()}")
     archive = project_jars()[0].parent / CLASSES
     if mapped and archive.is_file():

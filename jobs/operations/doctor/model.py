@@ -1,6 +1,7 @@
 """The registry, the model version that the feed's URI stands for now, whether it fits and may be loaded; it is not."""
 
 import re
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,7 @@ def _safety(ref: ModelRef, mlmodel: dict[str, Any], registry: Registry) -> Check
         manifest = wanted_manifest(ref, registry.models)
         assert_loadable(mlmodel, ref.title, registry.models)
     except ContractError as error:
-        return _failed("safety", error, f"streamscore models {ref.name}")
+        return _failed("safety", error, f"streamscore models {shlex.quote(ref.name)}")
     listed = f"a manifest of its {len(manifest.files)} files" if manifest else "no manifest of its files"
     return Check("safety", True, f"{ref.title} may be loaded, and has {listed}")
 

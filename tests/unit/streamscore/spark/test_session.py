@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from schemas.settings import load_settings
-from streamscore.spark.session import session_conf
+from streamscore.spark.session import ADDRESSES, jvm_variables, session_conf
 
 DAEMON = "spark.python.daemon.module"
 
@@ -48,3 +48,17 @@ def test_the_users_own_conf_wins() -> None:
 def test_no_master_asks_for_the_jars_of_an_object_store_without_one(master: str) -> None:
     conf = session_conf(load_settings(flags={"spark.master": master}))
     assert "s3a" not in conf["spark.driver.extraClassPath"]
+
+
+def test_the_jvm_of_one_machine_asks_for_no_address_and_reads_text_as_utf_8() -> None:
+    variables = jvm_variables({"LC_ALL": "C", "PYSPARK_PYTHON": "/other", "SPARK_LOCAL_IP": ""}, "local[2]")
+    assert variables["LC_ALL"] == "C.UTF-8"
+    assert variables["SPARK_LOCAL_HOSTNAME"] == variables["SPARK_LOCAL_IP"] == "127.0.0.1"
+    assert variables["PYSPARK_PYTHON"] == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("environment", "master"), [({"SPARK_LOCAL_HOSTNAME": "own"}, "local[2]"), ({}, "spark://host:7077")]
+)
+def test_the_address_of_others_stays_theirs(environment: dict[str, str], master: str) -> None:
+    assert not jvm_variables(environment, master).keys() & ADDRESSES.keys()

@@ -1,0 +1,58 @@
+"""Variables of the process: written before it has threads, so that nothing writes them while others read."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.cli.variables import write_variables
+from schemas.settings import load_settings
+from streamscore.registry.mlflow_module import import_mlflow
+from streamscore.registry.registry import open_registry
+from streamscore.storage.object_store import delta_options
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The name of every variable that is written or deleted; the environment is as before afterwards."""
+    before, written, kind = dict(os.environ), list[str](), type(os.environ)
+    put, delete = kind.__setitem__, kind.__delitem__
+
+    def noted_put(self: "os._Environ[str]", name: str, value: str) -> None:
+        written.append(name)
+        put(self, name, value)
+
+    def noted_delete(self: "os._Environ[str]", name: str) -> None:
+        written.append(name)
+        delete(self, name)
+
+    monkeypatch.setattr(kind, "__setitem__", noted_put)
+    monkeypatch.setattr(kind, "__delitem__", noted_delete)
+    yield written
+    monkeypatch.undo()
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def test_what_the_libraries_of_a_command_need_is_written_once_and_before(tmp_path: Path, writes: list[str]) -> None:
+    settings = load_settings(
+        flags={
+            "registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+            "storage.endpoint": "http://127.0.0.1:9",
+            "storage.region": "here",
+            "storage.path_style": True,
+            "storage.ca_bundle": str(tmp_path / "ca.pem"),
+        }
+    )
+    write_variables(settings, registry=True)
+    assert {"SSL_CERT_FILE", "MLFLOW_S3_ENDPOINT_URL", "AWS_DEFAULT_REGION", "MLFLOW_TRACKING_URI"} <= set(writes)
+    import_mlflow().get_tracking_uri()
+    writes.clear()
+    registry = open_registry(settings)
+    with registry.active() as mlflow, registry.connection.store_variables():
+        assert mlflow.get_tracking_uri() == registry.tracking_uri
+    delta_options(settings.storage)
+    write_variables(settings, registry=True)
+    assert writes == []
