@@ -12,12 +12,15 @@ done
 case " ${spark[*]-} " in *" --master "* | *" --master="*) ;;
   *)
     spark=(--master 'local[*]' "${spark[@]}")
+    # As `streamscore run` does: no address of this machine's name is asked for.
+    [ -n "${SPARK_LOCAL_IP-}${SPARK_LOCAL_HOSTNAME-}" ] || export SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_HOSTNAME=127.0.0.1
     [ ! -x "$home/.jars/spark/bin/spark-class" ] || export SPARK_HOME="${SPARK_HOME:-$home/.jars/spark}" ;;
 esac
 
 jars=$("$home/.venv/bin/streamscore" run "${run[@]}" --class-path)
 pid_file=$(mktemp); trap 'rm -f "$pid_file"' EXIT
 export PYSPARK_PYTHON="$home/.venv/bin/python" PYSPARK_DRIVER_PYTHON="$home/.venv/bin/python" STREAMSCORE_PID_FILE="$pid_file"
+export LC_ALL=C.UTF-8  # names of files are UTF-8 in Java 17, too
 export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$home/conf}"  # log4j2.properties
 
 # In a session of its own: Ctrl-C reaches this script alone, which passes it on to the Python of the driver. The JVM is

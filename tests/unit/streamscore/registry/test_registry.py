@@ -188,7 +188,14 @@ def test_a_feed_proposed_from_a_signature_fits_the_model(
     assert [c.name for c in feed.features] == [c.name for c in load_feed("wine_quality").features]
 
 
-@pytest.mark.parametrize("where", ["postgresql://ada:secret@127.0.0.1:9/x", "sqlite:////no/such/folder/x.db"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "postgresql://ada:secret@127.0.0.1:9/x",
+        "postgresql://ada:1/se@cret/secret@127.0.0.1:9/x",
+        "sqlite:////no/such/folder/x.db",
+    ],
+)
 def test_a_database_that_cannot_be_used_is_refused_at_once(where: str) -> None:
     start = time.perf_counter()
     with pytest.raises(RegistryError) as caught:
@@ -243,6 +250,24 @@ def test_nothing_is_written_beside_var_even_in_a_folder_with_odd_letters(
     assert [entry.name for entry in folder.iterdir()] == ["var"]
     assert sorted(entry.name for entry in (folder / "var").iterdir()) == ["mlartifacts", "mlflow.db", "models"]
     assert {name: value for name, value in os.environ.items() if name.endswith("_URI")} == variables
+
+
+@pytest.mark.parametrize("name", ["Wein Güte", "100% wine", "a+b #1?"])
+def test_a_model_may_have_any_name_that_mlflow_takes(
+    registry: Registry, versions: list[VersionInfo], tmp_path: Path, name: str
+) -> None:
+    with registry.active() as mlflow:
+        client = mlflow.MlflowClient()
+        client.create_registered_model(name)
+        first = client.get_model_version(versions[-1].name, versions[-1].version)
+        client.create_model_version(name, first.source, first.run_id)
+    ref = registry.resolve(f"models:/{name}/1")
+    path = registry.download(ref, tmp_path)
+    assert mlflow.pyfunc.load_model(str(path)).metadata.run_id == first.run_id
+    assert "%" not in path.name
+    assert ref.promote_command == f"streamscore promote '{name}' 1"
+    with registry.connection.reaching() as client:
+        client.delete_registered_model(name)
 
 
 def test_a_registry_made_anew_does_not_get_the_old_ones_files(
