@@ -4,7 +4,7 @@ import errno
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas import errors
 from schemas.errors import StorageError, StreamscoreError
@@ -68,17 +68,21 @@ def _of_system(number: int, said: str, file: str) -> str:
 
 def _raised(said: str) -> Iterator[Raised]:
     """Of each traceback in a text, what was raised; the text may go on in the line of the last one."""
-    lines = iter(said.splitlines())
-    for line in lines:
-        if not line.rstrip().endswith(TRACEBACK):
-            continue
-        file = number = ""
-        for inside in lines:
-            if frame := _FRAME.fullmatch(inside):
-                file, number = frame[1], frame[2]
-            elif inside and not inside[0].isspace() and (found := _RAISED.fullmatch(_STATE.sub("", inside))):
-                said = found[2] or ""
-                if said.startswith(OF_JAVA):  # what Java says is in the next line
-                    said = next(lines, "").removeprefix(": ") or said
-                yield Raised(found[1], said.strip(), file, number)
-                break
+    frame: tuple[str, str] | None = None  # of the traceback that the line is in, the last until now
+    java: Raised | None = None  # what Java said is in the next line
+    for line in said.splitlines():
+        if java:
+            yield replace(java, message=line.removeprefix(": "))
+            java = None
+        if line.rstrip().endswith(TRACEBACK):
+            frame = "", ""
+        elif frame is not None and (inside := _FRAME.fullmatch(line)):
+            frame = inside[1], inside[2]
+        elif frame is not None and line and not line[0].isspace():
+            if found := _RAISED.fullmatch(_STATE.sub("", line)):
+                raised = Raised(found[1], (found[2] or "").strip(), *frame)
+                if raised.message.startswith(OF_JAVA):
+                    java = raised
+                else:
+                    yield raised
+                frame = None
