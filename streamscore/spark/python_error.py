@@ -78,11 +78,10 @@ def _raised(said: str) -> Iterator[Raised]:
             frame = "", ""
         elif frame is not None and (inside := _FRAME.fullmatch(line)):
             frame = inside[1], inside[2]
-        elif frame is not None and line and not line[0].isspace():
-            if found := _RAISED.fullmatch(_STATE.sub("", line)):
-                raised = Raised(found[1], (found[2] or "").strip(), *frame)
-                if raised.message.startswith(OF_JAVA):
-                    java = raised
-                else:
-                    yield raised
-                frame = None
+        elif frame is not None and not line[:1].isspace() and (found := _RAISED.fullmatch(_STATE.sub("", line))):
+            raised = Raised(found[1], (found[2] or "").strip(), *frame)
+            frame = None
+            if raised.message.startswith(OF_JAVA):
+                java = raised
+            else:
+                yield raised
