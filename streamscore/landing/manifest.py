@@ -96,8 +96,13 @@ class BatchManifest:
 
 
 def file_time(status: os.stat_result) -> int:
-    """When a file was written, nanoseconds since 1970; between 1900 and 2262, as every reader of tables takes it."""
-    return min(max(status.st_mtime_ns, EARLIEST), LATEST)
+    """When a file was written, as `within_tables`."""
+    return within_tables(status.st_mtime_ns)
+
+
+def within_tables(nanoseconds: int) -> int:
+    """A time, nanoseconds since 1970, or the nearest one that every reader of tables takes."""
+    return min(max(nanoseconds, EARLIEST), LATEST)
 
 
 def local_file(path: str, status: os.stat_result, found: int = 0) -> LandedFile:

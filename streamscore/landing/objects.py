@@ -13,7 +13,7 @@ from urllib.parse import quote
 from schemas.dialect import ENDINGS
 from schemas.errors import StorageError
 from streamscore.landing.entries import HIDDEN
-from streamscore.landing.manifest import LandedFile
+from streamscore.landing.manifest import LandedFile, within_tables
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.object_store import reaching
 
@@ -102,17 +102,15 @@ class BucketWatcher:
         return self._request(StartAfter=key, **({"Delimiter": "/"} if is_flat else {"MaxKeys": TAIL}))[0]
 
     def _pages_of(self, under: str) -> Iterator[list[LandedFile]]:
-        """A LIST each; hidden folders are passed over, other folders walked."""
-        token: dict[str, Any] = {}
-        while True:
-            files, folders, following = self._request(under, Delimiter="/", **token)
+        """A LIST each; hidden folders are passed over, other folders walked: as deep as keys go, which is far."""
+        waiting: list[tuple[str, dict[str, Any]]] = [(under, {})]
+        while waiting:
+            folder, token = waiting.pop()
+            files, folders, following = self._request(folder, Delimiter="/", **token)
             yield files
-            for folder in folders:
-                if not folder.rpartition("/")[2].startswith(HIDDEN):
-                    yield from self._pages_of(f"{folder}/")
-            if following is None:
-                return
-            token = {"ContinuationToken": following}
+            if following is not None:
+                waiting.append((folder, {"ContinuationToken": following}))
+            waiting += [(f"{name}/", {}) for name in folders if not name.rpartition("/")[2].startswith(HIDDEN)]
 
     def _request(self, under: str = "", **how: Any) -> tuple[list[LandedFile], list[str], str | None]:
         """Landed files, the names of folders, and the token of the next page."""
@@ -134,7 +132,7 @@ class BucketWatcher:
 
 def landed_object(bucket: str, key: str, size: int, answer: Mapping[str, Any], found: int = 0) -> LandedFile:
     """An object as a landed file; its time and etag are in an entry of a LIST as in the answer to a HEAD."""
-    modified = int(answer["LastModified"].timestamp() * 1_000_000) * 1000
+    modified = within_tables(int(answer["LastModified"].timestamp() * 1_000_000) * 1000)
     return LandedFile(f"s3://{bucket}/{quote(key)}", size, modified, answer["ETag"].strip('"'), found)
 
 

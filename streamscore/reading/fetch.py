@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import StorageError
 from schemas.reasons import Reason
@@ -14,7 +14,21 @@ from streamscore.reading.rejects import BadFileError, FileReject
 from streamscore.storage.bucket import MISSING, PRECONDITION_FAILED
 from streamscore.storage.object_store import bucket_and_key, code_of, is_object_uri, reaching
 
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
 READERS = 16  # requests at a time: a store that is 20 ms away gives 800 small files a second
+OTHERS = 10  # objects that are asked for, to tell one that may not be read from a reader that may read none
+_OF_THE_ASKER = frozenset(  # answers to whoever asks
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "RequestTimeTooSkewed",
+        "InvalidToken",
+        "NoSuchBucket",
+    }
+)
 AHEAD_BYTES = 32 * 2**20  # of files that nobody has read yet
 
 
@@ -56,6 +70,9 @@ class BucketSource:
                 if code_of(error) == "InvalidObjectState":
                     detail = "found an object that was moved to an archive of the store, wanted one that can be read"
                     raise BadFileError(FileReject(Reason.UNREADABLE, detail)) from error
+                if is_of_this_object(client, bucket, file.key, error):
+                    detail = f"found '{code_of(error)}', wanted an object that may be read, as others in its folder are"
+                    raise BadFileError(FileReject(Reason.UNREADABLE, detail)) from error
                 raise
         self._body: Any = answer["Body"]
         self._read = 0
@@ -75,6 +92,39 @@ class BucketSource:
 
     def close(self) -> None:
         self._body.close()
+
+
+def is_of_this_object(client: Any, bucket: str, key: str, error: "ClientError") -> bool:
+    """Whether an answer is no to this object alone, and not to whoever asks: another one beside it may be read.
+
+    Expired credentials, and rights that are missing for all, look the same; they are the storage's. An object that has
+    no other in its folder is held against those of the folder above.
+    """
+    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import ClientError as Refused
+
+    if not 400 <= error.response["ResponseMetadata"]["HTTPStatusCode"] < 500 or code_of(error) in _OF_THE_ASKER:
+        return False
+    folder = key.rpartition("/")[0]
+    try:
+        for above in (folder, folder.rpartition("/")[0]):
+            prefix = f"{above}/" if above else ""
+            listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=OTHERS + 1).get("Contents", ())
+            if others := [entry["Key"] for entry in listed if entry["Key"] not in (key, prefix)]:
+                return any(_may_be_read(client, bucket, other) for other in others[:OTHERS])
+    except (BotoCoreError, Refused):
+        return False
+    return False
+
+
+def _may_be_read(client: Any, bucket: str, key: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        client.head_object(Bucket=bucket, Key=key)
+    except ClientError:
+        return False
+    return True
 
 
 class _Prefetch:
