@@ -1,5 +1,6 @@
 """Nulls, ranges, allowed values: rows in, good rows and rejects out."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,17 +71,18 @@ def _out_of_range(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | No
     numbers = _filled(values, 0)
     failing = np.zeros(len(numbers), np.bool_)
     if column.min is not None:
-        failing |= numbers < _bound(column.min, numbers)
+        failing |= numbers < _bound(column.min, numbers, math.ceil)
     if column.max is not None:
-        failing |= numbers > _bound(column.max, numbers)
+        failing |= numbers > _bound(column.max, numbers, math.floor)
     if not failing.any():
         return None
     return failing & _as_mask(pc.is_valid(values)) if values.null_count else failing
 
 
-def _bound(bound: int | float, numbers: npt.NDArray[Any]) -> Any:
-    # in a float column's own precision: 0.1 as a float is not above a bound of 0.1
-    return numbers.dtype.type(bound) if numbers.dtype.kind == "f" else bound
+def _bound(bound: int | float, numbers: npt.NDArray[Any], to_whole: Callable[[float], int]) -> Any:
+    # in a float column's own precision: 0.1 as a float is not above a bound of 0.1; whole numbers beyond 2^53 are not
+    # compared as floats
+    return numbers.dtype.type(bound) if numbers.dtype.kind == "f" else to_whole(bound)
 
 
 def _not_allowed(values: pa.ChunkedArray, column: Column, _: Rows) -> Mask | None:

@@ -83,6 +83,15 @@ def test_a_bound_holds_in_the_column_s_own_precision(check: Check) -> None:
     assert check([{"name": "a", "type": "float", "max": 0.1}], "a\n0.1\n")[1] == []
 
 
+def test_a_bound_of_whole_numbers_is_exact(check: Check) -> None:
+    top = 2**53 + 1
+    for limit in ({"max": top}, {"max": 2.0**53}, {"max": 2.0**53 + 0.5}):
+        good, rejects = check([{"name": "a", "type": "long", **limit}], f"a\n{int(limit['max'])}\n{top + 1}\n")
+        assert (good.table.num_rows, [r["source_line"] for r in rejects]) == (1, [3])
+    good, rejects = check([{"name": "a", "type": "long", "min": 0.5}], "a\n0\n1\n")
+    assert (good.table["a"].to_pylist(), rejects[0]["detail"]) == ([1], "found 0, wanted at least 0.5")
+
+
 def test_nulls_have_no_range_and_no_allowed_values(check: Check) -> None:
     columns = [
         {"name": "a", "type": "int", "min": 5, "nullable": True},
