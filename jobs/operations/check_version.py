@@ -3,7 +3,6 @@
 For the training pipeline, which may not import the stream and starts this as a command.
 """
 
-import csv
 import importlib
 import io
 import itertools
@@ -30,7 +29,7 @@ from streamscore.models.load import import_loaders
 from streamscore.models.row_model import Model, load_model, probe_value
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
-from streamscore.reading.written import written
+from streamscore.reading.written import DialectWriter, written
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.scoring.score import score
@@ -189,14 +188,13 @@ def _frame(feed: Feed, example: Any) -> "pd.DataFrame":
 def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
     """The example's rows as a file of the feed; columns that it lacks are null, or a made-up value."""
     text, dialect = io.StringIO(), feed.csv
-    writer = csv.writer(text, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator="\n")
-    text.write("\n" * dialect.skip_lines)
+    writer = DialectWriter(text, dialect)
     if dialect.header != "none":
-        writer.writerow(column.name for column in feed.columns)
+        writer.write(column.name for column in feed.columns)
     null = dialect.null_values[0] if dialect.null_values else ""
     for row in example.to_dict("records"):
         texts = [(column, _as_text(column, row, null)) for column in feed.columns]
-        writer.writerow(one if one == null else written(one, column, dialect) for column, one in texts)
+        writer.write(one if one == null else written(one, column, dialect) for column, one in texts)
     return text.getvalue()
 
 

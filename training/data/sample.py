@@ -1,6 +1,5 @@
 """`streamscore sample`: seeded CSV files of a feed, for demo, tests and load."""
 
-import csv
 import filecmp
 import io
 import tempfile
@@ -17,7 +16,7 @@ from pyarrow import csv as pacsv
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Storage
-from streamscore.reading.written import is_plain, written
+from streamscore.reading.written import DialectWriter, is_plain, written
 from streamscore.storage.object_store import assert_reachable, bucket_and_key, code_of, is_object_uri, reaching
 from training.data.corrupt import corrupt, kinds
 from training.data.generate import generated_chunks
@@ -205,9 +204,8 @@ def _text(table: pa.Table, feed: Feed) -> bytes:
 
 
 def _header(feed: Feed) -> bytes:
-    text = io.StringIO("\n" * feed.csv.skip_lines)
-    text.seek(0, io.SEEK_END)
-    writer = csv.writer(text, delimiter=feed.csv.delimiter, quotechar=feed.csv.quote, lineterminator="\n")
+    text = io.StringIO()
+    writer = DialectWriter(text, feed.csv)
     if feed.csv.header != "none":
-        writer.writerow([column.name for column in feed.columns])
+        writer.write(column.name for column in feed.columns)
     return text.getvalue().encode(feed.csv.encoding)

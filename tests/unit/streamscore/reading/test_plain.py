@@ -1,5 +1,6 @@
 """Values as a dialect writes them, beside Python's own readers of decimals and times."""
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.feed import Column, Dialect
 from streamscore.reading.convert import convert
-from streamscore.reading.written import written
+from streamscore.reading.split import physical_lines, split_records
+from streamscore.reading.written import DialectWriter, written
 
 BAD = "bad"
 
@@ -166,3 +168,15 @@ def test_what_we_write_is_read_as_it_was(keys: dict[str, Any], csv: dict[str, An
     assert written(text, column, Dialect.model_validate(csv)) == made
     more = {key: value for key, value in keys.items() if key != "type"}
     assert read([made], column.type, csv, **more) == read([text], column.type)
+
+
+def test_records_are_written_so_that_they_are_read_as_they_were() -> None:
+    records = [["#a", "b\\", 'c"\\"'], ["\\", "x,\\\\", "line\nend\\"], ["", "#", "\\n"]]
+    for keys in ({}, {"escape": "\\"}, {"comment": "#"}, {"escape": "\\", "comment": "#", "skip_lines": 2}):
+        dialect, text = Dialect.model_validate(keys), io.StringIO()
+        writer = DialectWriter(text, dialect)
+        for record in records:
+            writer.write(record)
+        lines = physical_lines([text.getvalue().encode()])
+        found = [record.fields for record in split_records(lines, 1, 3, dialect)]
+        assert found == records

@@ -38,9 +38,9 @@ WORDS = {"true_values": ["ja"], "false_values": ["nein"]}
 OF_OTHERS = Feed.model_validate(
     {
         "name": "of_others",
-        "csv": {"delimiter": ";", "decimal": ",", "thousands": ".", **WORDS},
+        "csv": {"delimiter": ";", "decimal": ",", "thousands": ".", "comment": "#", "skip_lines": 2, **WORDS},
         "columns": [
-            {"name": "a", "type": "double", "min": -1},
+            {"name": "#a\\", "type": "double", "min": -1},
             {"name": "ok", "type": "boolean"},
             {"name": "day", "type": "date", "role": "carry", "format": "%d.%m.%Y"},
             {"name": "at", "type": "timestamp", "role": "time", "format": "%d.%m.%y %H:%M"},
