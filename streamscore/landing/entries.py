@@ -13,6 +13,7 @@ from typing import NamedTuple
 from schemas.dialect import ENDINGS
 
 HIDDEN = (".", "_")  # a name that starts so is never landed: temporary files, the archive
+BREATH = 1000  # entries, which take about a millisecond
 LONGEST_PATH = 4095  # bytes that the system takes
 
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # errors of this process, not of an entry
@@ -59,8 +60,10 @@ def files_below(
     enter: Callable[[str], object] = lambda _: None,
     under: str | None = None,
     endings: tuple[str, ...] = ENDINGS,
-) -> Iterator[FoundFile]:
+) -> Iterator[FoundFile | None]:
     """Every file with a landed name in a landing folder and its sub-folders; each folder's own come first.
+
+    After every `BREATH` entries of a folder, whatever they are, None: whoever looks may have something else to do.
 
     Args:
         root: the landing folder, which may itself be a link.
@@ -78,6 +81,9 @@ def files_below(
         enter(folder)
         try:
             for entry in _entries(folder, follow=folder == root):
+                if entry is None:
+                    yield None
+                    continue
                 path = f"{folder}/{entry.name}"
                 if len(path) > LONGEST_PATH // 4 and len(os.fsencode(path)) > LONGEST_PATH:
                     pass_over(path, _TOO_LONG)
@@ -94,12 +100,17 @@ def files_below(
                 pass_over(folder, f"{error.strerror}, wanted a folder that this user may look into; chmod or chown it")
 
 
-def _entries(folder: str, *, follow: bool) -> Iterator["os.DirEntry[str]"]:
-    """The entries of a folder that are not hidden; by its descriptor, so that no link takes its place meanwhile."""
+def _entries(folder: str, *, follow: bool) -> Iterator["os.DirEntry[str] | None"]:
+    """The entries of a folder that are not hidden, and now and then None.
+
+    By its descriptor, so that no link takes its place meanwhile.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     try:
         with os.scandir(handle) as entries:
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
+                if number % BREATH == 0:
+                    yield None
                 if not entry.name.startswith(HIDDEN):
                     yield entry
     finally:

@@ -25,7 +25,7 @@ def landed_files(
     """
     return landing.by_kind(
         local=lambda folder: (
-            local_file(file.path, file.status) for file in files_below(folder.uri, pass_over, endings=endings)
+            local_file(file.path, file.status) for file in files_below(folder.uri, pass_over, endings=endings) if file
         ),
         bucket=lambda folder: iter(BucketWatcher(folder, 60.0, 0.0, endings).look()),
     )

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -55,6 +56,7 @@ class Troubles:
         self._checkpoint = checkpoint
         self._lock = threading.RLock()  # of the source and its sweeper; of the driver and its early thread
         self._loaded: dict[tuple[str, str], Trouble] | None = None
+        self._counts = Counter[str]()
         self._new: list[Trouble] = []
         self._over: list[Trouble] = []
 
@@ -83,10 +85,13 @@ class Troubles:
             known = self._known
             for trouble in new:
                 key = trouble.kind, trouble.name
-                if known.get(key) != trouble and (key in known or self._count(trouble.kind) < KEPT):
+                if known.get(key) != trouble and (key in known or self._counts[trouble.kind] < KEPT):
+                    self._counts[trouble.kind] += key not in known
                     known[key] = trouble
                     self._new.append(trouble)
-            self._over += [gone for trouble in over if (gone := known.pop((trouble.kind, trouble.name), None))]
+            gone = [was for trouble in over if (was := known.pop((trouble.kind, trouble.name), None))]
+            self._counts.subtract(trouble.kind for trouble in gone)
+            self._over += gone
 
     def tell(self, say: Callable[[Sequence[Trouble], Sequence[Trouble]], bool]) -> None:
         """Hand over which are new, and which are over; where `say` gives False, the next time once more."""
@@ -106,10 +111,8 @@ class Troubles:
         if self._loaded is None:
             kept = read_troubles(self._checkpoint) if self._checkpoint else []
             self._loaded = {(trouble.kind, trouble.name): trouble for trouble in kept}
+            self._counts = Counter(trouble.kind for trouble in kept)
         return self._loaded
-
-    def _count(self, kind: str) -> int:
-        return sum(k == kind for k, _ in self._known)
 
 
 def read_troubles(checkpoint: Folder) -> list[Trouble]:

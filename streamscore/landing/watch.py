@@ -24,6 +24,7 @@ from streamscore.landing.troubles import FOUND_LATE, ODD_TIME, PASSED_OVER, Trou
 
 SLICE_SECONDS = 0.01  # of a full look in one poll: 100,000 known files then never cost a batch more than this
 SHORT_LOOK_SECONDS = 0.5  # between two full looks where the system does not tell of new files
+PATIENCE_SECONDS = 1.0  # for which a full look waits where inotify tells of files all the time
 PAUSE = 10  # such a look begins so many times its own time after the one before it
 
 
@@ -49,8 +50,8 @@ class FolderWatcher:
         self._noted: dict[str, set[str]] = {}  # kind → names, in the full look on its way, or in the last one
         self._ears = Ears(self._root, self._found_late)
         self._settling = Settling(folder)
-        self._looking: Iterator[LandedFile] | None = None
-        self._look_seconds = self._next_look = 0.0
+        self._looking: Iterator[FoundFile | None] | None = None
+        self._look_seconds = self._next_look = self._sliced = 0.0
 
     def look(self) -> list[LandedFile]:
         """Every settled file in the folder, known or not; waits where a second look tells whether one is settled."""
@@ -76,7 +77,9 @@ class FolderWatcher:
             if heard is None:
                 return self.look()
             with self._reaching():
-                found = list(self._of_events(heard)) or self._slice()
+                found = list(self._of_events(heard))
+                if not found or now - self._sliced > PATIENCE_SECONDS:
+                    found += self._slice()
             if found or time.monotonic() >= until:
                 return found
 
@@ -93,7 +96,8 @@ class FolderWatcher:
             elif event.name.startswith(HIDDEN) or not event.mask & CAME:
                 continue
             elif event.mask & flags.ISDIR:
-                yield from map(self._landed, self._settled(f"{event.folder}/{event.name}"))
+                below = self._settled(f"{event.folder}/{event.name}")
+                yield from map(self._landed, filter(None, below))
             elif event.mask & CLOSED or (event.folder, event.name) not in closed:
                 yield from map(self._landed, self._of_event(event))
 
@@ -115,14 +119,15 @@ class FolderWatcher:
 
     def _slice(self) -> list[LandedFile]:
         """What second looks, and the full look on its way, find in the next few milliseconds."""
-        until = time.monotonic() + SLICE_SECONDS
+        self._sliced = time.monotonic()
+        until = self._sliced + SLICE_SECONDS
         found = [self._landed(file) for file in self._settling.again(until)]
         if self._looking is None and time.monotonic() >= self._next_look:
             self._begin()
         return found + self._go_on(until)
 
     def _begin(self) -> None:
-        self._looking, self._look_seconds = map(self._landed, self._settled()), 0.0
+        self._looking, self._look_seconds = self._settled(), 0.0
         self._noted = {kind: set() for kind in (PASSED_OVER, ODD_TIME, FOUND_LATE)}
         self._ears.begin()
 
@@ -130,7 +135,8 @@ class FolderWatcher:
         """The full look on its way, if there is one, up to a time of the monotonic clock."""
         found, begun = list[LandedFile](), time.monotonic()
         for file in self._looking or ():
-            found.append(file)
+            if file:
+                found.append(self._landed(file))
             if (now := time.monotonic()) > until:
                 self._look_seconds += now - begun
                 return found
@@ -145,10 +151,13 @@ class FolderWatcher:
         short = max(SHORT_LOOK_SECONDS, PAUSE * took) if self._ears.is_deaf else self._full_look_seconds
         self._next_look = time.monotonic() + min(short, self._full_look_seconds)
 
-    def _settled(self, under: str | None = None) -> Iterator[FoundFile]:
+    def _settled(self, under: str | None = None) -> Iterator[FoundFile | None]:
+        """The settled files; and None now and then, as `files_below` gives it."""
         for file in files_below(self._root, self._pass_over, self._ears.listen, under, self._endings):
             try:
-                if self._settling.is_settled(file, is_heard=self._ears.hears(file.folder)):
+                if file is None:
+                    yield None
+                elif self._settling.is_settled(file, is_heard=self._ears.hears(file.folder)):
                     yield file
             except FileNotFoundError:
                 continue

@@ -15,10 +15,10 @@ from inotify_simple import INotify
 
 from schemas.errors import StorageError
 from streamscore.landing import inotify, settle, watch
-from streamscore.landing.entries import LONGEST_PATH
+from streamscore.landing.entries import BREATH, LONGEST_PATH
 from streamscore.landing.listing import landed_files
 from streamscore.landing.manifest import LandedFile
-from streamscore.landing.troubles import FOUND_LATE, ODD_TIME, PASSED_OVER, Trouble, Troubles
+from streamscore.landing.troubles import FOUND_LATE, KEPT, ODD_TIME, PASSED_OVER, Trouble, Troubles
 from streamscore.landing.watch import FolderWatcher
 from streamscore.storage.folder import LocalFolder
 from tests.support.nobody import as_nobody, folder_for_nobody
@@ -173,6 +173,7 @@ def test_a_path_that_is_too_long_is_told_once_and_hides_nothing(landing: Path) -
     subprocess.run(["rm", "-rf", landing / part], check=True)
 
 
+@pytest.mark.repeats
 def test_folders_may_be_nested_as_deep_as_the_system_takes(landing: Path) -> None:
     land(landing / "good.csv")
     deep = f"{landing}" + "/a" * (sys.getrecursionlimit() + 10)
@@ -182,6 +183,30 @@ def test_folders_may_be_nested_as_deep_as_the_system_takes(landing: Path) -> Non
     found = Watched(landing).first
     subprocess.run(["rm", "-rf", landing / "a"], check=True)
     assert len(found) == 2
+
+
+def test_many_entries_that_are_no_files_hold_up_no_poll(watched: Watched, landing: Path) -> None:
+    """A slice of a full look ends after a few milliseconds, whatever it meets."""
+    for number in range(3 * BREATH):
+        os.symlink("nowhere", landing / f"{number}.txt")
+    breaths = [file for file in watched.watcher._settled() if file is None]
+    assert len(breaths) == 3
+    assert len(watched.told()) == KEPT
+
+
+def test_a_full_look_comes_to_its_turn_where_files_come_all_the_time(
+    monkeypatch: pytest.MonkeyPatch, landing: Path
+) -> None:
+    monkeypatch.setattr(inotify, "file_system", lambda device: "nfs4")
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0.2)
+    watched = Watched(landing)
+    land(landing / "unheard.csv")
+    always = LandedFile("file:///in/heard.csv", 1, 1)
+    monkeypatch.setattr(watched.watcher, "_of_events", lambda heard: [always])
+    found, until = list[LandedFile](), time.monotonic() + 5
+    while all(file == always for file in found) and time.monotonic() < until:
+        found += watched.watcher.poll(0)
+    assert [file.path for file in found if file != always] == [(landing / "unheard.csv").as_uri()]
 
 
 @pytest.mark.parametrize("links", ["hard", "hard and the first name removed", "folder"])
