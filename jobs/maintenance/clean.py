@@ -105,5 +105,8 @@ def _leftovers(listed: Iterable[Listed], before: float) -> list[str]:
 
 
 def _delete(folder: Folder, names: Sequence[str]) -> int:
+    """Delete files, once what takes their place is safe from a power cut: a log checkpoint, a part that holds more."""
+    if names:
+        folder.sync()
     folder.delete_all(names)
     return len(names)

@@ -200,7 +200,7 @@ def _checkpoint(of_table: DeltaLog, every: int, *, anyway: bool) -> None:
     """Write a checkpoint of a table's log, so that readers need not replay what came since the last one."""
     of_table.refresh()
     if of_table.version - max(of_table.last_checkpoint(), 0) >= (1 if anyway else every):
-        of_table.handle().create_checkpoint()
+        of_table.write_checkpoint()
 
 
 def _size(of_table: DeltaLog, listed: bool) -> Size:

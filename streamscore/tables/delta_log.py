@@ -127,6 +127,8 @@ class DeltaLog(ABC):
         try:
             return DeltaTable(self.uri, storage_options=self._options)
         except (DeltaError, OSError) as error:
+            if self._forget_lost_checkpoint():
+                return self.handle()
             raise unusable(self.uri, "open", error) from error
 
     def handle_to_write(self) -> DeltaTable:
@@ -168,6 +170,14 @@ class DeltaLog(ABC):
         except (ValueError, KeyError):
             return -1
 
+    def write_checkpoint(self) -> None:
+        """Write a checkpoint of the log. It is safe from a power cut on return: entries before it may be deleted."""
+        self.handle().create_checkpoint()
+        try:
+            self.folder.sync()
+        except OSError as error:
+            raise unusable(self.uri, "sync", error) from error
+
     def only_rearranged(self, after: int, before: int) -> bool:
         """Whether all commits between two versions, neither of them included, moved rows and changed none."""
         if not 0 < before - after <= REARRANGED:
@@ -179,6 +189,17 @@ class DeltaLog(ABC):
         for version in self._versions(after)[:: -1 if newest_first else 1]:
             if version <= self.version and (text := self._read(version)) is not None:
                 yield parse_entry(version, text)
+
+    def _forget_lost_checkpoint(self) -> bool:
+        """Whether `_last_checkpoint` named one of which a power cut left nothing: without it, the entries are read."""
+        version = self.last_checkpoint()
+        if version < 0:
+            return False
+        of_it = [file for file in self._log.listed() if file.name.startswith(f"{version:020}.checkpoint")]
+        if any(file.size for file in of_it):
+            return False
+        self._log.delete_all(["_last_checkpoint", *(file.name for file in of_it)])
+        return True
 
     # --- what both classes stand on
 

@@ -65,7 +65,7 @@ def checkpoint_logs(tables: Tables) -> None:
             if of_table.obstacle:  # a log checkpoint may have to say more than this version of `deltalake` knows
                 continue
             if of_table.version - max(of_table.last_checkpoint(), 0) >= tables.settings.checkpoint_every:
-                of_table.handle().create_checkpoint()
+                of_table.write_checkpoint()
 
 
 class MaintenanceScheduler(Protocol):

@@ -227,8 +227,9 @@ def cuts(disk: Disk, trace: Path, landing: Path, *, names_first: bool) -> Iterat
             disk.kept_names, disk.kept_folders = dict(disk.names), set(disk.folders)
         if "sync" in call.name or call.name.startswith(("rename", "unlink")):
             left = disk.after_a_cut()
-            if left != last:
-                last = left
+            seen = {path: content for path, content in left.items() if not os.path.basename(path).startswith(".")}
+            if seen != last:  # hidden files are of those who write, while they do
+                last = seen
                 yield f"{call.name} {call.place or call.paths}", left
 
 

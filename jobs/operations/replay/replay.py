@@ -225,6 +225,7 @@ def _land(plan: _Plan, paths: StreamPaths, landing_files: LandingFiles, lost: th
         plan.land[name]()
     landing_files.settle()
     mark(paths, plan.marks)  # 5
+    paths.results[0].sync()  # the marks, before the note that repeats them after a crash is gone
     paths.landing.delete(PENDING)
     return landed
 

@@ -427,6 +427,30 @@ def test_what_a_crash_left_goes_and_nothing_else(tables: Tables) -> None:
     assert (folder / "notes.txt").exists() and rows_of(tables, "predictions").num_rows == 3
 
 
+def test_what_takes_their_place_is_synced_before_entries_and_parts_are_deleted(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tables, 0, 1, 2)
+    tables.predictions.write_checkpoint()
+    put(tables, 3)
+    folder = Path(tables.uri("predictions"))
+    (folder / "part-unused.parquet").touch()
+    synced: list[tuple[str, bool]] = []
+
+    def sync(of: LocalFolder) -> None:
+        synced.append((of.path.name, (folder / "_delta_log" / entry(0)).exists()))
+
+    monkeypatch.setattr(LocalFolder, "sync", sync)
+    assert clean_log(tables.predictions, None, 168, dry_run=False) == vacuum(tables.predictions, 168, dry_run=True)[0]
+    assert synced == []
+    age(folder, 200)
+    age(folder / "_delta_log", 200)
+    os.utime(folder / "_delta_log" / entry(4))
+    assert clean_log(tables.predictions, None, 168, dry_run=False) == 3
+    assert vacuum(tables.predictions, 168, dry_run=False)[0] == 1
+    assert synced == [("_delta_log", True), ("predictions", False)]
+
+
 def test_models_that_scored_lately_or_were_used_stay(tmp_path: Path) -> None:
     journal = LocalFolder(tmp_path).open_journal("models")
     for number in range(6):

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from schemas.tables import BATCHES_SCHEMA, EVENTS_SCHEMA
+from streamscore.storage.folder import LocalFolder
 from streamscore.tables import housekeeping
 from streamscore.tables.commit import commit, committed
 from streamscore.tables.housekeeping import Housekeeping, append_batch_rows, append_events, checkpoint_logs
@@ -122,6 +123,32 @@ def test_logs_are_checkpointed_every_so_many_commits(tables: Tables) -> None:
     checkpoint_logs(tables)
     assert tables.predictions.last_checkpoint() == 5
     assert committed(5, "app", a_batch(5).manifest.digest, tables)
+
+
+@pytest.mark.parametrize("left", [b"", None])
+def test_a_log_checkpoint_of_which_a_power_cut_left_only_the_hint_is_forgotten(
+    tables: Tables, left: bytes | None
+) -> None:
+    put(tables, *map(a_batch, range(3)))
+    tables.predictions.write_checkpoint()
+    put(tables, *map(a_batch, range(3, 6)))
+    tables.predictions.write_checkpoint()
+    put(tables, a_batch(6))
+    log = Path(tables.uri("predictions"), "_delta_log")
+    newest = max(log.glob("*.checkpoint.parquet"))
+    newest.unlink() if left is None else newest.write_bytes(left)
+    again = tables.reopen()
+    assert rows_of(again, "predictions").num_rows == 7 * 3 and again.predictions.last_checkpoint() == -1
+    again.predictions.write_checkpoint()
+    assert rows_of(tables.reopen(), "predictions").num_rows == 7 * 3
+
+
+def test_a_log_checkpoint_is_synced_when_it_is_written(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(LocalFolder, "sync", lambda folder: synced.append(Path(folder.uri).name))
+    put(tables, *map(a_batch, range(5)))
+    checkpoint_logs(tables)
+    assert synced == ["predictions"]
 
 
 def test_housekeeping_folds_and_writes_events_while_the_stream_runs_and_when_it_stops(tables: Tables) -> None:
