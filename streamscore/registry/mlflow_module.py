@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -23,6 +24,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+LENGTH = 300  # of what is told of an error
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _first = threading.Lock()
 
@@ -80,7 +82,9 @@ def root_cause(error: BaseException) -> str:
     while below := deepest.__cause__ or deepest.__context__:
         deepest = below
     said = deepest if isinstance(deepest, OSError) else error
-    return " ".join(without_passwords(str(said)).split())[:300]
+    text = " ".join(without_passwords(str(said)).split())
+    of_system = re.search(r"\[Errno \d+\][^#]*", text)  # MLflow's own words before it fill a page
+    return (of_system[0] if of_system and len(text) > LENGTH else text)[:LENGTH].rstrip()
 
 
 def sqlite_uri(path: Path) -> str:

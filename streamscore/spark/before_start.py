@@ -121,8 +121,9 @@ def _spark(environment: Mapping[str, str]) -> Finding:
     if _last_word(arguments) != "pyspark-shell":
         return Finding(
             "spark",
-            f"PYSPARK_SUBMIT_ARGS is '{arguments}', wanted options and then pyspark-shell",
-            "unset PYSPARK_SUBMIT_ARGS (options of Spark go to STREAMSCORE_SPARK__CONF)",
+            f"PYSPARK_SUBMIT_ARGS is '{arguments}', wanted options and then pyspark-shell, or options in "
+            "STREAMSCORE_SPARK__CONF",
+            "unset PYSPARK_SUBMIT_ARGS",
         )
     if home := environment.get("SPARK_HOME", ""):
         return _spark_home(home, pyspark.__version__)
@@ -150,7 +151,7 @@ def _memory(machine: Machine, heap: str) -> Finding:
     if size is None or size < HEAP_BYTES:
         wanted = "512m or more, such as 1g" if size else "a size such as 1g"
         found = f"spark.driver_memory is '{heap}', wanted {wanted}"
-        return Finding("memory", found, "set STREAMSCORE_SPARK__DRIVER_MEMORY=1g")
+        return Finding("memory", found, "export STREAMSCORE_SPARK__DRIVER_MEMORY=1g")
     if machine.memory is not None and machine.memory < MEMORY_BYTES:
         found = f"{machine.memory / 2**20:,.0f} MiB of memory are allowed here, wanted 2 GiB"
         return Finding("memory", found, "give this container or service more memory")
@@ -164,8 +165,10 @@ def _memory(machine: Machine, heap: str) -> Finding:
 def _temporary(machine: Machine) -> Finding:
     for folder, free in machine.temporary.items():
         if free < TEMPORARY_BYTES:
-            found = f"{free / 2**20:,.1f} MiB can be written in {folder} for temporary files, wanted 8 MiB or more"
-            return Finding("temporary", found, f"look: df -h {shlex.quote(folder)}, or set TMPDIR to another folder")
+            found = (
+                f"{free / 2**20:,.1f} MiB can be written in {folder} for temporary files (TMPDIR, /tmp), wanted 8 MiB"
+            )
+            return Finding("temporary", found, f"df -h {shlex.quote(folder)}")
     places = ", ".join(f"{free / 2**30:,.1f} GiB free in {folder}" for folder, free in machine.temporary.items())
     return Finding("temporary", places)
 

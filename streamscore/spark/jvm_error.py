@@ -7,13 +7,14 @@ from schemas.errors import SettingsError
 
 WANTED_FILES = 4096  # open files; a JVM with Spark's jars has 400 open before it does anything
 _MEMORY = "give it more: STREAMSCORE_SPARK__DRIVER_MEMORY, or the limit of this container or shell (ulimit -v)"
+_PLACES = "TMPDIR, /tmp or the checkpoint"
 _JAVA = "set JAVA_HOME to a Java 17 or 21, or unset it"
 # What is said, what it means, and what mends it; the first that is said anywhere counts.
 CAUSES = (
     (r"Too many open files", "too many open files", f"ulimit -n {WANTED_FILES}"),
-    (r"No space left on device", "no space left on a disk", "df -h: where TMPDIR, /tmp and the checkpoint are"),
-    (r"Disk quota exceeded", "a disk quota is used up", "quota: where TMPDIR, /tmp and the checkpoint are"),
-    (r"Read-only file system", "a file system is read-only", "TMPDIR and /tmp must be writable"),
+    (r"No space left on device", f"no space left on a disk ({_PLACES})", "df -h"),
+    (r"Disk quota exceeded", f"a disk quota is used up ({_PLACES})", "quota -s"),
+    (r"Read-only file system", f"a file system is read-only ({_PLACES})", "mount"),
     (r"System memory (\d+) must be at least (\d+)", "the driver has {0} bytes of memory, wanted {1} or more", _MEMORY),
     (
         r"OutOfMemoryError|insufficient memory|Cannot allocate memory|not enough space|reserve enough space",

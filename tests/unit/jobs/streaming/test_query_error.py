@@ -49,7 +49,7 @@ WORKER = (
         (
             RuntimeError(f"{ENDED}java.io.IOException: No space left on device SQLSTATE: XXKST\n\tat java.io"),
             StorageError,
-            "Spark ended the query: no space left on a disk; df -h",
+            "Spark ended the query: no space left on a disk (TMPDIR, /tmp or the checkpoint); df -h",
         ),
         (
             RuntimeError(f"{ENDED}[A_STATE] It is odd. SQLSTATE: XXKST"),

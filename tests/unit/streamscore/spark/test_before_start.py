@@ -61,7 +61,7 @@ def test_a_variable_that_stops_a_start_is_told_with_its_value(home: Path, variab
         ({"open_files": 256}, "256 files may be open, wanted 1,024 or more; ulimit -n 1024"),
         ({"memory": 2**27}, "128 MiB of memory are allowed here, wanted 2 GiB; give this container"),
         ({"address_space": 2**27}, "128 MiB of address space are allowed here, wanted no limit; ulimit -v unlimited"),
-        ({"temporary": {"/t t": 0}}, "0.0 MiB can be written in /t t for temporary files, wanted 8 MiB"),
+        ({"temporary": {"/t t": 0}}, "0.0 MiB can be written in /t t for temporary files (TMPDIR, /tmp), wanted 8 MiB"),
         ({"temporary": {"/a": 2**40, "/t": 2**20}}, "1.0 MiB can be written in /t"),
     ],
 )

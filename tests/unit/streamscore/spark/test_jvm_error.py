@@ -52,7 +52,10 @@ NOISE = "WARNING: Using incubator modules: jdk.incubator.vector\nPicked up JAVA_
         ("java.net.BindException: bind(..) failed: Cannot assign requested address", "unset SPARK_LOCAL_IP"),
         ("java.nio.channels.UnresolvedAddressException", "no address for the name of the driver"),
         ("java.io.FileNotFoundException: /s/a.jar (Too many open files)", "too many open files; ulimit -n 4096"),
-        ("java.io.IOException: No space left on device", "no space left on a disk; df -h"),
+        (
+            "java.io.IOException: No space left on device",
+            "no space left on a disk (TMPDIR, /tmp or the checkpoint); df -h",
+        ),
         (
             "An error occurred while calling None.org.apache.spark.api.java.JavaSparkContext.\n: "
             "org.apache.spark.SparkIllegalArgumentException: [INVALID_DRIVER_MEMORY] System memory 129761280 must be "
