@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake import DeltaTable, PostCommitHookProperties, Schema
 from deltalake.exceptions import DeltaError
 
 from schemas.errors import ConflictError, StorageError
@@ -16,7 +16,7 @@ from streamscore.storage.places import open_folder
 from streamscore.tables.log_entry import ENTRY, Entry, is_rearrangement, parse_entry, puts_if_absent, unusable
 from streamscore.tables.owner import Owner, assert_owner
 from streamscore.tables.parts import Part
-from streamscore.tables.understood import appends_only, assert_understood, obstacle, refuse
+from streamscore.tables.understood import actions_of, appends_only, assert_understood, obstacle_in, refuse
 
 if TYPE_CHECKING:  # it imports pandas: 1.9 s of processor time, which maintenance beside a stream would take from it
     import pyarrow.dataset as pa_dataset
@@ -63,7 +63,7 @@ class DeltaLog(ABC):
         self._options = self.folder.delta_options()
         self._fields: dict[str, Any] = {}
         self._transactions: dict[str, int | None] = {}
-        self._obstacle = ""
+        self._obstacles: dict[str, str] = {}
         self._load()
 
     @abstractmethod
@@ -89,13 +89,13 @@ class DeltaLog(ABC):
             ConflictError: another run owns it.
             ContractError: it asks more of a writer than ours does.
         """
-        refuse(self.uri, self._obstacle, self.replaces and appends_only(self.properties))
+        refuse(self.uri, self.obstacle, self.replaces and appends_only(self.properties))
         assert_owner(self.uri, self.properties, self.owner)
 
     @property
     def obstacle(self) -> str:
         """Why the table is not written to, not even to move its rows between files; empty if it is."""
-        return self._obstacle
+        return next(filter(None, self._obstacles.values()), "")
 
     @property
     def can_rearrange(self) -> bool:
@@ -214,19 +214,30 @@ class DeltaLog(ABC):
     def _look(self, table: DeltaTable) -> None:
         """Take in what a handle says."""
         self.version = table.version()
-        self.schema = pa.schema(table.schema().to_arrow())
-        self.properties = dict(table.metadata().configuration)
         self._transactions = {app: table.transaction_version(app) for app in self._transactions}
-        self._obstacle = obstacle(table)
-        fields = {field.name: field.type for field in table.schema().fields}
-        for name, kind in self._fields.items():
-            if fields.get(name) != kind:
-                msg = (
-                    f"{self.uri}: column '{name}' was {kind} and now is {fields.get(name, 'gone')}; "
-                    f"start the stream anew: streamscore run"
-                )
-                raise StorageError(msg)
-        self._fields = fields
+        for kind, action in actions_of(table):
+            self._see(kind, action)
+
+    def _see(self, kind: str, action: dict[str, Any]) -> None:
+        """Take in what a `protocol` or `metaData` action says of the table; it holds from then on."""
+        self._obstacles[kind] = obstacle_in(kind, action)
+        if kind != "metaData":
+            return
+        self.properties = dict(action.get("configuration") or {})
+        try:
+            schema = Schema.from_json(action["schemaString"])
+        except ValueError as error:
+            self._obstacles[kind] = f"has a column that streamscore does not know: {error}"
+            return
+        fields = {field.name: field.type for field in schema.fields}
+        changed = [name for name, of_type in self._fields.items() if fields.get(name) != of_type]
+        self._obstacles["columns"] = "".join(
+            f"has the column '{name}' as {fields.get(name, 'gone')}, which was {self._fields[name]} when the stream "
+            f"started"
+            for name in changed[:1]
+        )
+        if not changed:
+            self.schema, self._fields = pa.schema(schema.to_arrow()), fields
 
     def _assert_next(self, app_id: str, number: int) -> None:
         """Refuse a commit that may not be the next one, as of the last refresh."""

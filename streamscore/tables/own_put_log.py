@@ -17,7 +17,7 @@ from streamscore.tables.delta_log import ATTEMPTS, DeltaLog
 from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.log_entry import actions, changes, entry_text, rearrangement_text, unusable
 from streamscore.tables.parts import Part
-from streamscore.tables.understood import obstacle_in, refuse
+from streamscore.tables.understood import refuse
 
 STALE = 60.0  # seconds after which `_last_checkpoint`, a hint, is no word for it that no entry was cleaned away unseen
 FRESH = 5.0  # seconds in which an object store is not asked for that: two requests a micro-batch fewer, 5 ms
@@ -73,10 +73,10 @@ class OwnPutLog(DeltaLog):
 
     @property
     def can_rearrange(self) -> bool:
-        return not self._obstacle and self._can_put
+        return not self.obstacle and self._can_put
 
     def rearrange(self, old: Mapping[str, int], part: Part, read: int) -> int:
-        refuse(self.uri, self._obstacle, only_added_to=False)
+        refuse(self.uri, self.obstacle, only_added_to=False)
         version = read + 1
         for _ in range(ATTEMPTS):
             while (text := self._read(version)) is not None:
@@ -108,20 +108,13 @@ class OwnPutLog(DeltaLog):
         return self.last_checkpoint() >= version or (age > STALE and self._read(version - 1) is None)
 
     def _take_in(self, text: str) -> None:
-        """Note what the next entry says: its transactions, and whether the table itself was changed by it."""
-        changed = False
+        """Note what the next entry says: its transactions, and what it changes of the table itself."""
         for kind, action in changes(text):
             if kind == "txn":
                 self._transactions[action["appId"]] = action["version"]
-            elif obstacle := obstacle_in(kind, action):  # `deltalake` may not even open such a table
-                self._obstacle, self.version = obstacle, self.version + 1
-                return
-            else:
-                changed = changed or kind in ("metaData", "protocol")
-        if changed:
-            self._load()
-        else:
-            self.version += 1
+            elif kind in ("protocol", "metaData"):
+                self._see(kind, action)
+        self.version += 1
 
     def _mend(self) -> None:
         """Commit again what another writer wrote over: of what we put last, one that renames may not have known.

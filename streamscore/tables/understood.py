@@ -50,20 +50,28 @@ def refuse(uri: str, found: str, only_added_to: bool) -> None:
 
 def obstacle(table: DeltaTable) -> str:
     """Why the table of a handle is not written to; empty if it is."""
+    return next(filter(None, (obstacle_in(kind, action) for kind, action in actions_of(table))), "")
+
+
+def actions_of(table: DeltaTable) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The `protocol` and the `metaData` that hold in the version of a handle, as Delta's log has them."""
     protocol, metadata = table.protocol(), table.metadata()
-    return protocol_obstacle(
+    yield (
+        "protocol",
         {
             "minReaderVersion": protocol.min_reader_version,
             "minWriterVersion": protocol.min_writer_version,
             "readerFeatures": protocol.reader_features,
             "writerFeatures": protocol.writer_features,
-        }
-    ) or metadata_obstacle(
+        },
+    )
+    yield (
+        "metaData",
         {
             "partitionColumns": metadata.partition_columns,
             "configuration": metadata.configuration,
             "schemaString": table.schema().to_json(),
-        }
+        },
     )
 
 

@@ -139,6 +139,14 @@ def test_moving_files_together_stops_where_the_table_gets_it_meanwhile(
     assert newest(table) == 6
 
 
+def test_a_type_to_come_ends_a_running_stream_with_one_line(tmp_path: Path) -> None:
+    tables, table = open_tables(tmp_path), tmp_path / "predictions"
+    put(tables, 0)
+    put_entry(table, with_column(table, "where", type="geometry"))
+    with pytest.raises(ContractError, match=r"has a column that streamscore does not know: .*geometry.*--tables DIR$"):
+        put(tables, 1)
+
+
 @pytest.mark.parametrize(
     "action",
     [
