@@ -81,6 +81,7 @@ class Column(BaseModel):
     name: str = Field(min_length=1)
     type: Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
     role: Literal["feature", "key", "time", "target", "carry"] = "feature"
+    source: Literal["file", "folder"] = "file"
     nullable: bool = False
     min: Limit | None = None
     max: Limit | None = None
@@ -142,11 +143,14 @@ class Column(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _times_can_be_read(self) -> Self:
+    def _its_text_can_be_read(self) -> Self:
         known = {"format": ("date", "timestamp"), "zone": ("timestamp",)}
         for key in [k for k, fits in known.items() if getattr(self, k) is not None and self.type not in fits]:
             types = " and ".join(known[key])
             msg = f"column '{self.name}' is {self.type} and has {key}, which is for {types}; take it out"
+            raise ValueError(msg)
+        if self.source == "folder" and self.role in ("feature", "target"):
+            msg = f"column '{self.name}' is of a folder and has the role {self.role}, wanted key, time or carry"
             raise ValueError(msg)
         if self.format is not None:
             time_format(self.format, self.type == "date")

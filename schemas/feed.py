@@ -70,6 +70,11 @@ class Feed(BaseModel):
         return self.model or f"models:/{self.name}@production"
 
     @property
+    def file_columns(self) -> tuple[Column, ...]:
+        """The columns that stand in the files, not in the names of their folders."""
+        return tuple(c for c in self.columns if c.source == "file")
+
+    @property
     def features(self) -> tuple[Column, ...]:
         """The columns that the model sees, in the feed's order."""
         return tuple(c for c in self.columns if c.role == "feature")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import psutil
@@ -190,10 +191,10 @@ def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
     text, dialect = io.StringIO(), feed.csv
     writer = DialectWriter(text, dialect)
     if dialect.header != "none":
-        writer.write(column.name for column in feed.columns)
+        writer.write(column.name for column in feed.file_columns)
     null = dialect.null_values[0] if dialect.null_values else ""
     for row in example.to_dict("records"):
-        texts = [(column, _as_text(column, row, null)) for column in feed.columns]
+        texts = [(column, _as_text(column, row, null)) for column in feed.file_columns]
         writer.write(one if one == null else written(one, column, dialect) for column, one in texts)
     return text.getvalue()
 
@@ -221,7 +222,9 @@ def _with_times(feed: Feed, example: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _land(feed: Feed, example: "pd.DataFrame", landing: Path) -> LandedFile:
-    path = landing / "example.csv"
+    made_up = [(c, written(str(probe_value(c)), c, feed.csv)) for c in feed.columns if c.source == "folder"]
+    path = landing.joinpath(*(f"{quote(c.name, safe='')}={quote(text, safe='')}" for c, text in made_up), "example.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_as_csv(feed, example), feed.csv.encoding, newline="")
     status = path.stat()
     return local_file(str(path), status)

@@ -8,6 +8,7 @@ records    where records begin and end
 blocks     files cut into blocks of whole records
 parse      many blocks to columns by Arrow
 split      what Arrow cannot map line by line, by the csv module
+folders    columns in the names of a file's folders
 plain      text as a dialect has it, without the dialect
 convert    text to typed values, and which values fail
 rows       a chunk of rows, and the way back to each row's own text

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from schemas.columns import header_key
@@ -118,20 +119,25 @@ def map_header(text: str, feed: Feed) -> Header:
     Raises:
         BadFileError: a quote is opened in it and never closed.
     """
+    columns = feed.file_columns
     if feed.csv.header == "none":
-        return Header(text, len(feed.columns), tuple(range(len(feed.columns))), frozenset())
+        return _header(text, feed, {column.name: at for at, column in enumerate(columns)}, len(columns))
     found = split_record(text, feed.csv)
     if found is None:
         detail = f"found a quote that is never closed in the header line {shorten(text)}, wanted column names"
         raise BadFileError(FileReject(Reason.UNREADABLE, detail, header=text))
     names = [name.strip() for name in found.fields]
     keys = [header_key(name, feed.csv.header) for name in names]
-    wanted = {header_key(column.name, feed.csv.header): column for column in feed.columns}
-    places = {key: at for at, key in reversed(list(enumerate(keys)))}
-    fields = tuple(places.get(key) for key in wanted)
-    absent = frozenset(c.name for key, c in wanted.items() if key not in places)
+    wanted = {header_key(column.name, feed.csv.header): column for column in columns}
+    places = {wanted[key].name: at for at, key in reversed(list(enumerate(keys))) if key in wanted}
     refusal = _stray(found, wanted, feed.csv) or _refusal(text, names, wanted, feed.csv)
-    return Header(text, len(names), fields, absent, refusal and replace(refusal, header=text))
+    return _header(text, feed, places, len(names), refusal)
+
+
+def _header(text: str, feed: Feed, places: Mapping[str, int], width: int, refusal: FileReject | None = None) -> Header:
+    fields = tuple(places.get(column.name) for column in feed.columns)
+    absent = frozenset(column.name for column in feed.file_columns if column.name not in places)
+    return Header(text, width, fields, absent, refusal and replace(refusal, header=text))
 
 
 def _stray(found: Scanned, wanted: dict[str, Column], dialect: Dialect) -> FileReject | None:

@@ -15,6 +15,7 @@ from schemas.tables import TIME
 from streamscore.landing.manifest import LandedFile, source_file
 from streamscore.reading.blocks import BLOCK_BYTES, Part, read_parts
 from streamscore.reading.convert import convert
+from streamscore.reading.folders import folder_text
 from streamscore.reading.options import ReadOptions
 from streamscore.reading.parse import Parsed, Parser
 from streamscore.reading.rejects import FileReject, FileRejectedError, Reject, rejects_table, shorten
@@ -125,7 +126,7 @@ def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa
     failed: dict[int, tuple[Column, str]] = {}
     for column, found in zip(feed.columns, parsed.columns, strict=True):
         if found is None:
-            found = pa.nulls(count, pa.string())
+            found = folder_text(parsed, column, feed.csv) if column.source == "folder" else pa.nulls(count, pa.string())
         if column.name in text_columns:
             texts.append(found)
         if found.type != column.arrow_type:

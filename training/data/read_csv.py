@@ -26,8 +26,9 @@ def csv_names(feed: Feed, source: str, file: Path | bytes) -> list[str]:
     Raises:
         FeedError: it has none, or cannot be read; `source` is what the message calls it.
     """
+    in_folders = [column.name for column in feed.columns if column.source == "folder"]
     if feed.csv.header == "none":
-        return [column.name for column in feed.columns]
+        return [column.name for column in feed.file_columns] + in_folders
     landed, opened = _landed(file)
     try:
         with LandedText(landed, feed.csv.encoding, opened) as text:
@@ -44,7 +45,7 @@ def csv_names(feed: Feed, source: str, file: Path | bytes) -> list[str]:
     if header is None or header.stray.strip(" \t"):
         msg = f"{source} cannot be read as CSV: a quote in its header is not closed, or text follows it; write it again"
         raise FeedError(msg)
-    return [name.strip() for name in header.fields]
+    return [name.strip() for name in header.fields] + in_folders
 
 
 def read_csv(feed: Feed, source: str, file: Path | bytes, columns: Sequence[Column]) -> pa.Table:
@@ -64,7 +65,7 @@ def read_csv(feed: Feed, source: str, file: Path | bytes, columns: Sequence[Colu
     found = [own.get(c.name, c.model_copy(update={"type": "string"})) for c in feed.columns]  # by place
     read = found if dialect.header == "none" else list(columns)
     wanted = Feed.model_construct(name=feed.name, csv=dialect, columns=tuple(read))
-    options = ReadOptions(landed.path.rpartition("/")[0], open_landed=opened)
+    options = ReadOptions("file:///", open_landed=opened)  # all folders are in the file's name, where columns may be
     tables = []
     try:
         for rows, rejects in read_chunks([landed], wanted, options):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -76,10 +77,12 @@ def sample(
         raise SettingsError(msg)
     chosen = np.random.default_rng([seed, 1]).choice(rows, round(rows * bad), replace=False, shuffle=False)
     lines = _Lines(_spoiled_lines(feed, rows, seed, np.sort(chosen)))
-    target = _Bucket(str(out), storage or Storage()) if is_object_uri(str(out)) else _Folder(Path(out))
+    below = _folders(feed, seed)
+    target = _Bucket(f"{out}/{below}", storage or Storage()) if is_object_uri(str(out)) else _Folder(Path(out, below))
     header, names = _header(feed), []
     for number in range(files):
-        names.append(name := f"sample-{seed}-{number + 1:05}{feed.csv.plain_ending}")
+        name = f"sample-{seed}-{number + 1:05}{feed.csv.plain_ending}"
+        names.append(f"{below}{name}")
         target.put(name, header, lines.take(rows // files + (number < rows % files)))
     return SampleResult(str(out), tuple(names), rows, len(chosen))
 
@@ -191,7 +194,8 @@ def _spoiled_lines(feed: Feed, rows: int, seed: int, chosen: np.ndarray) -> Iter
 
 def _text(table: pa.Table, feed: Feed) -> bytes:
     dialect = feed.csv
-    for at, column in enumerate(feed.columns):
+    table = table.select([column.name for column in feed.file_columns])
+    for at, column in enumerate(feed.file_columns):
         if not is_plain(column, dialect):
             texts = pc.cast(table[column.name], pa.string()).to_pylist()
             table = table.set_column(at, column.name, pa.array([written(text, column, dialect) for text in texts]))
@@ -203,9 +207,20 @@ def _text(table: pa.Table, feed: Feed) -> bytes:
     return text if feed.csv.encoding.lower() in ("utf-8", "utf8") else text.decode().encode(feed.csv.encoding)
 
 
+def _folders(feed: Feed, seed: int) -> str:
+    """The folders that say the columns which are not in the files: `dt=2024-01-01/`; empty if all are."""
+    row = next(generated_chunks(feed, 1, seed))
+    texts = [
+        (column, pc.cast(row[column.name], pa.string())[0].as_py())
+        for column in feed.columns
+        if column.source == "folder"
+    ]
+    return "".join(f"{quote(c.name, safe='')}={quote(written(text, c, feed.csv), safe='')}/" for c, text in texts)
+
+
 def _header(feed: Feed) -> bytes:
     text = io.StringIO()
     writer = DialectWriter(text, feed.csv)
     if feed.csv.header != "none":
-        writer.write(column.name for column in feed.columns)
+        writer.write(column.name for column in feed.file_columns)
     return text.getvalue().encode(feed.csv.encoding)

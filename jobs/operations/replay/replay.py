@@ -171,8 +171,12 @@ def _with_whole_headers(rows: list[dict[str, Any]], quarantine: "DeltaTable") ->
 def _plan(rows: Sequence[dict[str, Any]], feed: Feed, paths: StreamPaths, landing_files: LandingFiles) -> _Plan:
     plan, originals = _Plan(), Originals(paths, landing_files)
     by_header: dict[str, list[dict[str, Any]]] = {}
+    in_folders = [column.name for column in feed.columns if column.source == "folder"]
     for row in rows:
-        if row["source_line"] is None:
+        if in_folders:
+            said = f"its folder says '{in_folders[0]}', and a replay lands in none; land the file again in its folder"
+            plan.left_out.append(f"{row['source_file']} ({row['reason']}): {said}")
+        elif row["source_line"] is None:
             _plan_file(row, plan, originals, landing_files, feed.csv)
         elif row["reason"] in NOT_FAITHFUL or row["header"] is None or row["raw"] is None:
             where = f"{row['source_file']} line {row['source_line']}"

@@ -75,6 +75,7 @@ def test_an_allowed_value_of_another_type_is_refused_with_how_to_write_it(
         ({"type": "timestamp", "format": "%d %m %Y %"}, "has %, wanted some of"),
         ({"type": "timestamp", "format": "%d %m %Y %I"}, "has one of %I and %p"),
         ({"type": "timestamp", "format": "%d %m %Y %H %S"}, "leaves out a part between two others"),
+        ({"type": "int", "source": "folder"}, "is of a folder and has the role feature, wanted key, time or carry"),
         ({"type": "int", "finite": False}, "finite: false, which is for float and double"),
     ],
 )

@@ -171,6 +171,19 @@ def test_a_file_with_another_delimiter_is_told_which(
     assert "csv.delimiter" not in see_text("x;y\n1;2\n").rejects[0]["detail"]
 
 
+def test_a_column_may_be_in_the_names_of_folders(see: Callable[..., Seen], land: Callable[..., LandedFile]) -> None:
+    folder = {"role": "carry", "source": "folder", "nullable": True}
+    columns = [{"name": "dt", "type": "date"} | folder, *AB, {"name": "a place", "type": "string"} | folder]
+    names = ["dt=2024-12-31/a%20place=x%3Dy/1.csv", "dt=2024-01-01/dt=2024-01-02/2.csv", "3.csv", "dt=soon/4.csv"]
+    names.append("dt=__HIVE_DEFAULT_PARTITION__/5.csv")
+    seen = see(*[land("b,a\n2,1\n", name) for name in names], feed=feed_of(columns), in_order=True)
+    assert [str(day) for day in seen["dt"]] == ["2024-12-31", "2024-01-02", "None", "None"]
+    assert (seen["a_place"], seen["a"]) == (["x=y", None, None, None], [1.0] * 4)
+    assert [(r["reason"], r["column"], r["source_file"]) for r in seen.rejects] == [("bad_type", "dt", "dt=soon/4.csv")]
+    seen = see(land("1,2\n3,4,5\n", "dt=2024-12-31/6.csv"), feed=feed_of(columns, header="none"))
+    assert (seen["b"], seen.reasons) == ([2.0], ["too_many_fields"])
+
+
 def test_a_missing_column_refuses_the_file_and_counts_its_rows(see_text: Callable[..., Seen]) -> None:
     seen = see_text('x,y\n1,2\n\n3,4\n"5\n6",7')
     assert seen.table.num_rows == 0

@@ -42,6 +42,7 @@ OF_OTHERS = Feed.model_validate(
         "columns": [
             {"name": "#a\\", "type": "double", "min": -1},
             {"name": "ok", "type": "boolean"},
+            {"name": "dt", "type": "date", "role": "carry", "source": "folder"},
             {"name": "day", "type": "date", "role": "carry", "format": "%d.%m.%Y"},
             {"name": "at", "type": "timestamp", "role": "time", "format": "%d.%m.%y %H:%M"},
             {"name": "local", "type": "timestamp", "role": "carry", "zone": "Europe/Berlin"},

@@ -11,6 +11,7 @@ import jobs.operations.replay.mark
 from jobs.operations.replay import replay
 from jobs.operations.replay.replay import Selection
 from schemas.errors import SettingsError, TryAgainError
+from schemas.feed import Column
 from schemas.settings import Settings
 from streamscore.reading.rejects import HEADER_KEPT
 from tests.support.replay_contract import FEED, ReplayContract, WrittenStream
@@ -81,6 +82,15 @@ def test_what_is_landed_again_ends_as_the_feed_says(stream: LocalStream) -> None
     assert sorted(name.partition(".")[2] for name in done.files) == ["csv.gz", "tsv"]
     (rows,) = [name for name in done.files if name.endswith(".tsv")]
     assert stream.content(rows) == b"\n\na,b\nx,1\n"
+
+
+def test_rows_of_a_feed_with_columns_in_folders_are_left_out_and_named(stream: LocalStream) -> None:
+    columns = (*FEED.columns, Column(name="dt", type="date", role="carry", source="folder"))
+    feed = FEED.model_copy(update={"columns": columns})
+    stream.quarantine({"source_file": "dt=2024-12-31/a.csv"})
+    done = stream.replay(feed=feed)
+    assert done.files == ()
+    assert "dt=2024-12-31/a.csv (bad_type): its folder says 'dt'" in done.message
 
 
 def test_rows_are_chosen_by_reason_file_and_batch_together(stream: LocalStream) -> None:
