@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import stat
+import time
 import zlib
 from collections.abc import Callable
 from typing import Protocol, Self
@@ -21,7 +22,8 @@ from streamscore.reading.rejects import BadFileError, FileReject
 _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 # Errors of this file alone, whenever it is read.
 _OF_THE_FILE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG}
-_OF_THE_FILE |= {errno.EINVAL, errno.EOVERFLOW}
+_OF_THE_FILE |= {errno.EINVAL, errno.EOVERFLOW, errno.EAGAIN}
+LEASE_SECONDS = 1.0
 _SURROGATE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
 
 
@@ -49,7 +51,7 @@ class LocalSource:
     __slots__ = ("_descriptor",)
 
     def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, _PLAIN)
+        self._descriptor = _open(path)
 
     def content(self) -> tuple[int, int]:
         status = os.fstat(self._descriptor)
@@ -70,6 +72,19 @@ class LocalSource:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _open(path: str) -> int:
+    """A descriptor; whoever holds a lease on the file has a second to give it up, which the system tells him to do."""
+    until = 0.0
+    while True:
+        try:
+            return os.open(path, _PLAIN)
+        except BlockingIOError:
+            until = until or time.monotonic() + LEASE_SECONDS
+            if time.monotonic() > until:
+                raise
+            time.sleep(LEASE_SECONDS / 50)
 
 
 Open = Callable[[LandedFile], Source]

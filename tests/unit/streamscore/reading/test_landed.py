@@ -1,6 +1,8 @@
 """Opening a landed file: only the file that was found, never what took its place."""
 
+import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,19 @@ def test_a_file_of_an_odd_time_is_the_one_that_was_found(tmp_path: Path) -> None
     os.utime(path, ns=(0, -3 * 10**18))  # in 1874, or as near as this file system can
     with LandedText(local_file(str(path), path.stat()), "utf-8") as text:
         assert text.read(100) == b"a\n1\n"
+
+
+def test_a_file_whose_owner_holds_a_lease_on_it_makes_nobody_wait_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamscore.reading.landed.LEASE_SECONDS", 0.1)
+    file = landed(tmp_path / "a.csv")
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the system asks for the lease by it
+    try:
+        with (tmp_path / "a.csv").open("r+") as held:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            assert reason(file)[0] == Reason.UNREADABLE
+        with LandedText(file, "utf-8") as text:
+            assert text.read(100) == b"a\n1\n"
+    finally:
+        signal.signal(signal.SIGIO, before)
