@@ -181,7 +181,7 @@ class Streaming(_Block):
         60.0,
         gt=0,
         description="The time between two full listings of the landing folder, in seconds. In between, inotify "
-        "reports new files.",
+        "reports new files. Where it cannot, as on NFS, the folder is listed more often.",
     )
     list_seconds: float = Field(
         0.05, gt=0, description="The shortest time between two LIST requests to an object store, in seconds."
