@@ -134,6 +134,19 @@ def of_store(found: Mapping[str, Any]) -> str:
     return table(["", "p50", "p90", "p99", "batches", "LIST/s", "LIST/s when idle"], rows)
 
 
+def of_serving(found: Mapping[str, Any]) -> str:
+    """A row per load and server."""
+    rows = []
+    for load, servers in found.items():
+        slowest = min(of["rate"] for of in servers.values())
+        for name, of in servers.items():
+            waits = [milliseconds(of["p50"]), milliseconds(of["p99"])]
+            rows.append(
+                [load, name, f"{of['rate']:,.0f}", times(ratio(of["rate"], slowest)), *waits, f"{of['failed']:,.0f}"]
+            )
+    return table(["16 connections", "", "requests/s", "against the slower", "p50", "p99", "failed"], rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "latency": ("Latency: file rename → visible commit, elastic net", of_latency),
     "large_models": ("Latency with larger models", of_models),
@@ -144,4 +157,5 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "growth": ("Growth", of_growth),
     "left_behind": ("Left behind in the table", of_left_behind),
     "object_store": ("Object store: PUT → visible commit", of_store),
+    "serving": ("Online: requests of one process", of_serving),
 }

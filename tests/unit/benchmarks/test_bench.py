@@ -45,6 +45,7 @@ def parts() -> dict[str, Any]:
         "left_behind": {
             "loop": {"seconds": 36.0, "landed": 9, "commits": 9, "data_files": 9, "log_files": 9, "checkpoint_files": 0}
         },
+        "serving": {"1 row": {"streamscore": {"requests": 9, "failed": 0, "p50": 0.003, "p99": 0.005, "rate": 3000.0}}},
         "object_store": {
             "streamscore": {"first_s": 9.0, "waits_s": [0.1], "lists_per_s": 9.0, "idle_lists_per_s": 19.0}
         },
