@@ -29,23 +29,18 @@ def parse_json(body: bytes) -> Any:
 
 def _strings(value: Any) -> int:
     """How many strings a value is made of, keys included."""
-    found, containers = 0, [value]
+    found, containers = 0, [[value]]
     while containers:
-        one = containers.pop()
-        if type(one) is str:
-            found += 1
-            continue
-        if type(one) is dict:
-            found += len(one)
-            one = one.values()
-        elif type(one) is not list:
-            continue
-        for inner in one:
-            kind = type(inner)
-            if kind is str:
-                found += 1
-            elif kind is list or kind is dict:
-                containers.append(inner)
+        inner = containers.pop()
+        kinds = list(map(type, inner))
+        found += kinds.count(str)
+        if dict in kinds or list in kinds:
+            for one, kind in zip(inner, kinds, strict=True):
+                if kind is dict:
+                    found += len(one)
+                    containers.append(list(one.values()))
+                elif kind is list:
+                    containers.append(one)
     return found
 
 

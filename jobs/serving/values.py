@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from jobs.serving.contract import Inputs
@@ -74,9 +75,10 @@ def typed(requests: Sequence[Values], inputs: Inputs, text: frozenset[str]) -> t
         for at in wrong:
             failed.setdefault(at, (column, values[at]))
     counts = [request.count for request in requests]
-    names = pa.array([str(n) for n, count in enumerate(counts) for _ in range(count)], pa.string())
-    lines = pa.array([line for count in counts for line in range(count)], pa.int64())
-    landed = pa.array([0] * len(lines), pa.int64()).cast(TIME)
+    of = pa.array(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+    names = pa.DictionaryArray.from_arrays(of, [str(n) for n in range(len(counts))]).dictionary_decode()
+    lines = pa.array(np.concatenate([np.arange(count) for count in counts]))
+    landed = pa.array(np.zeros(len(lines), np.int64)).view(TIME)
     columns = [c.table_name for c in inputs.feed.columns]
     columns += [TEXT + c.name for c in inputs.feed.columns if c.name in text]
     table = pa.table([*arrays, *texts, names, lines, landed], [*columns, "source_file", "source_line", "landed_at"])
@@ -89,8 +91,9 @@ def typed(requests: Sequence[Values], inputs: Inputs, text: frozenset[str]) -> t
         )
         for at, (column, value) in sorted(failed.items())
     ]
-    keep = pa.array([at not in failed for at in range(len(lines))])
-    return rows.with_table(table.filter(keep)), rejects
+    keep = np.ones(len(lines), np.bool_)
+    keep[list(failed)] = False
+    return rows.with_table(table.filter(pa.array(keep))), rejects
 
 
 def _joined(requests: Sequence[Values], name: str) -> list[Any]:
