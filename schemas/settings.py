@@ -18,7 +18,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
 from schemas.kubernetes import is_of_service
-from schemas.settings_blocks import Metrics, Models, Registry, Serving, Spark, Storage, Streaming, Tables, Testing
+from schemas.settings_blocks import (
+    Metrics,
+    Models,
+    Registry,
+    Serving,
+    Spark,
+    Storage,
+    Store,
+    Streaming,
+    Tables,
+    Testing,
+)
 
 __all__ = [
     "PACKAGED",
@@ -29,6 +40,7 @@ __all__ = [
     "Settings",
     "Spark",
     "Storage",
+    "Store",
     "Streaming",
     "Tables",
     "Testing",
@@ -59,6 +71,7 @@ class Settings(BaseSettings):
     model_uri: str = Field("", description="A model URI that takes the place of the feed's `model`.")
     storage: Storage = Storage()
     registry: Registry = Registry()
+    store: Store = Store()
     models: Models = Models()
     tables: Tables = Tables()
     streaming: Streaming = Streaming()

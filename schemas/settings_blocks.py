@@ -36,6 +36,12 @@ class Registry(_Block):
     )
 
 
+class Store(_Block):
+    """The model store, which `store:/` URIs are of: versions in a folder or bucket, without an MLflow server."""
+
+    path: str = Field("var/store", description="A folder, or `s3://BUCKET/PREFIX`. Versions are in `models/` there.")
+
+
 class Models(_Block):
     """Which model versions may be loaded. A version's files are judged before anything of it is imported."""
 

@@ -39,6 +39,7 @@ FLAGS = {
 }
 SEE = {
     "registry": "[which registry is used](#registry) and [when it is away](models.md#swaps-and-refusals)",
+    "store": "[model store](models.md#model-store)",
     "models": "[which models are loaded](models.md#which-models-are-loaded)",
     "storage": "[object store](#object-store)",
     "tables": "[maintenance](operations.md#maintain)",

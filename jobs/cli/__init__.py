@@ -5,6 +5,7 @@ options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 serving      serve
 models       train, promote, models, lineage
+store        store push, list, show, pull, copy
 data         sample, fetch, schema
 first_steps  doctor, demo
 
@@ -19,9 +20,9 @@ from jobs.cli.options import app
 from schemas.errors import StreamscoreError
 from schemas.passwords import without_passwords
 
-from jobs.cli import stream, serving, models, data, first_steps  # isort: skip  in the order of the help
+from jobs.cli import stream, serving, models, store, data, first_steps  # isort: skip  in the order of the help
 
-__all__ = ["app", "data", "first_steps", "main", "models", "serving", "stream"]
+__all__ = ["app", "data", "first_steps", "main", "models", "serving", "store", "stream"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

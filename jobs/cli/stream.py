@@ -11,7 +11,7 @@ from schemas.feed import load_feed
 from schemas.settings import load_settings
 
 Trigger = Annotated[str | None, typer.Option(help="0s, '5 minutes' or available-now (once is the same) (default: 0s).")]
-ModelUri = Annotated[str | None, typer.Option(help="Instead of the feed's: models:/…, runs:/….")]
+ModelUri = Annotated[str | None, typer.Option(help="Instead of the feed's: models:/…, runs:/…, store:/….")]
 MaxFiles = Annotated[int | None, typer.Option(help="In one micro-batch (default: 1000).")]
 Clean = Annotated[Literal["off", "archive", "delete"] | None, typer.Option(help="Processed files (default: off).")]
 Mode = Annotated[Literal["auto", "driver", "executors"] | None, typer.Option(help="Where to score (default: auto).")]

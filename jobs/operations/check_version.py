@@ -31,6 +31,7 @@ from streamscore.models.row_model import Model, load_model, probe_value
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
 from streamscore.reading.written import DialectWriter, written
+from streamscore.registry.model_version import version_uri
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.scoring.score import score
@@ -83,7 +84,7 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
         RegistryError: it cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        ref = registry.resolve(f"models:/{name}/{version}", feed.name)
+        ref = registry.resolve(version_uri(name, version), feed.name)
         path = registry.download(ref, Path(temporary, "models"))
         pyfunc = load_pyfunc(path)
         example = _example(pyfunc, str(path), ref.title)

@@ -21,8 +21,10 @@ from schemas.settings import Settings
 from schemas.tables import QUARANTINE, scored_table
 from streamscore.registry import provenance
 from streamscore.registry.model_uri import ModelRef
+from streamscore.registry.model_version import version_uri
 from streamscore.registry.promotions import Promotion
 from streamscore.registry.registry import PROMOTED_AT, PROMOTED_BY, Registry
+from streamscore.registry.store.semantic import is_semantic
 from streamscore.storage.stream_paths import StreamPaths
 
 NOT_RECORDED = "not recorded"
@@ -176,9 +178,9 @@ def _not_there(feed: Feed, paths: StreamPaths, file: str, line: int) -> Settings
 
 def _made_of(row: Mapping[str, Any], registry: Registry) -> MadeOf:
     name, version = row["model_name"], row["model_version"]
-    if not version.isdigit():  # of a run or a model id: no version of a registered model
+    if not version.isdigit() and not is_semantic(version):  # of a run or a model id: no version of a registered model
         return MadeOf(None, None, None, None, {}, None, None, None)
-    ref = registry.resolve(f"models:/{name}/{version}")
+    ref = registry.resolve(version_uri(name, version))
     tags, rows = ref.tags, ref.tags.get(provenance.DATA_ROWS, "")
     return MadeOf(
         tags.get(provenance.CODE_VERSION),
@@ -195,13 +197,15 @@ def _made_of(row: Mapping[str, Any], registry: Registry) -> MadeOf:
 def _gate(ref: ModelRef, registry: Registry) -> Gate | None:
     if provenance.GATE not in ref.tags:
         return None
-    report = registry.run_file(ref.run_id, provenance.GATE_FILE) if ref.run_id else None
+    report = registry.run_file(ref.run_id, provenance.GATE_FILE) if ref.run_id and not ref.is_stored else None
     reasons = ref.tags.get(provenance.GATE_REASONS, "").splitlines()
     return Gate(ref.tags[provenance.GATE], tuple(reasons), tuple(json.loads(report)["checks"]) if report else ())
 
 
 def _promoted(ref: ModelRef, registry: Registry, predicted_at: datetime) -> Promotion | None:
-    """From the history, else from the version's own tags."""
+    """From the history, else from the version's own tags; a version in a store is in nobody's Production."""
+    if ref.is_stored:
+        return None
     history = [p for p in registry.history(ref.name) if p.version == ref.version and p.at <= predicted_at]
     if history:
         return history[-1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed, feed_names, load_feed
-from streamscore.registry.model_uri import registered_name
+from streamscore.registry.model_uri import model_name
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -55,7 +55,7 @@ def feed_of(model: str) -> Feed | None:
         FeedError: a feed's file is wrong.
     """
     feeds = (load_feed(name) for name in feed_names())
-    return next((feed for feed in feeds if registered_name(feed.model_uri) == model), None)
+    return next((feed for feed in feeds if model_name(feed.model_uri) == model), None)
 
 
 def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None) -> Inputs:

@@ -20,7 +20,7 @@ from schemas.settings import Settings
 from streamscore.models.row_model import load_model
 from streamscore.registry.allow_list import parse_mlmodel
 from streamscore.registry.manifest import take_manifest
-from streamscore.registry.model_uri import NOT_THERE, ModelRef
+from streamscore.registry.model_uri import NOT_THERE, STORE, ModelRef
 from streamscore.registry.registry import Registry, signature_of
 
 log = structlog.get_logger()
@@ -84,6 +84,11 @@ class ModelTable:
     def loaded(self) -> dict[str, ServedModel]:
         """What is in memory, by URI."""
         return {uri: entry.served for uri, entry in self._entries.items()}
+
+    def named(self, name: str) -> str:
+        """The URI of a model in the store that was wanted from the first request on; empty: none of that name."""
+        uris = (uri for uri, entry in self._entries.items() if entry.pinned and uri.startswith(f"{STORE}{name}/"))
+        return next(uris, "")
 
     async def production(self) -> list[str]:
         """The names of all registered models with a version in Production."""

@@ -15,7 +15,9 @@ from jobs.serving.problems import RequestError, refused_rows
 from jobs.serving.served_model import Answer, Read, ServedModel
 from jobs.serving.values import Values
 from schemas.settings import Serving
+from streamscore.registry.model_version import version_uri
 from streamscore.registry.reader import ALIAS
+from streamscore.registry.store.semantic import is_semantic
 
 log = structlog.get_logger()
 
@@ -40,15 +42,18 @@ class Service:
         if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
         if not version:
-            return await self.table.get(f"models:/{name}@{ALIAS}")
-        return await self.table.get(f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}")
+            return await self.table.get(self.table.named(name) or f"models:/{name}@{ALIAS}")
+        is_number = version.isdigit() or is_semantic(version)
+        return await self.table.get(version_uri(name, version) if is_number else f"models:/{name}@{version}")
 
     async def default_model(self) -> ServedModel:
         """The model of `/invocations`."""
         if not (default := self.table.default):
             detail = "no model for /invocations; start the service with --model URI, or ask /models/NAME/predict"
             raise RequestError(404, detail)
-        return await self.table.get(default if ":/" in default else f"models:/{default}@{ALIAS}")
+        if ":/" in default:
+            return await self.table.get(default)
+        return await self.model(default)
 
 
 def refusing(refusal: Refusal) -> Callable[[Callable[[Request, str], Awaitable[Response]]], Handler]:

@@ -163,7 +163,7 @@ def _warm_up(model: Model, feed: Feed) -> None:
         msg = (
             f"model {model.identity.title} cannot predict its example for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; try it: "
-            f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
+            f"{model.identity.try_it}"
         )
         raise ContractError(msg) from error
 

@@ -111,6 +111,6 @@ def _warm_up(model: SeriesModel, feed: Feed) -> None:
         msg = (
             f"model {model.identity.title} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
             f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; try it: "
-            f"mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')"
+            f"{model.identity.try_it}"
         )
         raise ContractError(msg) from error

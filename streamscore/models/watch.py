@@ -244,8 +244,7 @@ class ModelWatcher:
                 raise
             except Exception as error:
                 msg = (
-                    f"model {identity.title} does not load: {type(error).__name__}: {error}; "
-                    f"try it: mlflow.pyfunc.load_model('models:/{identity.name}/{identity.version}')"
+                    f"model {identity.title} does not load: {type(error).__name__}: {error}; try it: {identity.try_it}"
                 )
                 raise ContractError(msg) from error
             self._loaded[str(path)] = model

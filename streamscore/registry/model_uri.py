@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 MANIFEST = "streamscore.manifest"  # the tag that says a version's files are listed, in the tags beside it
-FORMS = "models:/NAME@ALIAS, models:/NAME/STAGE, models:/NAME/VERSION, models:/NAME/latest or runs:/RUN/PATH"
+STORE = "store:/"  # of a model store, which needs no MLflow
+FORMS = (
+    "models:/NAME@ALIAS, models:/NAME/STAGE, models:/NAME/VERSION, models:/NAME/latest, runs:/RUN/PATH or "
+    "store:/NAME/VERSION"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class ModelRef:
         uri: what was resolved.
         model: the version that it stood for.
         source: where its artifacts are, in MLflow's terms.
-        tags: of the registered version; `runs:/…` and `models:/m-…` have none.
+        tags: of the version; `runs:/…` and `models:/m-…` have none.
     """
 
     uri: str
@@ -61,6 +65,11 @@ class ModelRef:
         return self.uri.startswith("models:/") and not self.version.startswith("m-")
 
     @property
+    def is_stored(self) -> bool:
+        """Whether it is a version in a model store."""
+        return self.uri.startswith(STORE)
+
+    @property
     def has_manifest(self) -> bool:
         """Whether the registry says what its files are."""
         return MANIFEST in self.tags
@@ -88,6 +97,11 @@ class VersionInfo:
 def registered_name(uri: str) -> str:
     """The model's name in a `models:/` URI, empty for any other."""
     return uri_parts(uri)[0] if uri.startswith("models:/") else ""
+
+
+def model_name(uri: str) -> str:
+    """The model's name in a `models:/` or `store:/` URI, empty for any other."""
+    return uri.removeprefix(STORE).partition("/")[0] if uri.startswith(STORE) else registered_name(uri)
 
 
 def uri_parts(uri: str) -> tuple[str, str, str]:

@@ -22,15 +22,18 @@ from streamscore.registry.mlflow_module import root_cause
 from streamscore.registry.model_uri import (
     FORMS,
     NOT_THERE,
+    STORE,
     ModelRef,
     VersionInfo,
     all_versions,
     artifact_location,
     resolve_uri,
+    run_metrics,
     uri_parts,
     version_info,
 )
 from streamscore.registry.promotions import Promotion, promotions
+from streamscore.registry.store.model_store import ModelStore, find, resolve_stored
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,10 +44,10 @@ NAME_LENGTH = 100  # of a name in the name of a folder, which has 255 bytes at m
 
 
 class RegistryReader:
-    """What a registry says, and the files of its versions; for many threads."""
+    """What a registry and the model store beside it say, and the files of their versions; for many threads."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, store: ModelStore) -> None:
+        self._connection, self._store = connection, store
 
     def resolve(self, uri: str, feed: str = "FEED") -> ModelRef:
         """The version that a model URI stands for now; one or two small queries, cheap enough for every 2 seconds.
@@ -56,6 +59,8 @@ class RegistryReader:
         Raises:
             RegistryError: no answer in bounded time, or no such version; says what there is.
         """
+        if uri.startswith(STORE):
+            return resolve_stored(self._store, uri)
         with self._connection.reaching() as client:
             from mlflow.exceptions import MlflowException
 
@@ -127,7 +132,10 @@ class RegistryReader:
         """
         folder.mkdir(exist_ok=True)
         try:
-            found = self._connection.fetch(partial(artifact_location, ref=ref), ref.artifact_uri, file, folder)
+            if ref.is_stored:
+                found = self._store.fetch(find(self._store, ref.name, ref.version), folder, file)
+            else:
+                found = self._connection.fetch(partial(artifact_location, ref=ref), ref.artifact_uri, file, folder)
         except Exception as error:  # each artifact store's client raises what it likes
             msg = (
                 f"the files of model {ref.title} cannot be read: {root_cause(error)}; "
@@ -141,6 +149,13 @@ class RegistryReader:
             )
             raise RegistryError(msg)
         return found
+
+    def metrics(self, ref: ModelRef) -> dict[str, float]:
+        """What was measured of a version: of its run, or of the version in the store."""
+        if ref.is_stored:
+            return dict(find(self._store, ref.name, ref.version).metrics)
+        with self._connection.reaching() as client:
+            return run_metrics(client, ref.run_id)
 
     def history(self, name: str) -> list[Promotion]:
         """The promotions of a model, oldest first; those of other tools are not in it.

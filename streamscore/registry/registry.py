@@ -7,14 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.settings import Settings, load_settings
+from schemas.settings import Settings, as_variables, load_settings
 from streamscore.registry.connection import Connection
 from streamscore.registry.mlflow_module import import_mlflow, sqlite_path, sqlite_uri
 from streamscore.registry.model_uri import ModelRef, VersionInfo
 from streamscore.registry.promotions import Promotion
 from streamscore.registry.reader import ALIAS, STAGE, RegistryReader
 from streamscore.registry.requirements import requirements_differences, signature
+from streamscore.registry.store.folder_store import FolderStore
+from streamscore.registry.store.model_store import ModelStore
 from streamscore.registry.writer import CANDIDATE, PROMOTED_AT, PROMOTED_BY, RegistryWriter
+from streamscore.storage.places import open_folder, place
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -41,13 +44,15 @@ class Registry:
 
     Attributes:
         models: which versions may be loaded.
+        store: the model store of the settings, which `store:/` URIs are of.
         variables: the environment in which another process opens this registry, with these limits and this store.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        reader = RegistryReader(connection)
+    def __init__(self, connection: Connection, store: ModelStore) -> None:
+        self.connection, self.store = connection, store
+        reader = RegistryReader(connection, store)
         self.resolve, self.download, self.mlmodel = reader.resolve, reader.download, reader.mlmodel
+        self.metrics = reader.metrics
         self.versions, self.versions_tagged = reader.versions, reader.versions_tagged
         self.in_production, self.history, self.run_file = reader.in_production, reader.history, reader.run_file
         writer = RegistryWriter(connection, reader)
@@ -55,7 +60,8 @@ class Registry:
         self.make_candidate, self.promote, self.rollback = writer.make_candidate, writer.promote, writer.rollback
         self.active = connection.active
         self.tracking_uri, self.registry_uri = connection.tracking_uri, connection.registry_uri
-        self.models, self.variables = connection.models, connection.variables
+        self.models = connection.models
+        self.variables = connection.variables | as_variables("store", {"path": store.place})
 
 
 def signature_of(mlmodel: dict[str, Any]) -> "ModelSignature | None":
@@ -88,4 +94,5 @@ def open_registry(settings: Settings | None = None) -> Registry:
         folder = (sqlite_path(tracking).parent / "mlartifacts").as_uri()
     elif "://" in tracking and not tracking.startswith(("http", "file", "databricks", "uc")):
         folder = (var / "mlartifacts").as_uri()
-    return Registry(Connection(tracking, registry, folder, settings.models, settings.storage))
+    store = FolderStore(open_folder(place(settings.store.path, ""), settings.storage))
+    return Registry(Connection(tracking, registry, folder, settings.models, settings.storage), store)

@@ -87,6 +87,10 @@ class BucketFolder:
         keys = [entry["Key"][len(prefix) :] for entry in self._objects(prefix, Delimiter="/")]
         return [key for key in keys if key]
 
+    def folders(self) -> list[str]:
+        start = len(self._prefix)
+        return [page["Prefix"][start:-1] for page in self._listing(self._prefix, "CommonPrefixes", Delimiter="/")]
+
     def all_names(self) -> list[str]:
         """The names of all objects below this folder."""
         return [entry["Key"][len(self._prefix) :] for entry in self._objects(self._prefix)]
@@ -151,9 +155,12 @@ class BucketFolder:
             client.delete_object(**source)
 
     def _objects(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
+        return self._listing(prefix, "Contents", **how)
+
+    def _listing(self, prefix: str, of: str, **how: str) -> Iterator[dict[str, Any]]:
         with reaching(self.storage, f"cannot list {self.uri}") as client:
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **how):
-                yield from page.get("Contents", ())
+                yield from page.get(of, ())
 
     def _unless(self, codes: frozenset[str], request: str, name: str, **arguments: Any) -> Any:
         """The answer to a request; None where it is one of these codes."""

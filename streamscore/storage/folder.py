@@ -56,6 +56,9 @@ class Folder(Protocol):
     def names(self, under: str = "") -> list[str]:
         """The names of the files right in this folder, or in one below it; none where there is no such folder."""
 
+    def folders(self) -> list[str]:
+        """The names of the folders right in this one; none where there is no such folder."""
+
     def listed(self) -> list[Listed]:
         """Every file right in this folder, hidden ones too; none where there is no such folder."""
 
@@ -164,6 +167,13 @@ class LocalFolder:
         try:
             with os.scandir(self.path / under) as entries:
                 return [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def folders(self) -> list[str]:
+        try:
+            with os.scandir(self.path) as entries:
+                return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
 

@@ -27,7 +27,10 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import load_model
 from streamscore.reading.read import ReadOptions
 from streamscore.registry.registry import Registry
+from streamscore.registry.store.folder_store import FolderStore
+from streamscore.registry.store.push import Pushed, push
 from streamscore.scoring.score import score
+from streamscore.storage.folder import LocalFolder
 from tests.support.fixture_types import Trained
 from tests.support.wait import until
 from training.data.sample import sample
@@ -48,6 +51,7 @@ class Server:
             "STREAMSCORE_REGISTRY__TRACKING_URI": uri,
             "STREAMSCORE_REGISTRY__POLL_SECONDS": "0.5",
             "STREAMSCORE_SCRATCH": str(folder / "scratch"),
+            "STREAMSCORE_STORE__PATH": str(folder / "store"),
         }
         self.log = folder / "serve.log"
         command = [sys.executable, "-m", "jobs.cli", "serve", f"--port={self.port}", *arguments]
@@ -107,9 +111,20 @@ def registry(wine_registry: Any) -> Trained:
     return made
 
 
+def push_to(folder: Path, version: str, source: str, registry: Registry) -> None:
+    """Put a model of the registry into the store of a server, as `summed`."""
+    ref = registry.resolve(source)
+    files = registry.download(ref, folder / "pushed")
+    store = FolderStore(LocalFolder(folder / "store"))
+    push(store, Pushed(files, source, tags=ref.tags), "summed", version, registry.models)
+
+
 @pytest.fixture(scope="module")
 def server(registry: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(registry.uri, tmp_path_factory.mktemp("serve"), "--model", "models:/wine_quality@production")
+    folder = tmp_path_factory.mktemp("serve")
+    push_to(folder, "1.0.0", "models:/long@production", registry.registry)
+    named = "--model", "models:/wine_quality@production", "--model", "store:/summed/^1"
+    made = Server(registry.uri, folder, *named)
     try:
         until(made.is_ready, START_SECONDS)
         yield made
@@ -307,6 +322,17 @@ def test_a_promotion_is_served_without_a_failed_request(
         server.ask("/models/wine_quality/versions/1/predict", {"dataframe_records": [wine_row]})[1]["x-model-version"]
         == "1"
     )
+
+
+def test_a_model_of_the_store_is_served_and_followed(server: Server, registry: Trained) -> None:
+    assert server.predict("summed", [{"x": 5}])[1]["predictions"] == [5.0]
+    push_to(server.log.parent, "2.0.0", "models:/boolean@production", registry.registry)
+    push_to(server.log.parent, "1.1.0", "models:/integer@production", registry.registry)
+    until(lambda: server.predict("summed", [{"x": 5}])[1]["version"] == "1.1.0", 10)
+    for version in ("1.0.0", "2.0.0"):
+        status, headers, _ = server.ask(f"/models/summed/versions/{version}/predict", {"inputs": {"x": [True]}})
+        assert (status, headers.get("x-model-version")) == ((400, None) if version == "1.0.0" else (200, version))
+    assert server.ask("/models/summed/versions/9.0.0")[0] == 404
 
 
 def test_swagger_and_the_document_need_no_network(server: Server) -> None:

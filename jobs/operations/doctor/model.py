@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from schemas.signature import assert_contract, output_type
 from streamscore.registry.allow_list import assert_loadable
 from streamscore.registry.manifest import wanted_manifest
-from streamscore.registry.model_uri import ModelRef
+from streamscore.registry.model_uri import STORE, ModelRef
 from streamscore.registry.registry import Registry, open_registry, signature_of
 
 SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 6 s each
@@ -25,11 +25,12 @@ BAD = RegistryError.exit_code
 def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
     """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does."""
     registry, checks = open_registry(settings), list[Check]()
-    where = registry.registry_uri
+    uri = settings.model_uri or feed.model_uri
+    where = registry.store.place if uri.startswith(STORE) else registry.registry_uri
 
     def look() -> None:
         try:
-            checks.extend(_look(feed, settings.model_uri or feed.model_uri, registry))
+            checks.extend(_look(feed, uri, registry))
         except Exception as error:  # of MLflow or its plug-ins: a finding, not our end
             checks.append(Check("registry", False, f"{where}: {type(error).__name__}: {error}", _reach(registry), BAD))
 
@@ -42,8 +43,9 @@ def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> lis
 
 
 def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
-    where, train = registry.registry_uri, f"streamscore train {feed.name} --promote"
-    for store in (registry.tracking_uri, registry.registry_uri):
+    is_stored, train = uri.startswith(STORE), f"streamscore train {feed.name} --promote"
+    where = registry.store.place if is_stored else registry.registry_uri
+    for store in () if is_stored else (registry.tracking_uri, registry.registry_uri):
         database = _sqlite(store)
         if database and not database.exists():  # MLflow would make it
             yield Check("registry", False, f"no {database} yet, wanted a registry with {uri}", train, BAD)

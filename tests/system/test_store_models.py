@@ -1,0 +1,17 @@
+"""A model store in a bucket."""
+
+import pytest
+
+from schemas.settings import Storage
+from streamscore.storage.bucket import BucketFolder
+from streamscore.storage.folder import Folder
+from tests.support.fixture_types import Bucket
+from tests.support.store_contract import StoreContract
+
+pytestmark = pytest.mark.system
+
+
+class TestInABucket(StoreContract):
+    @pytest.fixture
+    def place(self, bucket: Bucket, storage: Storage) -> Folder:
+        return BucketFolder(f"{bucket.uri}/store", storage)
