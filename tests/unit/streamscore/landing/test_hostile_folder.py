@@ -63,7 +63,7 @@ def stream(landing: Path, checkpoint: Path) -> tuple[Counter[str], Counter[str]]
     return first.found + second.found, first.told + second.told
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.repeats) for seed in range(2, 20))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.repeats) for seed in range(1, 20))])
 def test_every_good_file_is_found_once_and_every_bad_entry_told_once(seed: int) -> None:
     with folder_for_nobody() as folder, ThreadPoolExecutor(1) as pool:
         landing, checkpoint = folder / "landing", folder / "checkpoint"
