@@ -2,10 +2,10 @@
 
 import ctypes
 import errno
+import functools
 import os
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 NO_SUCH_CALL = {errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ENOTSUP}  # of a file system, or forbidden in a container
@@ -60,10 +60,13 @@ def sync_file_system(path: Path) -> None:
     os.sync()  # every file system
 
 
-@cache
+@functools.cache
 def _sync_call() -> Callable[[int], int] | None:
     """The system's call for one file system, by a descriptor in it; 0 if it is done."""
-    system = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":
-        return lambda handle: system.fsync_volume_np(handle, FULL | WAIT)
-    return getattr(system, "syncfs", None)
+    is_mac = sys.platform == "darwin"
+    call = getattr(ctypes.CDLL(None, use_errno=True), "fsync_volume_np" if is_mac else "syncfs", None)
+    return functools.partial(_full, call) if call and is_mac else call
+
+
+def _full(call: Callable[[int, int], int], handle: int) -> int:
+    return call(handle, FULL | WAIT)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,3 +81,19 @@ def test_a_disk_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ctypes.get_errno", lambda: 5)
     with pytest.raises(OSError, match="Input/output error"):
         LocalFolder(tmp_path).sync()
+
+
+def test_on_macos_a_volume_is_synced_through_the_cache_of_its_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def fsync_volume(handle: int, flags: int) -> int:
+        asked.append((handle, flags))
+        return 0
+
+    library = SimpleNamespace(fsync_volume_np=fsync_volume)
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: library)
+    call = sync._sync_call.__wrapped__()
+    assert call is not None and call(7) == 0 and asked == [(7, 3)]
+    del library.fsync_volume_np
+    assert sync._sync_call.__wrapped__() is None
