@@ -194,8 +194,12 @@ def test_what_is_not_there_yet_is_fine_and_nothing_is_left_behind(stream: StoreS
     checks = stream.doctor(tmp_path)
     assert list(checks) == "store landing tables commits checkpoint disk clock".split()
     assert [check for check in checks.values() if not check.ok] == []
-    stream.predict(0, stream.land("a.csv"))
+    file = stream.land("a.csv")
+    stream.predict(0, file)
     identify(stream)
+    planned = json.dumps(BatchManifest(0, (file,)).to_offset())
+    stream.checkpoint.write("metadata", b"{}")
+    stream.checkpoint.write("offsets/0", f"v1\n{{}}\n{planned}".encode())
     before = BucketFolder(f"s3://{stream.bucket}", stream.storage).all_names()
     assert [check for check in stream.doctor(tmp_path).values() if not check.ok] == []
     assert BucketFolder(f"s3://{stream.bucket}", stream.storage).all_names() == before
