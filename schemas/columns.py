@@ -6,6 +6,7 @@ import re
 import unicodedata
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -155,9 +156,10 @@ class Column(BaseModel):
         if self.format is not None:
             time_format(self.format, self.type == "date")
         if self.zone is not None:
-            try:
+            try:  # Python knows the rules beyond 2037, Arrow takes an offset for a zone
+                ZoneInfo(self.zone)
                 pc.assume_timezone(pa.array([0], pa.timestamp("us")), self.zone)
-            except (pa.ArrowException, ValueError) as error:
+            except (pa.ArrowException, ValueError, LookupError, OSError) as error:
                 known_names = "a name of the time zone database, as Europe/Berlin"
                 msg = f"column '{self.name}' has zone {self.zone!r}, wanted {known_names}"
                 raise ValueError(msg) from error

@@ -28,6 +28,7 @@ DIRECTIVES: Mapping[str, str] = MappingProxyType(
         "z": "Z|[+-][0-9]{2}(?::?[0-9]{2})?",
     }
 )
+_WORDS = "bBp"
 _OF_A_TIME = "HIpMSfz"
 _EITHER = ({"Y", "y"}, {"m", "b", "B"}, {"H", "I"})
 
@@ -80,6 +81,6 @@ def _pattern(pieces: list[str], at: int) -> str:
         return re.escape(piece.replace("%%", "%"))
     taken = DIRECTIVES[piece[1:]]
     beside = [*pieces[max(at - 1, 0) : at], *pieces[at + 1 : at + 2]]
-    if taken == _NUMBER and any(other.startswith("%") and other != "%%" for other in beside):
+    if taken == _NUMBER and any(other.startswith("%") and other[1:] not in {"%", *_WORDS} for other in beside):
         taken = "[0-9]{2}"  # else 20241112 and 2024111 could be cut anywhere
     return f"(?P<{piece[1:]}>{taken})"

@@ -7,6 +7,8 @@ take more than docs/feeds.md does: what is beyond it is refused here, and kept f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ from streamscore.reading.plain import has_plain_numbers, plain
 
 _TIME = TYPES["timestamp"]
 _ZONE = r"[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+# Arrow knows no change of clocks from here on; Python reads the rules that the time zone database has for them.
+_RULES_END = datetime(2037, 1, 1)  # noqa: DTZ001  in local time
 # The first and the last value of the years 1 to 9999, beyond which most readers of the tables fail.
 _YEARS = {
     TYPES["date"]: (-719_162, 2_932_896),  # days since 1970
@@ -112,7 +116,27 @@ def _as_time(text: pa.Array, zone: str) -> pa.Array:
 
 
 def _in_utc(text: pa.Array, zone: str) -> pa.Array:
-    return pc.assume_timezone(pc.cast(text, pa.timestamp(_TIME.unit)), zone).cast(_TIME)
+    times = pc.cast(text, pa.timestamp(_TIME.unit))
+    is_late = pc.greater_equal(times, pa.scalar(_RULES_END, times.type))
+    if zone == "UTC" or not pc.any(is_late).as_py():
+        return pc.assume_timezone(times, zone).cast(_TIME)
+    known = pc.assume_timezone(pc.if_else(is_late, None, times), zone).cast(_TIME)
+    late = pc.if_else(is_late, times, None).dictionary_encode()
+    by_rule = pa.array([_by_rule(time, ZoneInfo(zone)) for time in late.dictionary.to_pylist()], _TIME)
+    return pc.coalesce(known, by_rule.take(late.indices))
+
+
+def _by_rule(time: datetime, zone: ZoneInfo) -> datetime:
+    """A local time in UTC, which has to be there, and once."""
+    try:
+        first, second = (time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError as error:
+        msg = f"{time} is beyond the years 1 to 9999 in UTC"
+        raise pa.ArrowInvalid(msg) from error
+    if first != second:  # the clocks skip it or say it twice
+        msg = f"{time} is not one time in {zone}"
+        raise pa.ArrowInvalid(msg)
+    return first
 
 
 def _failing(values: pa.Array, column: Column) -> list[int]:

@@ -19,7 +19,6 @@ BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it i
 DELIMITERS = (",", ";", "\t", "|")  # that a file may seem to be written with
 NAMED = 100  # columns, in a reject of the whole file
 
-_BLANK_LINES = re.compile(rb"(?:[ \t]*+(?:\r\n|\n|\r))*+")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -65,7 +64,7 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
     """
     _assert_text(data)
     first = _first_line(data, dialect)
-    if is_whole and not data[first:].strip(b" \t"):
+    if is_whole and not (data[first:] if dialect.header == "none" else data[first:].strip(b" \t")):
         raise BadFileError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
     if dialect.header == "none":
         return HeaderLine("", first, count_lines(data[:first]) + 1)
@@ -88,19 +87,23 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
 
 
 def _first_line(data: bytes, dialect: Dialect) -> int:
-    """Where the header begins: after a byte order mark, the lines to skip, and lines that are blank or comments."""
+    """Where the header, or the first row, begins: after a byte order mark, the lines to skip, blank ones and comments.
+
+    Spaces and tabs above a header are blank; where there is none, they are a row.
+    """
     first = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
     for _ in range(dialect.skip_lines):
         end = _LINE_END.search(data, first)
         first = end.end() if end else len(data)
-    passed = (_BLANK_LINES if dialect.comment is None else _blank_or_comment(dialect.comment)).match(data, first)
+    passed = _passed_over(dialect).match(data, first)
     return passed.end() if passed else first
 
 
 @functools.cache
-def _blank_or_comment(comment: str) -> re.Pattern[bytes]:
-    mark = re.escape(comment.encode())
-    return re.compile(rb"(?:(?:[ \t]*+|" + mark + rb"[^\r\n]*+)(?:\r\n|\n|\r))*+")
+def _passed_over(dialect: Dialect) -> re.Pattern[bytes]:
+    blank = b"" if dialect.header == "none" else rb"[ \t]*+"
+    comment = b"" if dialect.comment is None else b"|" + re.escape(dialect.comment.encode()) + rb"[^\r\n]*+"
+    return re.compile(rb"(?:(?:" + blank + comment + rb")(?:\r\n|\n|\r))*+")
 
 
 def _assert_text(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """Text as the feed's files write it in, text as every feed has it by default out; what is neither becomes `?`."""
 
 import re
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,10 +53,15 @@ def _whole(text: pa.Array) -> pa.Array:
     is_power = pc.match_substring_regex(text, _EXPONENT)
     if not pc.any(is_power).as_py():
         return text
-    values = pc.cast(pc.if_else(is_power, text, None), pa.float64())
-    is_whole = pc.and_(pc.equal(pc.trunc(values), values), pc.less_equal(pc.abs(values), _EXACT))
-    written = pc.cast(pc.cast(pc.if_else(is_whole, values, None), pa.int64()), pa.string())
-    return pc.coalesce(written, text)
+    written = pa.array(map(_power, text.filter(is_power).to_pylist()), pa.string())
+    return pc.replace_with_mask(text, pc.fill_null(is_power, False), written)
+
+
+def _power(text: str) -> str:
+    # not by way of a float, which makes 9007199254740992 of 9007199254740993e0
+    value = Decimal(text)
+    is_whole = -_EXACT <= value <= _EXACT and value == value.to_integral_value()
+    return str(int(value)) if is_whole else text
 
 
 def _said(text: pa.Array, dialect: Dialect) -> pa.Array:

@@ -67,6 +67,7 @@ def test_an_allowed_value_of_another_type_is_refused_with_how_to_write_it(
         ({"type": "int", "min": 2**31}, "min 2147483648, which no int is"),
         ({"type": "long", "max": -(2**64)}, "which no long is"),
         ({"type": "timestamp", "zone": "Mars/Olympus"}, "zone 'Mars/Olympus', wanted a name of the time zone database"),
+        ({"type": "timestamp", "zone": "+02:00"}, "zone '+02:00', wanted a name of the time zone database"),
         ({"type": "date", "zone": "UTC"}, "is date and has zone, which is for timestamp; take it out"),
         ({"type": "int", "format": "%d"}, "is int and has format, which is for date and timestamp"),
         ({"type": "date", "format": "%d.%m.%Y %H"}, "has %H, wanted some of %Y, %y, %m, %b, %B, %d"),

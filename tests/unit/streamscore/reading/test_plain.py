@@ -86,6 +86,11 @@ def test_whole_numbers_may_be_written_with_a_point_or_an_exponent_where_the_feed
     assert read(texts, "long", {"integers": "whole"}) == [wanted(text) for text in texts]
 
 
+def test_a_number_with_an_exponent_is_whole_to_its_last_digit() -> None:
+    texts = ["9007199254740992e0", "9007199254740993e0", "19112909002202291e-1", "1.00000000000000000001e0", "0e-999"]
+    assert read([*texts, None], "long", {"integers": "whole"}) == [2**53, BAD, BAD, BAD, 0, None]
+
+
 def test_without_the_feed_s_word_whole_numbers_are_digits() -> None:
     assert read(["3.0", "1e3", "3"], "int") == [BAD, BAD, 3]
 
@@ -104,12 +109,13 @@ def test_fractions_beyond_microseconds_are_cut_where_the_feed_says_so() -> None:
     assert cut == [datetime(2024, 1, 1, 10, 0, 0, 123456, UTC)] * 4 + [BAD]
 
 
-TIMES = st.datetimes(*map(datetime.fromisoformat, ("1971-01-01", "2036-01-01")))
+TIMES = st.datetimes(*map(datetime.fromisoformat, ("1900-01-01", "2200-01-01")))
 FORMATS = [
     "%d.%m.%Y %H:%M:%S",
     "%m/%d/%y %I:%M %p",
     "%d-%b-%Y %H.%M",
     "%B %d, %Y %H:%M:%S",
+    "%d%b%Y %I%p",
     "%Y%m%d%H%M%S",
     "%Y/%m/%dT%H:%M:%S.%f%z",
 ]
@@ -124,7 +130,7 @@ def test_a_format_is_what_python_s_strptime_makes_of_it(form: Any, times: Any, d
 
     def wanted(text: str) -> Any:
         try:
-            time = datetime.strptime(text, form)  # noqa: DTZ007
+            time = datetime.strptime(text.strip(" "), form)  # noqa: DTZ007
         except ValueError:
             return BAD
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
@@ -141,12 +147,27 @@ def test_a_format_is_what_python_s_strptime_makes_of_it(form: Any, times: Any, d
 )
 @example("Europe/Berlin", datetime.fromisoformat("2024-03-31T02:30:00"))
 @example("Europe/Berlin", datetime.fromisoformat("2024-10-27T02:30:00"))
+@example("America/New_York", datetime.fromisoformat("2049-07-01"))
+@example("America/New_York", datetime.fromisoformat("2049-03-14T02:30:00"))
 def test_a_time_without_a_zone_is_of_the_column_s_zone_if_it_is_there_once(zone: Any, time: Any) -> None:
     there = [time.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1)]
     is_there = there[0].astimezone(ZoneInfo(zone)).replace(tzinfo=None) == time
     wanted = there[0] if is_there and there[0] == there[1] else BAD
     later = time + timedelta(days=1)
     assert read([str(time), f"{time}Z", str(later)], "timestamp", zone=zone)[:2] == [wanted, time.replace(tzinfo=UTC)]
+
+
+def test_beyond_2037_the_clocks_change_as_before() -> None:
+    texts = ["2049-07-01 12:00", "2049-12-01 12:00", "9999-12-31", "2049-03-28 02:30", "0000-01-01", None]
+    wanted = [datetime(2049, 7, 1, 10, tzinfo=UTC), datetime(2049, 12, 1, 11, tzinfo=UTC)]
+    wanted += [datetime(9999, 12, 30, 23, tzinfo=UTC)]
+    assert read(texts, "timestamp", zone="Europe/Berlin") == [*wanted, BAD, BAD, None]
+    assert [read([text], "timestamp", zone="Europe/Berlin")[0] for text in texts] == [*wanted, BAD, BAD, None]
+
+
+def test_a_day_and_an_hour_of_one_digit_may_stand_beside_a_word() -> None:
+    found = read(["1Jan2024 5PM", "11JAN2024 12am"], "timestamp", format="%d%b%Y %I%p")
+    assert found == [datetime(2024, 1, 1, 17, tzinfo=UTC), datetime(2024, 1, 11, tzinfo=UTC)]
 
 
 BERLIN = {"type": "timestamp", "zone": "Europe/Berlin"}

@@ -145,6 +145,16 @@ def test_without_a_header_columns_are_in_the_feed_s_order(see_text: Callable[...
     assert see_text("made by x\n", feed=feed).rejects[0]["rows"] == 0
 
 
+def test_without_a_header_a_first_row_of_tabs_or_spaces_is_a_row(see_text: Callable[..., Seen]) -> None:
+    columns = [{"name": name, "type": "string", "nullable": True} for name in "ab"]
+    tabs = feed_of(columns, header="none", delimiter="\t", comment="#")
+    seen = see_text("# x\n\n\t\n \t\nx\ty\n", feed=tabs)
+    assert (seen["a"], seen["source_line"], seen.rejects) == ([None, " ", "x"], [3, 4, 5], [])
+    assert see_text("\t", feed=tabs)["a"] == [None]
+    assert see_text(" \n", feed=feed_of(columns[:1], header="none"))["a"] == [" "]
+    assert see_text(" \t\n\na\tb\nx\ty\n", feed=feed_of(columns, delimiter="\t"))["a"] == ["x"]
+
+
 def test_lines_above_the_header_are_skipped_and_comments_are_no_rows(see_text: Callable[..., Seen]) -> None:
     feed = feed_of(WORDS, skip_lines=2, comment="#")
     seen = see_text('"made\nby",x\n# c\n\nn,word\n1,x\n#2,y\n 3,#z\n4,"a\n#b"\n#', feed=feed)
