@@ -39,7 +39,11 @@ class Registry(_Block):
 class Store(_Block):
     """The model store, which `store:/` URIs are of: versions in a folder or bucket, without an MLflow server."""
 
-    path: str = Field("var/store", description="A folder, or `s3://BUCKET/PREFIX`. Versions are in `models/` there.")
+    path: str = Field(
+        "var/store",
+        description="A folder or `s3://BUCKET/PREFIX`, with versions in `models/` there; or `mlflow`, which is the "
+        "MLflow registry.",
+    )
 
 
 class Models(_Block):

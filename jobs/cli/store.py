@@ -10,13 +10,16 @@ from jobs.cli.variables import write_variables
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
 
-store = typer.Typer(help="Model versions in a folder or a bucket, with no server beside it.", no_args_is_help=True)
+store = typer.Typer(
+    help="Model versions that never change, in a folder, a bucket or the registry.", no_args_is_help=True
+)
 app.add_typer(store, name="store")
 
 Name = Annotated[str, typer.Argument(help="A model in the store.")]
 Version = Annotated[str, typer.Argument(help="Exact (1.2.0), latest, or a range (^1.2): the newest that fits.")]
 Place = Annotated[
-    str | None, typer.Option("--store", metavar="PLACE", help="A folder or s3://BUCKET/PREFIX (default: var/store).")
+    str | None,
+    typer.Option("--store", metavar="PLACE", help="A folder, s3://BUCKET/PREFIX or mlflow (default: var/store)."),
 ]
 
 
@@ -92,7 +95,9 @@ def pull(
 def copy(
     name: Name,
     version: Version,
-    to: Annotated[str, typer.Argument(metavar="PLACE", help="The other store: a folder or s3://BUCKET/PREFIX.")],
+    to: Annotated[
+        str, typer.Argument(metavar="PLACE", help="The other store: a folder, s3://BUCKET/PREFIX or mlflow.")
+    ],
     place: Place = None,
     profile: Profile = None,
 ) -> None:

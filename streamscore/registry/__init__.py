@@ -8,7 +8,7 @@ model_version      which version of which model, and the run that made it
 requirements       what a model was made with, against what runs here
 allow_list         which models may be loaded, by their MLmodel file alone
 manifest           SHA-256 of a version's files, in the registry's tags
-store              versions in a folder or a bucket, without MLflow's server
+store              versions that never change: in a folder, a bucket or MLflow
 provenance         what a version was made of, in its tags
 promotions         who put which version into Production when, and the way back
 repeat             calls that MLflow may carry out without an answer, made once all the same

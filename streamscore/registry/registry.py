@@ -15,6 +15,7 @@ from streamscore.registry.promotions import Promotion
 from streamscore.registry.reader import ALIAS, STAGE, RegistryReader
 from streamscore.registry.requirements import requirements_differences, signature
 from streamscore.registry.store.folder_store import FolderStore
+from streamscore.registry.store.mlflow_store import PLACE, MlflowStore
 from streamscore.registry.store.model_store import ModelStore
 from streamscore.registry.writer import CANDIDATE, PROMOTED_AT, PROMOTED_BY, RegistryWriter
 from streamscore.storage.places import open_folder, place
@@ -94,5 +95,7 @@ def open_registry(settings: Settings | None = None) -> Registry:
         folder = (sqlite_path(tracking).parent / "mlartifacts").as_uri()
     elif "://" in tracking and not tracking.startswith(("http", "file", "databricks", "uc")):
         folder = (var / "mlartifacts").as_uri()
-    store = FolderStore(open_folder(place(settings.store.path, ""), settings.storage))
-    return Registry(Connection(tracking, registry, folder, settings.models, settings.storage), store)
+    connection = Connection(tracking, registry, folder, settings.models, settings.storage)
+    if settings.store.path == PLACE:
+        return Registry(connection, MlflowStore(connection))
+    return Registry(connection, FolderStore(open_folder(place(settings.store.path, ""), settings.storage)))

@@ -127,7 +127,7 @@ class RegistryWriter:
             logged = ModelRef(source, ModelVersion(name, model_id, run_id), source)
             tags = tags | take_manifest(self._reader.fetch(logged, Path(temporary))).to_tags()
         with self._connection.reaching() as client:
-            repeated(partial(_make_model, client, name))
+            repeated(partial(make_model, client, name))
             before = set(_versions_of_run(client, name, run_id))
 
             def create() -> str:
@@ -145,10 +145,11 @@ class RegistryWriter:
         """The id of the experiment of that name, made if need be with its artifacts beside the registry."""
         with self._connection.reaching() as client:
             location = f"{self._connection.artifacts}/{name}" if self._connection.artifacts else None
-            return repeated(partial(_experiment, client, name, location))
+            return repeated(partial(make_experiment, client, name, location))
 
 
-def _experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+def make_experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+    """The id of the experiment of that name, made if need be."""
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
@@ -161,7 +162,8 @@ def _experiment(client: "MlflowClient", name: str, location: str | None) -> str:
         raise
 
 
-def _make_model(client: "MlflowClient", name: str) -> None:
+def make_model(client: "MlflowClient", name: str) -> None:
+    """Make a registered model, unless there is one."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""What every model store promises, in a folder and in a bucket alike; an heir has a fixture `place`."""
+"""What every model store promises; an heir has a fixture `store`, or `place` for one in a folder or bucket."""
 
 import threading
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 from schemas.errors import ContractError, RegistryError, SettingsError
 from schemas.settings import Models
 from streamscore.registry.store.folder_store import FolderStore
-from streamscore.registry.store.model_store import find
+from streamscore.registry.store.model_store import ModelStore, find
 from streamscore.registry.store.push import Pushed, copy, pull, push
 from streamscore.registry.store.stored_version import StoredVersion
-from streamscore.storage.folder import Folder
+from streamscore.storage.folder import Folder, LocalFolder
 
 ALLOWED = Models()
 MLMODEL = """
@@ -33,20 +33,16 @@ def a_model(folder: Path, content: str = "weights", stored_as: str = "skops") ->
     return folder
 
 
-def push_as(store: FolderStore, version: str, folder: Path, content: str = "weights") -> StoredVersion:
+def push_as(store: ModelStore, version: str, folder: Path, content: str = "weights") -> StoredVersion:
     """Push such a model under the name `wine`."""
     made = a_model(folder / f"{version}-{content}", content)
     return push(store, Pushed(made, str(made), metrics={"rmse": 0.5}), "wine", version, ALLOWED)
 
 
 class StoreContract:
-    """Tests of a store at a place."""
+    """Tests of any store."""
 
-    @pytest.fixture
-    def store(self, place: Folder) -> FolderStore:
-        return FolderStore(place)
-
-    def test_a_version_is_found_exactly_as_the_latest_and_by_range(self, store: FolderStore, tmp_path: Path) -> None:
+    def test_a_version_is_found_exactly_as_the_latest_and_by_range(self, store: ModelStore, tmp_path: Path) -> None:
         for version in ("1.2.0", "1.10.0", "2.0.0", "0.9.9"):
             push_as(store, version, tmp_path)
         asked = ("1.2.0", "latest", "^1", "^1.2", "^1.2.5", "^0.9")
@@ -55,7 +51,7 @@ class StoreContract:
         assert store.names() == ["wine"]
         assert [str(number) for number in store.numbers("wine")] == ["2.0.0", "1.10.0", "1.2.0", "0.9.9"]
 
-    def test_what_is_not_there_is_told_with_what_is(self, store: FolderStore, tmp_path: Path) -> None:
+    def test_what_is_not_there_is_told_with_what_is(self, store: ModelStore, tmp_path: Path) -> None:
         with pytest.raises(RegistryError, match="models there: none; next: streamscore store push"):
             find(store, "wine", "latest")
         push_as(store, "1.2.0", tmp_path)
@@ -63,7 +59,7 @@ class StoreContract:
             with pytest.raises(RegistryError, match=r"no store:/wine/\S+ in .*: 'wine' has 1.2.0"):
                 find(store, "wine", wanted)
 
-    def test_a_version_says_all_that_is_known_of_it(self, store: FolderStore, tmp_path: Path) -> None:
+    def test_a_version_says_all_that_is_known_of_it(self, store: ModelStore, tmp_path: Path) -> None:
         pushed = push_as(store, "1.0.0", tmp_path)
         found = find(store, "wine", "1.0.0")
         assert found == pushed
@@ -71,14 +67,14 @@ class StoreContract:
         assert (found.metadata, found.signature is None) == ({"streamscore": {"missing_text": "nan"}}, False)
         assert set(found.manifest.files) == {"MLmodel", "model.skops", "code/more.txt"}
 
-    def test_a_version_never_changes(self, store: FolderStore, tmp_path: Path) -> None:
+    def test_a_version_never_changes(self, store: ModelStore, tmp_path: Path) -> None:
         first = push_as(store, "1.0.0", tmp_path)
         assert push_as(store, "1.0.0", tmp_path / "again") == first
         with pytest.raises(ContractError, match=r"wine 1.0.0 is in \S+ already, with other files"):
             push_as(store, "1.0.0", tmp_path, "others")
         assert find(store, "wine", "1.0.0") == first
 
-    def test_of_many_pushes_at_once_one_stands_whole(self, store: FolderStore, tmp_path: Path) -> None:
+    def test_of_many_pushes_at_once_one_stands_whole(self, store: ModelStore, tmp_path: Path) -> None:
         barrier, won, lost = threading.Barrier(4), list[StoredVersion](), list[str]()
 
         def do(content: str) -> None:
@@ -97,8 +93,31 @@ class StoreContract:
         assert find(store, "wine", "latest") == won[0]
         pull(store, won[0], tmp_path / "pulled", ALLOWED)
 
+    def test_a_version_is_pulled_and_copied_with_its_training_data(self, store: ModelStore, tmp_path: Path) -> None:
+        data = tmp_path / "wine.csv"
+        data.write_text("x\n1\n")
+        made = a_model(tmp_path / "made")
+        pushed = push(store, Pushed(made, "made", data=data), "wine", "1.0.0", ALLOWED)
+        other = FolderStore(LocalFolder(tmp_path / "other"))
+        assert copy(store, pushed, other, ALLOWED) == pushed
+        assert find(other, "wine", "latest") == pushed
+        pulled = pull(store, pushed, tmp_path / "pulled", ALLOWED)
+        names = sorted(path.relative_to(pulled).as_posix() for path in pulled.rglob("*") if path.is_file())
+        assert names == ["data/wine.csv", "model/MLmodel", "model/code/more.txt", "model/model.skops", "version.json"]
+        assert (pulled / "data/wine.csv").read_text() == "x\n1\n"
+        with pytest.raises(SettingsError, match="is there already"):
+            pull(other, pushed, pulled, ALLOWED)
+
+
+class FolderStoreContract(StoreContract):
+    """Tests of one in a folder or bucket."""
+
+    @pytest.fixture
+    def store(self, place: Folder) -> ModelStore:
+        return FolderStore(place)
+
     def test_a_push_that_did_not_end_is_no_version_and_can_be_repeated(
-        self, store: FolderStore, place: Folder, tmp_path: Path
+        self, store: ModelStore, place: Folder, tmp_path: Path
     ) -> None:
         push_as(store, "1.0.0", tmp_path)
         unfinished = place.at("models/wine/1_1_0/model-0123456789abcdef")
@@ -108,23 +127,9 @@ class StoreContract:
         push_as(store, "1.1.0", tmp_path)
         assert str(find(store, "wine", "^1").version) == "1.1.0"
 
-    def test_a_version_is_pulled_and_copied_with_its_training_data(self, store: FolderStore, tmp_path: Path) -> None:
-        data = tmp_path / "wine.csv"
-        data.write_text("x\n1\n")
-        made = a_model(tmp_path / "made")
-        pushed = push(store, Pushed(made, "made", data=data), "wine", "1.0.0", ALLOWED)
-        other = FolderStore(store._root.at("other"))
-        assert copy(store, pushed, other, ALLOWED) == pushed
-        pulled = pull(other, find(other, "wine", "latest"), tmp_path / "pulled", ALLOWED)
-        names = sorted(path.relative_to(pulled).as_posix() for path in pulled.rglob("*") if path.is_file())
-        assert names == ["data/wine.csv", "model/MLmodel", "model/code/more.txt", "model/model.skops", "version.json"]
-        assert (pulled / "data/wine.csv").read_text() == "x\n1\n"
-        with pytest.raises(SettingsError, match="is there already"):
-            pull(other, pushed, pulled, ALLOWED)
-
     @pytest.mark.parametrize("damaged", ["model.skops", "wine.csv"])
     def test_a_file_that_was_changed_is_not_pulled(
-        self, store: FolderStore, place: Folder, tmp_path: Path, damaged: str
+        self, store: ModelStore, place: Folder, tmp_path: Path, damaged: str
     ) -> None:
         data = tmp_path / "wine.csv"
         data.write_text("x\n1\n")

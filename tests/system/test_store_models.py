@@ -6,12 +6,12 @@ from schemas.settings import Storage
 from streamscore.storage.bucket import BucketFolder
 from streamscore.storage.folder import Folder
 from tests.support.fixture_types import Bucket
-from tests.support.store_contract import StoreContract
+from tests.support.store_contract import FolderStoreContract
 
 pytestmark = pytest.mark.system
 
 
-class TestInABucket(StoreContract):
+class TestInABucket(FolderStoreContract):
     @pytest.fixture
     def place(self, bucket: Bucket, storage: Storage) -> Folder:
         return BucketFolder(f"{bucket.uri}/store", storage)

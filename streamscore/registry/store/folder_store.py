@@ -59,7 +59,7 @@ class FolderStore:
         at = self._at(stored.name, stored.version)
         # 1
         if there := self.read(stored.name, stored.version):
-            return _assert_same(there, stored, self.place)
+            return assert_same(there, stored, self.place)
         with self._reaching():
             # 2
             for name in stored.manifest.files:
@@ -76,7 +76,7 @@ class FolderStore:
         if not is_ours and there.files_folder != stored.files_folder:
             with self._reaching():
                 at.at(stored.files_folder).delete_all(stored.manifest.files)
-        return _assert_same(there, stored, self.place)
+        return assert_same(there, stored, self.place)
 
     def _at(self, name: str, version: SemanticVersion) -> Folder:
         return self._root.at(f"{name}/{version.folder}")
@@ -103,7 +103,12 @@ class FolderStore:
             raise RegistryError(msg) from error
 
 
-def _assert_same(there: StoredVersion, stored: StoredVersion, place: str) -> StoredVersion:
+def assert_same(there: StoredVersion, stored: StoredVersion, place: str) -> StoredVersion:
+    """The version that is there, if its files are those of the one that was to be put.
+
+    Raises:
+        ContractError: they are others.
+    """
     if there.manifest == stored.manifest:
         return there
     msg = (

@@ -20,6 +20,8 @@ from streamscore.registry.store.semantic import SemanticVersion
 from streamscore.registry.store.stored_version import StoredVersion, TrainingData, assert_name
 
 SMALL_BYTES = 10 * 2**20  # training data up to here are kept without being asked for
+SEMANTIC = "streamscore.store_version"  # the tag that makes a version of an MLflow registry one of a store
+OF_A_REGISTRY = (MANIFEST, SEMANTIC, "streamscore.promoted_")  # tags that say something of the version there
 MODEL, DATA = "model", "data"  # folders in what `pull` makes
 
 
@@ -75,7 +77,7 @@ def push(store: ModelStore, pushed: Pushed, name: str, version: str, allowed: Mo
         mlmodel.get("signature"),
         mlmodel.get("metadata") or {},
         pushed.metrics or {},
-        {key: value for key, value in (pushed.tags or {}).items() if not key.startswith(MANIFEST)},
+        {key: value for key, value in (pushed.tags or {}).items() if not key.startswith(OF_A_REGISTRY)},
         data,
     )
     # 3

@@ -11,10 +11,10 @@ from streamscore.registry.store.folder_store import FolderStore
 from streamscore.registry.store.model_store import find
 from streamscore.registry.store.push import pull
 from streamscore.storage.folder import Folder, LocalFolder
-from tests.support.store_contract import ALLOWED, StoreContract, push_as
+from tests.support.store_contract import ALLOWED, FolderStoreContract, push_as
 
 
-class TestInAFolder(StoreContract):
+class TestInAFolder(FolderStoreContract):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Folder:
         return LocalFolder(tmp_path / "store")
