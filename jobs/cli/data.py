@@ -50,18 +50,38 @@ def schema(
     from_data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file, as a proposal to correct.")] = None,
     target: Annotated[str | None, typer.Option(help="With --from-data: the column to predict.")] = None,
     name: Annotated[str | None, typer.Option(help="The feed's name (default: the model's, or the file's).")] = None,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="With --from-data: also ranges and allowed values, as the file has them.")
+    ] = False,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it there, if there is no such file (default: print)."),
+    ] = None,
     profile: Profile = None,
 ) -> None:
-    """Write a feed from a model's signature or from data: streamscore schema --from-data N.csv > schemas/N.yaml."""
+    """Propose a feed from a model's signature or from data: --from-data N.csv --out schemas/N.yaml."""
     if (from_model is None) == (from_data is None):
         msg = "give one of --from-model URI and --from-data FILE; see streamscore schema --help"
+        raise SettingsError(msg)
+    if out_file and out_file.exists():
+        msg = f"--out {out_file} is there already; delete it, or name another file"
         raise SettingsError(msg)
     if from_data:
         from training.data.infer import propose_feed
 
-        print(propose_feed(from_data, name or from_data.name.partition(".")[0], target or ""), end="")
-        return
-    assert from_model
+        name = name or (out_file.stem if out_file else from_data.name.partition(".")[0])
+        text = propose_feed(from_data, name, target or "", limits=ranges)
+    else:
+        assert from_model
+        text = _feed_of_model(from_model, name, profile)
+    if out_file:
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        out_file.write_text(text, "utf-8")
+    else:
+        print(text, end="")
+
+
+def _feed_of_model(from_model: str, name: str | None, profile: str | None) -> str:
     from schemas.propose import feed_from_signature
     from streamscore.registry.model_uri import registered_name
     from streamscore.registry.registry import open_registry, signature_of
@@ -71,4 +91,4 @@ def schema(
     asked = signature_of(registry.mlmodel(ref))
     registered = registered_name(from_model)
     follows = f"models:/{registered}@production" if registered else from_model
-    print(feed_from_signature(name or registered or ref.name, asked, follows), end="")
+    return feed_from_signature(name or registered or ref.name, asked, follows)

@@ -27,16 +27,17 @@ TYPES = {
 BY_KIND = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
 
 
-def propose_feed(path: Path, name: str, target: str = "") -> str:
+def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = False) -> str:
     """The text of a `schemas/<name>.yaml` for files like this one.
 
-    Types, nullability, the range of numbers and the values of few-valued text are what the file has in all its rows;
-    the first date or timestamp gets the role `time`, further ones `carry`. All of it is a proposal: the next file may
-    well hold other values.
+    Types and nullability are what the file has in all its rows; the first date or timestamp gets the role `time`,
+    further ones `carry`.
 
     Args:
         path: CSV or Parquet, a file or a folder; the delimiter of CSV is found, `,` is proposed for Parquet.
         target: the column to predict; it may then be missing in landed files.
+        limits: propose the range of numbers and the values of few-valued text, too. The next file may well hold
+            others: ranges from 1,000 rows of the white wine data refuse 1 to 3 % of the other rows.
 
     Raises:
         SettingsError: no such file, or no such target.
@@ -48,15 +49,16 @@ def propose_feed(path: Path, name: str, target: str = "") -> str:
         msg = f"--target {target}: {path} has no such column; it has {names}"
         raise SettingsError(msg)
     first_time = next((column.name for column in found.columns if column.kind == "time"), None)
-    columns = [_proposed(column, target, first_time) for column in found.columns]
+    columns = [_proposed(column, target, first_time, limits) for column in found.columns]
     notes = [
-        f"Proposed from {found.rows} rows of {path.name}: widen what they say of ranges and allowed values.",
+        f"Proposed from {found.rows} rows of {path.name}"
+        + (": widen what they say of ranges and allowed values." if limits else "; add min, max and allowed."),
         "Give columns that are no feature their role: key, time, target or carry.",
     ]
     return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes)
 
 
-def _proposed(column: ColumnProfile, target: str, first_time: str | None) -> dict[str, object]:
+def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits: bool) -> dict[str, object]:
     kind = TYPES.get(column.type, BY_KIND[column.kind])
     made: dict[str, object] = {"name": column.name, "type": kind}
     if column.name == target:
@@ -65,13 +67,13 @@ def _proposed(column: ColumnProfile, target: str, first_time: str | None) -> dic
         made["role"] = "time" if column.name == first_time else "carry"
     if column.nulls or column.name == target:
         made["nullable"] = True
-    if column.kind == "number" and column.min is not None and column.max is not None:
+    if limits and column.kind == "number" and column.min is not None and column.max is not None:
         whole = kind in ("int", "long")
         made |= {"min": int(column.min) if whole else column.min, "max": int(column.max) if whole else column.max}
     if column.not_finite:
         made["finite"] = False
     few = 0 < column.distinct <= min(MAX_ALLOWED, column.rows // ROWS_PER_VALUE)
-    if column.kind == "text" and few:
+    if limits and column.kind == "text" and few:
         made["allowed"] = sorted(value for value, _ in column.values)
     return made
 

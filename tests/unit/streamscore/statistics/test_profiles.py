@@ -179,8 +179,10 @@ def test_a_feed_is_proposed_that_reads_its_file(tmp_path: Path) -> None:
     }
     assert feed.csv.delimiter == ";"
     assert [name for name, c in found.items() if c.nullable] == ["pieces"]
-    assert (found["weight"].min, found["weight"].max) == (0.0, 9.75)
-    assert (found["channel"].allowed, found["note"].allowed) == (("NO", "web"), None)
+    assert {(c.min, c.max, c.allowed) for c in feed.columns} == {(None, None, None)}
+    limited = {c.name: c for c in proposed(path, target="pieces", limits=True).columns}
+    assert (limited["weight"].min, limited["weight"].max) == (0.0, 9.75)
+    assert (limited["channel"].allowed, limited["note"].allowed) == (("NO", "web"), None)
     assert {name: c.role for name, c in found.items() if c.role != "feature"} == {
         "when": "time",
         "day": "carry",
