@@ -53,6 +53,27 @@ class Frequency:
             return np.diff(months.astype(np.int64)) == self.months
         return np.diff(times) * (DAY if are_days else 1) == self.microseconds
 
+    def after(self, times: npt.NDArray[np.int64], steps: int, *, are_days: bool) -> npt.NDArray[np.int64]:
+        """The times of the next steps after the last of these.
+
+        Of months the same day again, or the last one of a shorter month; where all times are last days of their months,
+        so are these.
+
+        Args:
+            times: since 1970, in days or microseconds; at least one.
+        """
+        ahead = np.arange(1, steps + 1)
+        if not self.months:
+            return times[-1] + ahead * (self.microseconds // DAY if are_days else self.microseconds)
+        dates = (times if are_days else times // DAY).astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        day = (dates - months.astype("datetime64[D]")).astype(np.int64)  # from 0
+        reached = months[-1] + ahead * self.months
+        last = _last_day(reached)
+        day_then = last if (day == _last_day(months)).all() else np.minimum(day.max(), last)
+        found = reached.astype("datetime64[D]").astype(np.int64) + day_then
+        return found if are_days else found * DAY + times[-1] % DAY
+
     def __str__(self) -> str:
         if self.months:
             return f"{self.months} month{'s' if self.months > 1 else ''}"
@@ -60,3 +81,9 @@ class Frequency:
         seconds, fraction = divmod(rest, 1_000_000)
         time = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         return f"{days} days {time}" + (f".{fraction:06}" if fraction else "")
+
+
+def _last_day(months: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    """Of each month, counted from 0."""
+    days = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")
+    return days.astype(np.int64) - 1

@@ -77,12 +77,14 @@ class SeriesContract:
         endogenous: original names of the columns in a window, in its order.
         key: the series that it was trained on, by the text of its key columns, in the feed's order; None: any.
         frequency: how far apart the rows of a window are; None: whatever time lies between them.
+        coverage: probability between the bounds, which are those of a normal distribution; None: unknown.
     """
 
     window_rows: int
     endogenous: tuple[str, ...]
     key: tuple[str | None, ...] | None = None
     frequency: Frequency | None = None
+    coverage: float | None = None
 
 
 def assert_contract(
@@ -123,7 +125,8 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
     try:
         frequency = Frequency.parse(said["frequency"]) if said.get("frequency") else None
         key = None if said.get("key") is None else {str(name): value for name, value in said["key"].items()}
-        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]), None, frequency)
+        coverage = None if said.get("coverage") is None else float(said["coverage"])
+        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]), None, frequency, coverage)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = (
             f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous, and "

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jobs.serving.load import Served
 from jobs.serving.problems import RequestError
-from jobs.serving.served_model import ServedModel
 
 REQUEST_ID = "x-request-id"
 
@@ -23,7 +23,7 @@ def request_id(request: Request) -> str:
     return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else uuid.uuid4().hex
 
 
-def who(served: ServedModel, identity: str) -> dict[str, str]:
+def who(served: Served, identity: str) -> dict[str, str]:
     """The headers that say which version answered which request."""
     version = served.model.identity
     return {

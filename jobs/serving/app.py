@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from fastapi import FastAPI
 
+from jobs.serving.feed_history import FeedHistories
+from jobs.serving.forecast_routes import forecast_routes
+from jobs.serving.kserve_routes import kserve_routes
 from jobs.serving.mlflow_routes import mlflow_routes
 from jobs.serving.model_routes import model_routes
 from jobs.serving.model_table import ModelTable
@@ -34,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_settings()
     predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
     table = ModelTable(open_registry(settings), settings, predicting)
-    service = Service(table, settings.serving)
+    service = Service(table, settings.serving, FeedHistories(settings))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,8 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    for route in [*mlflow_routes(service), *v2_routes(service), *model_routes(service), *openapi_routes(service)]:
-        app.router.routes.append(route)
+    for routes in (mlflow_routes, v2_routes, model_routes, forecast_routes, kserve_routes, openapi_routes):
+        app.router.routes.extend(routes(service))
     return app
 
 

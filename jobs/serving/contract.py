@@ -1,10 +1,11 @@
 """What requests to a model must hold: by the feed that the model scores, else by its signature alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ContractError
-from schemas.feed import Column, Feed, feed_names, load_feed
+from schemas.feed import Column, Feed, Series, feed_names, load_feed
 from streamscore.registry.model_uri import model_name
 
 if TYPE_CHECKING:
@@ -72,12 +73,56 @@ def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None)
     if feed is None:
         feed = _feed_of_tensor(specs, model) if is_tensor else _feed_of_columns(specs, model)
     else:  # the model needs no key, time or target; what is sent of them is held against the feed
-        columns = (c if c.role == "feature" else c.model_copy(update={"nullable": True}) for c in feed.columns)
-        feed = feed.model_copy(update={"columns": tuple(columns)})
+        feed = _only_needing(feed, ("feature",))
     names = tuple(c.name for c in feed.features) if is_tensor else tuple(str(s.name) for s in specs)
     outputs = signature.outputs.inputs if signature.outputs else []
     single = outputs[0].name if len(outputs) == 1 else None
     return Inputs(feed, names, is_tensor, str(single) if single is not None else "predict")
+
+
+def is_of_series(mlmodel: Mapping[str, Any]) -> bool:
+    """Whether a version says in its metadata that it forecasts series."""
+    return _said(mlmodel).get("kind") == "series"
+
+
+def series_inputs_of(
+    mlmodel: Mapping[str, Any], signature: "ModelSignature | None", model: str, feed: Feed | None
+) -> Inputs:
+    """What a version that forecasts series asks of the observations in a request.
+
+    Raises:
+        ContractError: no feed follows it, and its signature has no time.
+    """
+    feed = _only_needing(feed or _feed_of_series(_said(mlmodel), signature, model), ("feature", "key", "time"))
+    names = (feed.time.name, *(column.name for column in (*feed.keys, *feed.features)))
+    return Inputs(feed, names, is_tensor=False, output="forecast")
+
+
+def _only_needing(feed: Feed, roles: tuple[str, ...]) -> Feed:
+    """The feed with all columns of other roles nullable."""
+    columns = (c if c.role in roles else c.model_copy(update={"nullable": True}) for c in feed.columns)
+    return feed.model_copy(update={"columns": tuple(columns)})
+
+
+def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None", model: str) -> Feed:
+    """A feed for a version that no feed follows, by what training wrote of it."""
+    specs = signature.inputs.inputs if signature and signature.inputs else []
+    times = [str(spec.name) for spec in specs if getattr(spec.type, "name", None) == "datetime"]
+    if len(times) != 1:
+        msg = f"model {model} forecasts series, and no feed has it as its model; write one: schemas/NAME.yaml"
+        raise ContractError(msg)
+    columns = [_SignatureColumn(name=times[0], type="timestamp", role="time")]
+    columns += [_SignatureColumn(name=str(k), type="string", role="key", nullable=True) for k in said.get("key") or {}]
+    columns += [_column(name, "double", optional=False) for name in said.get("endogenous") or ()]
+    columns = [c.model_copy(update={"finite": True}) for c in columns]
+    rules = Series(steps=int(said.get("steps") or Series().steps), ahead_seconds=None)
+    return Feed.model_construct(name="request", kind="series", series=rules, columns=tuple(columns))
+
+
+def _said(mlmodel: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a version says of itself for streamscore."""
+    said = (mlmodel.get("metadata") or {}).get("streamscore")
+    return said if isinstance(said, Mapping) else {}
 
 
 def _feed_of_columns(specs: Any, model: str) -> Feed:

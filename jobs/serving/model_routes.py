@@ -8,8 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.serving.answers import REQUEST_ID, as_json, json_answer, problem, who
+from jobs.serving.load import Served
 from jobs.serving.problems import MAX_SHOWN, RequestError
-from jobs.serving.served_model import ServedModel
+from jobs.serving.served_series import ServedSeries
 from jobs.serving.service import Handle, Service, answered, refusing
 from jobs.serving.tabular import decode
 
@@ -48,7 +49,7 @@ async def _predict(service: Service, request: Request, identity: str) -> Respons
     if partly not in ("refuse", "rows"):
         raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
     body = await service.body(request)
-    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    served = await service.rows_model(request.path_params["name"], request.path_params.get("version", ""))
     answer = await answered(served, decode(body, served.inputs, served.model.text_columns), partly == "rows")
     value: dict[str, Any] = {
         "model": served.model.name,
@@ -64,20 +65,37 @@ async def _predict(service: Service, request: Request, identity: str) -> Respons
     return json_answer(value, headers=who(served, identity))
 
 
-def described(served: ServedModel) -> dict[str, Any]:
+def described(served: Served) -> dict[str, Any]:
     """What a version is and wants."""
-    features = [c for c in served.inputs.feed.features if c.name in served.inputs.names]
+    columns = [c for c in served.inputs.feed.columns if c.name in served.inputs.names and c.role != "target"]
     rules = ("min", "max", "allowed")
-    return {
+    value = {
         "name": served.model.name,
         "version": served.model.version,
+        "kind": "series" if isinstance(served, ServedSeries) else "rows",
         "run_id": served.model.identity.run_id,
         "digest": served.digest,
-        "signature": served.signature.to_dict(),
+        "signature": served.signature.to_dict() if served.signature else None,
         "inputs": [
             {"name": c.name, "type": c.type, "nullable": c.nullable}
+            | ({} if c.role == "feature" else {"role": c.role})
             | {rule: value for rule in rules if (value := getattr(c, rule)) is not None}
-            for c in features
+            for c in columns
         ],
         "output": str(served.model.output),
+    }
+    return value | _of_series(served) if isinstance(served, ServedSeries) else value
+
+
+def _of_series(served: ServedSeries) -> dict[str, Any]:
+    """What only a model of series has to say."""
+    contract, feed = served.model.contract, served.inputs.feed
+    key = contract.key
+    return {
+        "window_rows": contract.window_rows,
+        "steps": feed.series.steps,
+        "frequency": contract.frequency.iso if contract.frequency else None,
+        "key": None if key is None else dict(zip((c.name for c in feed.keys), key, strict=True)),
+        "coverage": contract.coverage,
+        "has_series": served.trained_on is not None,
     }

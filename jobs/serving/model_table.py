@@ -12,16 +12,12 @@ from typing import TypeVar
 
 import structlog
 
-from jobs.serving.contract import feed_of, inputs_of
+from jobs.serving.load import Served, load_served
 from jobs.serving.problems import RequestError
-from jobs.serving.served_model import ServedModel
 from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.settings import Settings
-from streamscore.models.row_model import load_model
-from streamscore.registry.allow_list import parse_mlmodel
-from streamscore.registry.manifest import take_manifest
 from streamscore.registry.model_uri import NOT_THERE, STORE, ModelRef
-from streamscore.registry.registry import Registry, signature_of
+from streamscore.registry.registry import Registry
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -48,7 +44,7 @@ class _Failure:
 class _Entry:
     """A URI that somebody asked for."""
 
-    served: ServedModel
+    served: Served
     pinned: bool = False
     refused: set[str] = field(default_factory=set)  # versions that were promoted and could not be loaded
 
@@ -64,7 +60,7 @@ class ModelTable:
         self._folder = Path(settings.scratch.format(feed="serving")).absolute() / "models"
         self._loaders = ThreadPoolExecutor(1, "load")
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[ServedModel]] = {}
+        self._loading: dict[str, asyncio.Task[Served]] = {}
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
         self.default = ""
         self.is_ready = False
@@ -81,7 +77,7 @@ class ModelTable:
         self.default = self._settings.serving.default_model or (uris[0] if uris else "")
         self.is_ready = True
 
-    def loaded(self) -> dict[str, ServedModel]:
+    def loaded(self) -> dict[str, Served]:
         """What is in memory, by URI."""
         return {uri: entry.served for uri, entry in self._entries.items()}
 
@@ -94,7 +90,7 @@ class ModelTable:
         """The names of all registered models with a version in Production."""
         return await self._in_thread(self._in_production)
 
-    async def get(self, uri: str) -> ServedModel:
+    async def get(self, uri: str) -> Served:
         """The version that a URI stands for; loaded if nobody asked for it before, once however many wait.
 
         Raises:
@@ -130,7 +126,7 @@ class ModelTable:
         entry.served, entry.refused = served, set()
         log.info("swapped", model=ref.name, version=ref.version)
 
-    async def _enter(self, uri: str) -> ServedModel:
+    async def _enter(self, uri: str) -> Served:
         try:
             served = await self._in_thread(self._load, uri)
         except StreamscoreError as error:
@@ -166,27 +162,12 @@ class ModelTable:
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._loaders, call, *arguments)
 
-    def _load(self, uri: str) -> ServedModel:
+    def _load(self, uri: str) -> Served:
         return self._load_ref(self._registry.resolve(uri))
 
-    def _load_ref(self, ref: ModelRef) -> ServedModel:
+    def _load_ref(self, ref: ModelRef) -> Served:
         path = self._registry.download(ref, self._folder)
-        signature = signature_of(parse_mlmodel((path / "MLmodel").read_bytes(), ref.title))
-        feed = feed_of(ref.name)
-        if feed and feed.kind == "series":
-            msg = f"model {ref.title} forecasts series, wanted one that predicts rows"
-            raise ContractError(msg)
-        inputs = inputs_of(signature, ref.title, feed)
-        digest = take_manifest(path).digest
-        try:
-            model = load_model(path, inputs.feed, ref.model)
-        except StreamscoreError:
-            raise
-        except Exception as error:  # a model's code may raise anything
-            msg = f"model {ref.title} cannot be loaded: {type(error).__name__}"
-            raise ContractError(msg) from error
-        assert signature is not None  # inputs_of
-        return ServedModel.of(model, signature, inputs, digest, self._predicting, self._settings.serving)
+        return load_served(path, ref, self._predicting, self._settings.serving)
 
     def _in_production(self) -> list[str]:
         with self._registry.connection.reaching() as client:

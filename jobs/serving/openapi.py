@@ -9,9 +9,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from jobs.serving.answers import json_answer
+from jobs.serving.load import Served
+from jobs.serving.openapi_parts import operation, problem, schema_of
+from jobs.serving.openapi_series import series_paths
 from jobs.serving.served_model import ServedModel
+from jobs.serving.served_series import ServedSeries
 from jobs.serving.service import Service
-from schemas.columns import Column
 from streamscore import __version__
 from streamscore.models.row_model import probe_value
 
@@ -30,16 +33,6 @@ PAGE = """<!DOCTYPE html>
 """
 # Swagger UI styles its elements itself, and its icons are data.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-_JSON_TYPES: dict[str, dict[str, Any]] = {
-    "string": {"type": "string"},
-    "boolean": {"type": "boolean"},
-    "int": {"type": "integer", "format": "int32"},
-    "long": {"type": "integer", "format": "int64"},
-    "float": {"type": "number", "format": "float"},
-    "double": {"type": "number", "format": "double"},
-    "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string", "format": "date-time"},
-}
 _PROBLEM = {
     "type": "object",
     "properties": {
@@ -84,16 +77,19 @@ def openapi_routes(service: Service) -> list[Route | Mount]:
     return found
 
 
-def described_service(models: list[ServedModel]) -> dict[str, Any]:
+def described_service(models: list[Served]) -> dict[str, Any]:
     """The OpenAPI document."""
     paths: dict[str, Any] = {
-        "/models": {"get": _operation("models", "The models that there are", {"type": "object"})},
-        "/v2/health/ready": {"get": _operation("ready", "Whether the first models are loaded", {"type": "object"})},
+        "/models": {"get": operation("models", "The models that there are", {"type": "object"})},
+        "/v2/health/ready": {"get": operation("ready", "Whether the first models are loaded", {"type": "object"})},
     }
     for served in models:
         name = served.model.name
-        paths[f"/models/{name}"] = {"get": _operation(f"describe_{name}", f"What {name} is", {"type": "object"})}
-        paths[f"/models/{name}/predict"] = {"post": _predict(served)}
+        paths[f"/models/{name}"] = {"get": operation(f"describe_{name}", f"What {name} is", {"type": "object"})}
+        if isinstance(served, ServedSeries):
+            paths |= series_paths(served)
+        else:
+            paths[f"/models/{name}/predict"] = {"post": _predict(served)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,23 +107,23 @@ def _predict(served: ServedModel) -> dict[str, Any]:
     features = [c for c in served.inputs.feed.features if c.name in served.inputs.names]
     row = {
         "type": "object",
-        "properties": {c.name: _schema(c) for c in features},
+        "properties": {c.name: schema_of(c) for c in features},
         "required": [c.name for c in features if not c.nullable],
         "additionalProperties": False,
     }
     example: dict[str, Any] = {c.name: probe_value(c) for c in features}
     schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": row}
-    operation = _operation(
+    described = operation(
         f"predict_{served.model.name}",
         f"Predictions of {served.model.identity.title}",
         {"type": "object", "properties": {"predictions": {"type": "array"}, "version": {"type": "string"}}},
     )
     body = {"type": "object", "properties": {"dataframe_records": schema}, "required": ["dataframe_records"]}
-    operation["requestBody"] = {
+    described["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": body, "example": {"dataframe_records": [example]}}},
     }
-    operation["parameters"] = [
+    described["parameters"] = [
         {
             "name": "errors",
             "in": "query",
@@ -136,29 +132,5 @@ def _predict(served: ServedModel) -> dict[str, Any]:
         }
     ]
     for status, what in (("400", "a row is refused"), ("413", "too large"), ("422", "the model has no prediction")):
-        operation["responses"][status] = _problem(what)
-    return operation
-
-
-def _operation(name: str, summary: str, answer: dict[str, Any]) -> dict[str, Any]:
-    done = {"description": "done", "content": {"application/json": {"schema": answer}}}
-    responses = {"200": done, "404": _problem("no such model"), "503": _problem("try again")}
-    return {"operationId": name, "summary": summary, "responses": responses}
-
-
-def _problem(what: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": what, "content": {"application/problem+json": {"schema": schema}}}
-
-
-def _schema(column: Column) -> dict[str, Any]:
-    schema = dict(_JSON_TYPES[column.type])
-    if column.nullable:
-        schema["type"] = [schema["type"], "null"]
-    if column.min is not None:
-        schema["minimum"] = column.min
-    if column.max is not None:
-        schema["maximum"] = column.max
-    if column.allowed:
-        schema["enum"] = [*column.allowed, *([None] if column.nullable else [])]
-    return schema
+        described["responses"][status] = problem(what)
+    return described

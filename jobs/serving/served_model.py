@@ -123,7 +123,7 @@ def _answer_values(requests: Sequence[Values], model: Model, inputs: Inputs) -> 
     rejects = pa.concat_tables([rejects_table(untyped), invalid, failed])
     of_row = predicted["source_file"].to_pylist()
     lines = predicted["source_line"].to_pylist()
-    errors = _errors(rejects)
+    errors = row_errors(rejects)
     answers = []
     for number in range(len(requests)):
         mine = [at for at, name in enumerate(of_row) if name == str(number)]
@@ -139,7 +139,7 @@ def _answer_rows(request: Read, model: Model, inputs: Inputs) -> Answer:
     rows, invalid = validate(request.rows, inputs.feed)
     predicted, failed = predict(rows, model)
     rejects = pa.concat_tables([request.rejects, invalid, failed])
-    errors = [error for found in _errors(rejects).values() for error in found]
+    errors = [error for found in row_errors(rejects).values() for error in found]
     lines = predicted["source_line"].to_pylist() if errors else None
     return Answer(_flat(predicted["prediction"], model), lines, sorted(errors, key=lambda e: e.row or 0))
 
@@ -150,7 +150,7 @@ def _flat(predictions: pa.ChunkedArray, model: Model) -> pa.Array:
     return pa.concat_arrays(predictions.chunks) if predictions.num_chunks else pa.array([], model.output)
 
 
-def _errors(rejects: pa.Table) -> dict[str, list[RowError]]:
+def row_errors(rejects: pa.Table) -> dict[str, list[RowError]]:
     """Why rows have no prediction, by the number of their request, in the order of its rows."""
     found: dict[str, list[RowError]] = {}
     for reject in rejects.sort_by("source_line").to_pylist():

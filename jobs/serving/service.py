@@ -10,9 +10,12 @@ from starlette.responses import Response
 
 from jobs.serving.answers import request_id
 from jobs.serving.body import Body, read_body
+from jobs.serving.feed_history import FeedHistories
+from jobs.serving.load import Served
 from jobs.serving.model_table import ModelTable
 from jobs.serving.problems import RequestError, refused_rows
 from jobs.serving.served_model import Answer, Read, ServedModel
+from jobs.serving.served_series import ServedSeries
 from jobs.serving.values import Values
 from schemas.settings import Serving
 from streamscore.registry.model_version import version_uri
@@ -32,12 +35,24 @@ class Service:
 
     table: ModelTable
     settings: Serving
+    histories: FeedHistories
 
     async def body(self, request: Request) -> Body:
         """The body of a request, within the limits."""
         return await read_body(request, self.settings.max_body_bytes)
 
-    async def model(self, name: str, version: str = "") -> ServedModel:
+    async def rows_model(self, name: str, version: str = "") -> ServedModel:
+        """The same, if it predicts rows."""
+        return _of_rows(await self.model(name, version))
+
+    async def series_model(self, name: str, version: str = "") -> ServedSeries:
+        """The same, if it forecasts series."""
+        served = await self.model(name, version)
+        if isinstance(served, ServedSeries):
+            return served
+        raise RequestError(409, f"model {name} predicts rows, wanted one of series; ask /models/{name}/predict")
+
+    async def model(self, name: str, version: str = "") -> Served:
         """A model by name: its version in Production, or a version, or the version that an alias names."""
         if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
@@ -52,8 +67,15 @@ class Service:
             detail = "no model for /invocations; start the service with --model URI, or ask /models/NAME/predict"
             raise RequestError(404, detail)
         if ":/" in default:
-            return await self.table.get(default)
-        return await self.model(default)
+            return _of_rows(await self.table.get(default))
+        return await self.rows_model(default)
+
+
+def _of_rows(served: Served) -> ServedModel:
+    if isinstance(served, ServedModel):
+        return served
+    name = served.model.name
+    raise RequestError(409, f"model {name} forecasts series, wanted one of rows; ask /models/{name}/forecast")
 
 
 def refusing(refusal: Refusal) -> Callable[[Callable[[Request, str], Awaitable[Response]]], Handler]:

@@ -34,7 +34,7 @@ def decode(body: Body, inputs: Inputs, text: frozenset[str]) -> Values | Read:
         RequestError: it is in no known format, or lacks or has too many columns.
     """
     if body.kind == "application/json" or (not body.kind and body.data.lstrip()[:1] == b"{"):
-        return _of_json(parse_json(body.data), inputs)
+        return of_json(parse_json(body.data), inputs)
     if body.kind == "text/csv":
         return _of_csv(body.data, inputs, text)
     if body.kind in (PARQUET, ARROW):
@@ -77,7 +77,8 @@ def of_lists(rows: Sequence[Any], names: Sequence[str], inputs: Inputs) -> Value
     return of_columns({name: [row[at] for row in rows] for at, name in enumerate(names)}, inputs, len(rows))
 
 
-def _of_json(value: Any, inputs: Inputs) -> Values:
+def of_json(value: Any, inputs: Inputs) -> Values:
+    """The rows in an object, under one of JSON_KEYS."""
     if not isinstance(value, dict):
         raise RequestError(400, f"the body is {_kind(value)}, wanted an object with one of {', '.join(JSON_KEYS)}")
     given = [key for key in JSON_KEYS if key in value]
@@ -169,7 +170,7 @@ def _assert_names(given: Mapping[str, Any], inputs: Inputs, row: int | None = No
             near = difflib.get_close_matches(name, columns, 1) or [n for n in columns if n.lower() == name.lower()]
             hint = f"; did you mean '{near[0]}'?" if near else f"; the inputs are {', '.join(inputs.names)}"
             raise refused_rows([RowError(row, name, Reason.EXTRA_COLUMN, f"no input of this model{hint}")])
-    for column in inputs.feed.features:
+    for column in inputs.feed.columns:
         if column.name not in given and not column.nullable:
             raise refused_rows([RowError(row, column.name, Reason.MISSING_COLUMN, f"not there, wanted {column.type}")])
 

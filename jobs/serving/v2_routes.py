@@ -62,7 +62,7 @@ async def _index(service: Service, _: Request, identity: str) -> Response:
 
 
 async def _model_ready(service: Service, request: Request, identity: str) -> Response:
-    served = await _model(service, request)
+    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
     return json_answer({"name": served.model.name, "ready": True}, headers=who(served, identity))
 
 
@@ -79,7 +79,7 @@ async def _metadata(service: Service, request: Request, identity: str) -> Respon
 
 
 async def _model(service: Service, request: Request) -> ServedModel:
-    return await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    return await service.rows_model(request.path_params["name"], request.path_params.get("version", ""))
 
 
 async def _infer(service: Service, request: Request, identity: str) -> Response:

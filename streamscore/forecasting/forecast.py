@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from schemas.feed import Feed
 from schemas.reasons import Reason
+from schemas.signature import SeriesContract
 from schemas.tables import forecast_type
-from streamscore.forecasting.history import History, Integers, Key, Window, by_series, times_of, values_of, with_changes
+from streamscore.forecasting.history import History, Integers, Key, by_series, times_of, values_of, with_changes
 from streamscore.forecasting.windows import SeriesWindows, Taken
 from streamscore.models.answers import AnswerError
 from streamscore.models.series_model import Floats, SeriesModel
@@ -49,6 +50,21 @@ class _Answers:
     failures: dict[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What rows are for their series.
+
+    Attributes:
+        taken: what becomes of each row.
+        series: those that the rows are of, after them, by key.
+        rejects: the rows that the feed refuses.
+    """
+
+    taken: Taken
+    series: dict[Key, SeriesWindows]
+    rejects: pa.Table
+
+
 def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Forecast:
     """The forecasts after each observation, in the order of the rows, and the rows that the feed refuses.
 
@@ -57,7 +73,25 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     why.  3. The rows of `forecasts`.
     """
     # 1
-    taken, changed = Taken(), dict[Key, Window]()
+    observed = observe(rows, feed, model.contract, history)
+    taken = observed.taken
+    # 2
+    answers = _ask_all(taken, feed.series.steps, model)
+    # 3
+    accepted = np.sort(np.concatenate([answers.ends, np.array(taken.kept, np.int64)]))
+    table = _table(rows.table, feed, accepted, taken.marked, answers, history.last)
+    windows = with_changes(history.windows, {key: series.window for key, series in observed.series.items()})
+    after = History(history.window_rows, windows, history.last + len(accepted))
+    return Forecast(Scored(table, observed.rejects), after)
+
+
+def observe(rows: Rows, feed: Feed, contract: SeriesContract, history: History) -> Observed:
+    """Rows into their series, in their order.
+
+    Args:
+        contract: of the model; its `window_rows` are kept of each series.
+    """
+    taken, series = Taken(), dict[Key, SeriesWindows]()
     times, values = times_of(rows.table, feed), values_of(rows.table, feed)
     ahead = _future_dated(rows.table, feed, times)
     for row in np.flatnonzero(ahead).tolist():
@@ -67,21 +101,13 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
         taken.refuse(row, Reason.OUT_OF_RANGE, detail)
     for key, of_series in by_series(rows.table, feed):
         at = of_series[~ahead[of_series]]
-        series = SeriesWindows(feed, model.contract, key, history.windows.get(key), taken)
-        series.take(at, times[at], values[at])
-        changed[key] = series.window
+        series[key] = SeriesWindows(feed, contract, key, history.windows.get(key), taken)
+        series[key].take(at, times[at], values[at])
     rejects = [
         rows.reject(list(found), reason, _column(feed, reason), list(found.values()))
         for reason, found in taken.refused.items()
     ]
-    # 2
-    answers = _ask_all(taken, feed.series.steps, model)
-    # 3
-    accepted = np.sort(np.concatenate([answers.ends, np.array(taken.kept, np.int64)]))
-    table = _table(rows.table, feed, accepted, taken.marked, answers, history.last)
-    scored = Scored(table, pa.concat_tables([NO_REJECTS, *rejects]))
-    windows = with_changes(history.windows, changed)
-    return Forecast(scored, History(history.window_rows, windows, history.last + len(accepted)))
+    return Observed(taken, series, pa.concat_tables([NO_REJECTS, *rejects]))
 
 
 def _column(feed: Feed, reason: Reason) -> str:

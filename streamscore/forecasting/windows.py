@@ -35,6 +35,20 @@ class Taken:
         self.refused.setdefault(reason, {})[row] = detail
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why the model has no forecast after a window.
+
+    Attributes:
+        detail: what was found and wanted.
+        time: of the observation that is to blame; None if the whole series is.
+    """
+
+    reason: Reason
+    detail: str
+    time: int | None = None
+
+
 class SeriesWindows:
     """One series while rows are taken into it.
 
@@ -75,6 +89,17 @@ class SeriesWindows:
             else:
                 self._amend(int(rows[at]), times[at], values[at])
                 at += 1
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """Why the model was not trained for its window as it is now; None if it was."""
+        if self._untrained:
+            return Obstacle(Reason.UNTRAINED, self._untrained)
+        times = self.window.times
+        if not self._frequency or (follows := self._frequency.follows(times, are_days=self._are_days)).all():
+            return None
+        before, time = times[int(np.flatnonzero(~follows)[-1]) :][:2].tolist()
+        return Obstacle(Reason.GAP, self._gap(before, time), time)
 
     def _refuse_gaps(self, rows: Integers, times: Integers) -> np.ndarray:
         """Which of these new observations come one frequency after the one before, if the feed wants that; else all."""

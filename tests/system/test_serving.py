@@ -21,17 +21,23 @@ import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from schemas.feed import Feed
+from schemas.feed import Feed, load_feed
+from schemas.settings import Tables as TablesSettings
 from services.server import free_port
+from streamscore.forecasting.to_parts import SeriesScorer
 from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import load_model
+from streamscore.models.series_model import load_series_model
 from streamscore.reading.read import ReadOptions
 from streamscore.registry.registry import Registry
 from streamscore.registry.store.folder_store import FolderStore
 from streamscore.registry.store.push import Pushed, push
 from streamscore.scoring.score import score
 from streamscore.storage.folder import LocalFolder
+from streamscore.tables.tables import Tables
+from tests.support import var_kit
 from tests.support.fixture_types import Trained
+from tests.support.series_kit import Driver
 from tests.support.wait import until
 from training.data.sample import sample
 
@@ -52,8 +58,9 @@ class Server:
             "STREAMSCORE_REGISTRY__POLL_SECONDS": "0.5",
             "STREAMSCORE_SCRATCH": str(folder / "scratch"),
             "STREAMSCORE_STORE__PATH": str(folder / "store"),
+            "STREAMSCORE_TABLES__PATH": str(folder / "tables"),
         }
-        self.log = folder / "serve.log"
+        self.folder, self.log = folder, folder / "serve.log"
         command = [sys.executable, "-m", "jobs.cli", "serve", f"--port={self.port}", *arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -103,11 +110,12 @@ def put_into_production(registry: Registry, name: str, inputs: pd.DataFrame, sig
 
 @pytest.fixture(scope="module")
 def registry(wine_registry: Any) -> Trained:
-    """The wine model, and one for each type that MLflow's own server gets wrong."""
+    """The wine model, a VAR, and a model for each type that MLflow's own server gets wrong."""
     made: Trained = wine_registry()
     types: dict[str, Any] = {"integer": np.int32, "long": np.int64, "boolean": np.bool_}
     for name, kind in types.items():
         put_into_production(made.registry, name, pd.DataFrame({"x": np.array([1, 0], kind)}))
+    var_kit.put_into_production(made.registry)
     return made
 
 
@@ -123,8 +131,8 @@ def push_to(folder: Path, version: str, source: str, registry: Registry) -> None
 def server(registry: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("serve")
     push_to(folder, "1.0.0", "models:/long@production", registry.registry)
-    named = "--model", "models:/wine_quality@production", "--model", "store:/summed/^1"
-    made = Server(registry.uri, folder, *named)
+    uris = ("models:/wine_quality@production", "store:/summed/^1", "models:/macrodata@production")
+    made = Server(registry.uri, folder, *(f"--model={uri}" for uri in uris))
     try:
         until(made.is_ready, START_SECONDS)
         yield made
@@ -326,8 +334,8 @@ def test_a_promotion_is_served_without_a_failed_request(
 
 def test_a_model_of_the_store_is_served_and_followed(server: Server, registry: Trained) -> None:
     assert server.predict("summed", [{"x": 5}])[1]["predictions"] == [5.0]
-    push_to(server.log.parent, "2.0.0", "models:/boolean@production", registry.registry)
-    push_to(server.log.parent, "1.1.0", "models:/integer@production", registry.registry)
+    push_to(server.folder, "2.0.0", "models:/boolean@production", registry.registry)
+    push_to(server.folder, "1.1.0", "models:/integer@production", registry.registry)
     until(lambda: server.predict("summed", [{"x": 5}])[1]["version"] == "1.1.0", 10)
     for version in ("1.0.0", "2.0.0"):
         status, headers, _ = server.ask(f"/models/summed/versions/{version}/predict", {"inputs": {"x": [True]}})
@@ -335,10 +343,92 @@ def test_a_model_of_the_store_is_served_and_followed(server: Server, registry: T
     assert server.ask("/models/summed/versions/9.0.0")[0] == 404
 
 
+def test_a_series_is_forecast_as_by_statsmodels_and_as_in_the_stream(
+    server: Server, registry: Trained, tmp_path: Path
+) -> None:
+    frame, names = var_kit.macrodata(), var_kit.NAMES
+    levels = frame[names].to_numpy()
+    status, headers, body = server.ask(
+        "/models/macrodata/forecast", {"steps": 8, "dataframe_records": var_kit.records_of(frame)}
+    )
+    said = json.loads(body)
+    assert (status, headers["x-model-version"], said["version"], said["model"]) == (200, "1", "1", "macrodata")
+    (series,) = said["series"]
+    columns = [f"{name}_{what}" for name in names for what in ("forecast", "lower", "upper")]
+    found = pd.DataFrame(series["forecasts"])
+    np.testing.assert_allclose(found[columns], var_kit.wanted(levels, 8).reshape(8, -1), rtol=1e-8)
+    assert (series["after"], found["time"].tolist()[:2]) == ("2009-07-01", ["2009-10-01", "2010-01-01"])
+    # what it was trained on, for a caller who sends nothing
+    assert json.loads(server.ask("/models/macrodata/forecast?steps=8", b"")[2])["series"] == [series]
+    # the stream's table, which ends two quarters earlier
+    feed = load_feed("macrodata")
+    assert server.ask("/models/macrodata/forecast?feed=macrodata", b"")[0] == 404
+    driver = Driver(tmp_path, feed)
+    driver.tables = Tables(server.folder / "tables", feed, TablesSettings())
+    driver.forecasts = SeriesScorer(driver.tables)
+    ref = registry.registry.resolve("models:/macrodata@production")
+    model = load_series_model(registry.registry.download(ref, tmp_path / "model"), feed, ref.model)
+    driver.run(driver.land(frame[:-2].to_csv(index=False), header=""), model)
+    streamed = driver.table("forecasts").sort_values(["observation", "step"]).tail(4)
+    (of_feed,) = json.loads(server.ask("/models/macrodata/forecast?feed=macrodata", b"")[2])["series"]
+    assert of_feed["after"] == "2009-01-01"
+    np.testing.assert_array_equal(pd.DataFrame(of_feed["forecasts"])[columns], streamed[columns])
+
+
+def test_kserves_forecast_protocol_is_answered_with_the_same_numbers(server: Server) -> None:
+    levels = var_kit.macrodata()[var_kit.NAMES].to_numpy()
+    given = {
+        "type": "multivariate_time_series",
+        "name": "usa",
+        "series": levels.tolist(),
+        "frequency": "Q",
+        "start_timestamp": "1959-01-01",
+    }
+    asked = {"model": "macrodata", "inputs": [given, given], "options": {"horizon": 4, "quantiles": [0.025, 0.5]}}
+    status, _, body = server.ask("/v1/timeseries/forecast", asked, x_request_id="mine")
+    said = json.loads(body)
+    assert (status, said["id"], said["status"], said["outputs"][0]["status"]) == (200, "mine", "completed", "completed")
+    wanted = var_kit.wanted(levels, 4)
+    for content in said["outputs"][0]["content"]:
+        assert (content["name"], content["start_timestamp"], content["frequency"]) == ("usa", "2009-10-01", "Q")
+        np.testing.assert_allclose(content["mean_forecast"], wanted[..., 0], rtol=1e-8)
+        np.testing.assert_allclose(content["quantiles"]["0.025"], wanted[..., 1], rtol=1e-8)
+        np.testing.assert_allclose(content["quantiles"]["0.5"], wanted[..., 0], rtol=1e-8)
+    refused: list[Any] = [
+        {},
+        [],
+        {"model": 5},
+        asked | {"inputs": [5]},
+        asked | {"options": {}},
+        asked | {"model": "nobody"},
+    ]
+    for wrong in refused:
+        status, _, body = server.ask("/v1/timeseries/forecast", wrong)
+        assert status in (400, 404) and json.loads(body)["error"]["code"] == str(status)
+
+
+def test_a_model_of_series_and_one_of_rows_say_where_each_is_asked(server: Server, wine_row: dict[str, float]) -> None:
+    for path, body, other in (
+        ("/models/macrodata/predict", {"dataframe_records": []}, "/models/macrodata/forecast"),
+        ("/v2/models/macrodata/infer", {"inputs": []}, "/models/macrodata/forecast"),
+        ("/models/wine_quality/forecast", {"dataframe_records": [wine_row]}, "/models/wine_quality/predict"),
+    ):
+        status, _, said = server.ask(path, body)
+        assert (status, other in said.decode()) == (409, True), said
+    assert server.ask("/v2/models/macrodata/ready")[0] == 200
+    described = json.loads(server.ask("/models/macrodata")[2])
+    assert (described["kind"], described["window_rows"], described["frequency"]) == ("series", 4, "P3M")
+    assert [column["name"] for column in described["inputs"]] == ["date", *var_kit.NAMES]
+
+
 def test_swagger_and_the_document_need_no_network(server: Server) -> None:
     document = json.loads(server.ask("/openapi.json")[2])
-    example = document["paths"]["/models/wine_quality/predict"]["post"]["requestBody"]["content"]["application/json"]
-    assert server.ask("/models/wine_quality/predict", example["example"])[0] == 200
+    posts = {path: methods["post"] for path, methods in document["paths"].items() if "post" in methods}
+    wanted = {"/models/wine_quality/predict", "/models/macrodata/forecast", "/v1/timeseries/forecast"}
+    assert wanted <= set(posts)
+    for path, post in posts.items():
+        status, _, said = server.ask(path, post["requestBody"]["content"]["application/json"]["example"])
+        assert status == 200, (path, said)
     for place in ("/docs", "/apidocs"):
         status, headers, page = server.ask(place)
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")

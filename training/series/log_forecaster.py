@@ -42,6 +42,7 @@ def metadata_of(result: SeriesResult) -> dict[str, Any]:
             "steps": forecaster.steps,
             "key": result.data.key,
             "frequency": result.data.frequency.iso,
+            "coverage": forecaster.coverage,
         }
     }
 

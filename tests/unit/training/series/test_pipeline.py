@@ -373,6 +373,7 @@ def test_the_registered_model_forecasts_the_steps_it_is_asked_for(in_production:
         "steps": 4,
         "key": {},
         "frequency": "P3M",
+        "coverage": 0.95,
     }
     window = pd.read_csv(io.BytesIO(macrodata_csv()), parse_dates=["date"]).tail(4)
     frame = loaded.predict(window, params={"steps": 7})
