@@ -1,19 +1,29 @@
 """Forecasts of a request: statsmodels' numbers, the stream's numbers, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jobs.serving.body import Body
+from jobs.serving.contract import series_inputs_of
 from jobs.serving.problems import RequestError
 from jobs.serving.served_series import Asked, Windows, forecast_ahead
 from jobs.serving.tabular import decode, of_records
 from jobs.serving.values import typed
+from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
+from schemas.signature import series_contract
 from streamscore.forecasting.forecast import forecast
 from streamscore.forecasting.history import History, Window
+from streamscore.models.series_model import SeriesModel
+from tests.support import series_kit, var_kit
+from tests.support.series_kit import feed_of
 from tests.support.var_kit import NAMES, in_memory, macrodata, records_of, wanted
+from training.series.forecast_model import Coefficients, Forecaster
+from training.series.log_forecaster import signature_of
 
 EXACT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-8}
 
@@ -136,3 +146,75 @@ def test_steps_beyond_the_calendar_are_refused(records: list[dict[str, Any]]) ->
     assert len(ahead(late, 390, feed).times) == 390
     with pytest.raises(RequestError, match="steps reach beyond the year 9999"):
         ahead(late, 400, feed)
+
+
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory: pytest.TempPathFactory) -> SeriesModel:
+    return series_kit.load(series_kit.save_model(tmp_path_factory.mktemp("model")), feed_of())
+
+
+def test_each_series_of_a_request_is_forecast_from_its_own_window(sensors: SeriesModel) -> None:
+    inputs = series_inputs_of({}, None, "sensors v1", feed_of())
+    rows = [
+        {"sensor": sensor, "at": f"2026-01-01T00:0{minute}:00Z", "temp": minute + add, "load": add}
+        for minute in range(4)
+        for sensor, add in (("a", 0.0), ("b", 10.0))
+    ]
+    found = {one.key["sensor"]: one for one in forecast_ahead(Asked(of_records(rows, inputs), 2), sensors, inputs)}
+    for sensor, add in (("a", 0.0), ("b", 10.0)):
+        level = sum(weight * (minute + add) for weight, minute in ((1, 1), (2, 2), (3, 3)))
+        assert found[sensor].values[:, 0, 0].tolist() == [level + 1, level + 2]
+        assert (found[sensor].observations, found[sensor].times) == (3, None)
+    whole = forecast_ahead(Asked(of_records(rows, inputs), 1, whole=True), sensors, inputs)
+    assert [one.observations for one in whole] == [4, 4]
+
+
+def test_a_series_that_the_model_was_not_trained_on_is_refused(sensors: SeriesModel) -> None:
+    inputs = series_inputs_of({}, None, "sensors v1", feed_of())
+    of_a = replace(sensors, contract=replace(sensors.contract, key=("a",)))
+    row = {"temp": 1.0, "load": 1.0}
+    rows = [
+        {sensor: row | {"sensor": sensor, "at": f"2026-01-01T00:0{minute}:00Z"} for sensor in "ab"}
+        for minute in range(3)
+    ]
+    assert forecast_ahead(Asked(of_records([row["a"] for row in rows], inputs), 1), of_a, inputs)
+    with pytest.raises(RequestError) as caught:
+        forecast_ahead(Asked(of_records([row["b"] for row in rows], inputs), 1), of_a, inputs)
+    assert [(e.row, e.column, e.reason) for e in caught.value.errors] == [(2, "sensor", "untrained")]
+
+
+def test_a_moving_average_with_the_whole_history_gets_the_numbers_of_statsmodels() -> None:
+    from statsmodels.tsa.api import VARMAX
+
+    made = Coefficients(
+        np.array([0.4, 0.5, 0.6]), np.zeros((0, 3, 3)), -np.eye(3)[np.newaxis] / 5, np.eye(3), np.zeros(3, int)
+    )
+    average = Forecaster(made, NAMES, "date", 4, 0.95)
+    growth = macrodata()
+    growth[NAMES] = 100 * np.log(growth[NAMES]).diff()
+    growth = growth.iloc[1:]
+    parameters = [made.intercept, made.ma.ravel(), np.eye(3)[np.tril_indices(3)]]
+    fitted = VARMAX(growth[NAMES].to_numpy(), order=(0, 1), trend="c").smooth(np.concatenate(parameters))
+    feed = load_feed("macrodata")
+    feed = feed.model_copy(update={"columns": tuple(c.model_copy(update={"min": None}) for c in feed.columns)})
+    model, inputs = in_memory(feed)
+    contract = replace(model.contract, window_rows=average.window_rows)
+    model = replace(model, contract=contract, _forecast=average.forecast_windows)
+    observations = of_records(records_of(growth), inputs)
+    (found,) = forecast_ahead(Asked(observations, 9, whole=True), model, inputs)
+    np.testing.assert_allclose(found.values[..., 0], fitted.get_forecast(9).predicted_mean, **EXACT)
+    (short,) = forecast_ahead(Asked(observations, 9), model, inputs)
+    assert (found.observations, short.observations) == (202, average.window_rows)
+
+
+def test_a_model_without_a_feed_is_held_against_what_training_wrote(records: list[dict[str, Any]]) -> None:
+    model, _ = in_memory()
+    said = var_kit.metadata()
+    inputs = series_inputs_of({"metadata": said}, signature_of(var_kit.forecaster()), "other v1", None)
+    assert inputs.names == ("date", *NAMES)
+    assert series_contract(inputs.feed, said, "other v1") == model.contract
+    (found,) = forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)
+    np.testing.assert_array_equal(found.values, ahead(records).values)
+    assert found.times and found.times[0] == pd.Timestamp("2009-10-01", tz="UTC")
+    with pytest.raises(ContractError, match="no feed has it as its model"):
+        series_inputs_of({"metadata": said}, None, "other v1", None)
