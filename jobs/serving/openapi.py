@@ -60,8 +60,11 @@ def openapi_routes(service: Service) -> list[Route | Mount]:
     """`/openapi.json`, and Swagger at `/docs/` and `/apidocs/`, without a network."""
 
     async def document(_: Request) -> Response:
-        loaded = {served.model.name: served for served in service.table.loaded().values()}
-        return json_answer(described_service([loaded[name] for name in sorted(loaded)]))
+        loaded = service.table.loaded()
+        found = {served.model.name: served for served in loaded.values()}
+        # of several versions the one that answers by the name alone
+        found |= {name: loaded[uri] for name in found if (uri := service.uri(name)) in loaded}
+        return json_answer(described_service([found[name] for name in sorted(found)]))
 
     async def page(_: Request) -> Response:
         return HTMLResponse(PAGE, headers={"content-security-policy": POLICY})

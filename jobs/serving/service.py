@@ -41,12 +41,16 @@ class Service:
         """The body of a request, within the limits."""
         return await read_body(request, self.settings.max_body_bytes)
 
+    def uri(self, name: str) -> str:
+        """What stands for a name alone: a model of the store, else the version in Production."""
+        return self.table.named(name) or f"models:/{name}@{ALIAS}"
+
     async def rows_model(self, name: str, version: str = "") -> ServedModel:
-        """The same, if it predicts rows."""
+        """As `model`, if it predicts rows."""
         return _of_rows(await self.model(name, version))
 
     async def series_model(self, name: str, version: str = "") -> ServedSeries:
-        """The same, if it forecasts series."""
+        """As `model`, if it forecasts series."""
         served = await self.model(name, version)
         if isinstance(served, ServedSeries):
             return served
@@ -57,7 +61,7 @@ class Service:
         if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
         if not version:
-            return await self.table.get(self.table.named(name) or f"models:/{name}@{ALIAS}")
+            return await self.table.get(self.uri(name))
         is_number = version.isdigit() or is_semantic(version)
         return await self.table.get(version_uri(name, version) if is_number else f"models:/{name}@{version}")
 
