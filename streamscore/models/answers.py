@@ -3,7 +3,7 @@
 An answer that may belong to other rows is refused: no value is taken by its place where the model says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +91,12 @@ def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
         answer = _in_order(answer, rows) if isinstance(answer, pd.Series) else answer.to_numpy()
     _assert_one_a_row(answer, output)
     if isinstance(answer, np.ndarray) and answer.ndim == 2:
-        answer = list(answer) if pa.types.is_list(output.type) else answer[:, 0]
+        answer = _as_lists(answer) if pa.types.is_list(output.type) else answer[:, 0]
     values = pa.array(answer, from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
+    if pa.types.is_boolean(output.type):
+        _assert_true_or_false(values)
     values = values if values.type == output.type else values.cast(output.type)
     if len(values) != rows:
         raise OutputCountError(len(values), rows)
@@ -158,6 +160,9 @@ def _assert_one_a_row(answer: Any, output: Output) -> None:
     if isinstance(answer, str | bytes) or np.isscalar(answer) or answer is None:
         msg = f"one {type(answer).__name__}, wanted an answer a row"
         raise AnswerError(msg)
+    if isinstance(answer, Set):
+        msg = f"a {type(answer).__name__}, wanted answers in the order of the rows"
+        raise AnswerError(msg)
     shape = getattr(answer, "shape", None)
     if not isinstance(shape, tuple):
         return
@@ -168,6 +173,20 @@ def _assert_one_a_row(answer: Any, output: Output) -> None:
         wanted = f"(rows, {output.width or 'k'})" if is_array else f"one {output.type} a row"
         msg = f"an array of shape {shape}, the signature says {wanted}"
         raise AnswerError(msg)
+
+
+def _as_lists(answer: "np.ndarray[Any, Any]") -> list[Any]:
+    """The rows of an array; what is masked as None."""
+    return answer.tolist() if isinstance(answer, np.ma.MaskedArray) else list(answer)
+
+
+def _assert_true_or_false(values: pa.Array) -> None:
+    """Raise ArrowInvalid for numbers other than 0 and 1; a cast takes a probability of 0.1 for true."""
+    if (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)) and not pc.all(
+        pc.is_in(values, value_set=pa.array([0, 1, None], values.type)), min_count=0
+    ).as_py():
+        msg = "numbers other than 0 and 1, the signature says boolean"
+        raise pa.ArrowInvalid(msg)
 
 
 def _of_width(values: pa.Array, width: int | None) -> pa.Array:

@@ -58,6 +58,8 @@ def _plain(answer: Any) -> Any:
     import numpy as np
     import pandas as pd
 
+    if isinstance(answer, np.ma.MaskedArray):
+        return np.ma.MaskedArray(answer)
     if isinstance(answer, np.ndarray):
         return np.asarray(answer)
     for plain in (pd.DataFrame, pd.Series):

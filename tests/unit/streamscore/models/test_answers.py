@@ -50,6 +50,7 @@ def test_an_index_of_other_rows_is_refused(index: Any) -> None:
         (5.0, ONE, "one float, wanted an answer a row"),
         ("abc", Output(pa.string()), "one str, wanted an answer a row"),
         (None, ONE, "one NoneType"),
+        ({30.0, 20.0, 10.0}, ONE, "a set, wanted answers in the order of the rows"),
         ({"a": ROWS, "b": ROWS}, ONE, "columns a, b, wanted one"),
         (pd.DataFrame({"a": ROWS, "b": ROWS}), NAMED, "columns a, b, wanted 'p'"),
         (pd.DataFrame({"low": ROWS}), STRUCT, "columns low, wanted 'high'"),
@@ -83,3 +84,17 @@ def test_a_column_of_one_is_one_value_a_row() -> None:
 def test_an_array_of_another_length_is_that_row_s_bad_prediction() -> None:
     matched = match_answer([[1.0, 2.0], [3.0]], PAIR, 2)
     assert null_or_nan(matched).to_pylist() == [False, True]
+
+
+def test_what_is_masked_is_no_answer() -> None:
+    masked = np.ma.masked_array([[10.0, 1.0], [20.0, 2.0]], mask=[[0, 0], [1, 0]])
+    assert match_answer(masked, PAIR, 2).to_pylist() == [[10.0, 1.0], [None, 2.0]]
+    assert match_answer(masked[:, 0], ONE, 2).to_pylist() == [10.0, None]
+    assert match_answer(masked[:, :1], ONE, 2).to_pylist() == [10.0, None]
+
+
+def test_a_probability_is_not_true() -> None:
+    assert match_answer(np.array([0.0, 1.0, np.nan]), Output(pa.bool_()), 3).to_pylist() == [False, True, None]
+    for numbers in ([0.0, 0.1], [0, 2]):
+        with pytest.raises(pa.ArrowInvalid, match="other than 0 and 1"):
+            match_answer(np.array(numbers), Output(pa.bool_()), 2)
