@@ -7,9 +7,13 @@ import pickle
 import signal
 import sys
 from collections.abc import Mapping
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from streamscore.registry.pyfunc import Pyfunc, load_here
 
@@ -26,6 +30,7 @@ def main(socket: int, path: str) -> None:
 
     for name in [name for name in sys.modules if name.partition(".")[0] in ("schemas", "streamscore")]:
         del sys.modules[name]
+    sys.meta_path.insert(0, OwnPackages(Path(path)))
     connection = Connection(socket)
     try:
         loaded = load_here(Path(path))
@@ -39,6 +44,25 @@ def main(socket: int, path: str) -> None:
         except EOFError:
             return
         connection.send_bytes(_answer(loaded, request))
+
+
+class OwnPackages(MetaPathFinder):
+    """Finds packages without `__init__.py` in a version's code, which a package of that name elsewhere would hide."""
+
+    def __init__(self, path: Path) -> None:
+        """Look in the folders that the flavors of the model in a folder name."""
+        flavors = yaml.safe_load((path / "MLmodel").read_text("utf-8"))["flavors"]
+        self._code = [path / flavor["code"] for flavor in flavors.values() if flavor.get("code")]
+
+    def find_spec(self, fullname: str, path: Any, *_: Any) -> ModuleSpec | None:
+        if path is not None or not any((code / fullname).is_dir() for code in self._code):
+            return None
+        found = PathFinder.find_spec(fullname)
+        is_hidden = found is not None and found.origin is not None and not self._holds(found.origin)
+        return PathFinder.find_spec(fullname, [str(code) for code in self._code]) if is_hidden else None
+
+    def _holds(self, origin: str) -> bool:
+        return any(Path(origin).is_relative_to(code) for code in self._code)
 
 
 def _answer(loaded: Pyfunc, request: bytes) -> bytes:

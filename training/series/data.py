@@ -128,7 +128,12 @@ def endogenous_columns(feed: Feed, settings: SeriesSettings) -> list[str]:
 
 def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.DataFrame:
     """The wanted columns, typed as the feed declares, features as doubles."""
-    kinds = {c.name: pa.float64() if c.type in NUMBERS else c.arrow_type for c in feed.columns if c.name in wanted}
+    columns = [
+        c.model_copy(update={"type": "double"}) if c.role == "feature" and c.type in NUMBERS else c
+        for c in feed.columns
+        if c.name in wanted
+    ]
+    kinds = {c.name: c.arrow_type for c in columns}
     try:
         if content[:4] == b"PAR1":
             table = parquet.read_table(io.BytesIO(content))
@@ -137,8 +142,6 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
             raise FeedError(msg)
         else:
             _names(feed, source, csv_names(feed, source, content), wanted)
-            columns = [c for c in feed.columns if c.name in wanted]
-            columns = [c.model_copy(update={"type": "double"}) if c.type in NUMBERS else c for c in columns]
             table = read_csv(feed, source, content, columns)
         names = _names(feed, source, table.column_names, wanted)
         picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))

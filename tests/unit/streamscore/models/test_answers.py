@@ -87,7 +87,7 @@ def test_an_array_of_another_length_is_that_row_s_bad_prediction() -> None:
 
 
 def test_what_is_masked_is_no_answer() -> None:
-    masked = np.ma.masked_array([[10.0, 1.0], [20.0, 2.0]], mask=[[0, 0], [1, 0]])
+    masked = np.ma.masked_array([[10.0, 1.0], [20.0, 2.0]], mask=[[False, False], [True, False]])
     assert match_answer(masked, PAIR, 2).to_pylist() == [[10.0, 1.0], [None, 2.0]]
     assert match_answer(masked[:, 0], ONE, 2).to_pylist() == [10.0, None]
     assert match_answer(masked[:, :1], ONE, 2).to_pylist() == [10.0, None]

@@ -80,6 +80,14 @@ def test_a_folder_with_a_percent_escape_is_that_folder(tmp_path: Path, monkeypat
 
 
 @pytest.mark.repeats
+def test_packages_of_our_names_need_no_init_file(tmp_path: Path) -> None:
+    path = save_version(tmp_path, 2, CODE)
+    for init in path.glob("code/*/__init__.py"):
+        init.unlink()
+    assert load_model(path, FEED, ModelVersion("scaled", "2", "r")).predict(table()).to_pylist() == [2.0, 20.0]
+
+
+@pytest.mark.repeats
 def test_the_end_of_its_process_costs_the_rows_that_end_it_again_and_no_others(
     own_code: Callable[..., Model], tmp_path: Path
 ) -> None:

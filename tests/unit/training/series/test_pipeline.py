@@ -138,6 +138,17 @@ def test_an_empty_file_is_refused(shop: Feed, tmp_path: Path) -> None:
         load_series(shop, tmp_path / "series.csv", Series())
 
 
+def test_the_key_of_a_series_is_the_text_that_the_stream_makes_of_it(tmp_path: Path) -> None:
+    columns = [{"name": name, "type": "double"} for name in ("x", "y")]
+    for type_, text in (("long", "9007199254740993"), ("int", "7"), ("string", "007"), ("date", "2024-01-05")):
+        key, time = {"name": "k", "type": type_, "role": "key"}, {"name": "t", "type": "date", "role": "time"}
+        feed = Feed.model_validate({"name": "keyed", "kind": "series", "columns": [key, time, *columns]})
+        lines = [f"{text},2024-01-{day:02},{day**2},{day % 3}" for day in range(1, 20)]
+        (tmp_path / "keyed.csv").write_text("\n".join(["k,t,x,y", *lines]))
+        for chosen in ({}, {"k": text}):
+            assert load_series(feed, tmp_path / "keyed.csv", Series(key=chosen)).key == {"k": text}
+
+
 def test_one_series_of_several_is_chosen_by_its_key(shop: Feed, tmp_path: Path) -> None:
     both = pd.concat([days(8), days(8, place="b", sold=np.arange(8.0))])
     of_b = load(shop, tmp_path, both, key={"place": "b"})
