@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
@@ -28,7 +29,8 @@ TYPES: dict[str, pa.DataType] = {
 }
 
 NUMBERS = ("int", "long", "float", "double")
-_LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
+_WHOLE = ("int", "long")
+_LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1, "float": float(np.finfo(np.float32).max)}
 # The types of allowed values, and how they are written.
 _WRITTEN: dict[str, tuple[tuple[type, ...], str]] = {
     "string": ((str,), 'text, as ["1", "yes"]'),
@@ -61,6 +63,10 @@ def folded(name: str) -> str:
 
 def _is_between(value: Any, low: int | float | None, high: int | float | None) -> bool:
     return (low is None or low <= value) and (high is None or value <= high)
+
+
+def _holds_no_whole_number(low: float | None, high: float | None) -> bool:
+    return low is not None and high is not None and math.ceil(low) > math.floor(high)
 
 
 def header_key(name: str, header: str) -> str:
@@ -134,6 +140,8 @@ class Column(BaseModel):
             wrong = f"is {self.type} and has {found}; min and max are for numbers, take them out"
         elif self.min is not None and self.max is not None and self.min > self.max:
             wrong = f"has min {self.min}, which is more than max {self.max}; no value is both, change one"
+        elif self.type in _WHOLE and _holds_no_whole_number(self.min, self.max):
+            wrong = f"has {found}, between which there is no whole number; change one"
         elif (self.min or 0) > (top := _LARGEST.get(self.type, math.inf)) or (self.max or 0) < -top - 1:
             wrong = f"has {found}, which no {self.type} is; widen the range, or declare it long or double"
         elif not self.finite and self.type not in ("float", "double"):

@@ -88,7 +88,8 @@ class Dialect(BaseModel):
         if both := words[0] & words[1]:
             msg = f"{min(both)!r} is in true_values and in false_values; take it out of one"
             raise ValueError(msg)
-        if never := (words[0] | words[1]) & {value.lower() for value in self.null_values}:
+        never = (words[0] | words[1]) & {value.lower() for value in self.null_values}
+        if never and not self.has_plain_booleans:  # else 0 may be null in a feed without booleans
             msg = f"{min(never)!r} is in null_values, which comes first, and in true_values or false_values; leave one"
             raise ValueError(msg)
         for said in words:

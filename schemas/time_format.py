@@ -63,6 +63,8 @@ def time_format(text: str, is_date: bool) -> TimeFormat:
         wrong = "says one thing twice, wanted each part once"
     elif not (found & {"Y", "y"} and found & {"m", "b", "B"} and "d" in found):
         wrong = "says no whole date, wanted a year, a month and a day, as %d.%m.%Y"
+    elif text != text.strip(" \t"):
+        wrong = "begins or ends with a space, and those around a value are trimmed; take it out"
     elif ("I" in found) != ("p" in found):
         wrong = "has one of %I and %p, wanted both or %H"
     elif any(

@@ -75,3 +75,7 @@ def test_an_encoding_of_files_is_accepted(encoding: str) -> None:
 @pytest.mark.parametrize("delimiter", ["\t", " ", "|", ";", "\x01", "\x1f", "\u00a6", "^"])
 def test_other_delimiters_are_accepted(delimiter: str) -> None:
     assert Dialect(delimiter=delimiter).delimiter == delimiter
+
+
+def test_zero_may_be_null_where_no_words_of_booleans_are_said() -> None:
+    assert Dialect.model_validate({"null_values": ["", "0"]}).null_values == ("", "0")
