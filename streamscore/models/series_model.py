@@ -70,7 +70,7 @@ class SeriesModel:
             Exception: whatever the model raises.
         """
         given = np.ascontiguousarray(windows[:, :, self._order])
-        answer = np.asarray(self._forecast(given, steps), np.float64)
+        answer = np.asarray(np.ma.filled(self._forecast(given, steps), np.nan), np.float64)  # masked: no forecast
         wanted = (len(windows), steps, windows.shape[2], len(FORECAST))
         if answer.shape != wanted:
             msg = f"forecasts of shape {answer.shape}, wanted {wanted}"
