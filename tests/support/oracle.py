@@ -103,7 +103,8 @@ class Stream:
             self.landing.mkdir(parents=True, exist_ok=True)
         flags = ["--trigger", trigger, "--clean", self.clean, "--mode", self.mode, "--max-files", str(max_files)]
         folders = [f"--{name}={self.place(name)}" for name in ("landing", "tables", "checkpoint")]
-        environment = os.environ | {
+        # without what a session of this process has set for itself
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")} | {
             "STREAMSCORE_REGISTRY__TRACKING_URI": self.registry_uri,
             "STREAMSCORE_REGISTRY__POLL_SECONDS": "0.5",
             "STREAMSCORE_TESTING__FAIL_POINTS": "true",

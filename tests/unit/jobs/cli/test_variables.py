@@ -36,7 +36,12 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     os.environ.update(before)
 
 
-def test_what_the_libraries_of_a_command_need_is_written_once_and_before(tmp_path: Path, writes: list[str]) -> None:
+def test_what_the_libraries_of_a_command_need_is_written_once_and_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: list[str]
+) -> None:
+    import_mlflow()
+    for where in ("_tracking_service.utils._tracking_uri", "_model_registry.utils._registry_uri"):
+        monkeypatch.setattr(f"mlflow.tracking.{where}", None)  # as in a process that has just started
     settings = load_settings(
         flags={
             "registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",

@@ -40,7 +40,8 @@ def table(**columns: list[float]) -> Any:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    """The processes of versions; the JVM of a session that other tests share is none of them."""
+    return [child for child in psutil.Process().children() if child.name() != "java"]
 
 
 def test_each_version_runs_its_own_code_until_it_is_let_go(own_code: Callable[..., Model], capfd: Any) -> None:

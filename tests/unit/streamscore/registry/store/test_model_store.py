@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -47,7 +48,7 @@ def push_version(registry: Registry, save_model: Callable[..., Path]) -> Callabl
     """Pushes a model of the feed `small` that adds so much to its first column; returns its folder."""
 
     def do(version: str, added: float) -> Path:
-        path = save_model(f"return model_input['a'] + {added}", [1.0])
+        path = save_model(f"return model_input['a'] + {added}", np.array([1.0]))
         push(registry.store, Pushed(path, str(path)), "small", version, registry.models)
         return path
 
