@@ -43,6 +43,7 @@ def make_class_archive() -> Path:
             "fullLookSeconds": 60,
             "listSeconds": 1,
             "retrySeconds": 0,
+            "ahead": "",
         }
         source = spark.readStream.format("landing").options(**of_source).load()
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from schemas.settings import load_settings
-from streamscore.spark.session import ADDRESSES, jvm_variables, session_conf
+from streamscore.spark.session import ADDRESSES, CLASSES, jvm_variables, project_jars, session_conf
 
 DAEMON = "spark.python.daemon.module"
 
@@ -62,3 +62,9 @@ def test_the_jvm_of_one_machine_asks_for_no_address_and_reads_text_as_utf_8() ->
 )
 def test_the_address_of_others_stays_theirs(environment: dict[str, str], master: str) -> None:
     assert not jvm_variables(environment, master).keys() & ADDRESSES.keys()
+
+
+def test_make_setup_has_archived_the_classes_of_a_start() -> None:
+    """Without the archive a start takes some seconds more, and says nothing."""
+    folder = project_jars()[0].parent
+    assert (folder / CLASSES).is_file(), (folder / "classes.log").read_text("utf-8")[-2000:]
