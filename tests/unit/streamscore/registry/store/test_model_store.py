@@ -124,7 +124,7 @@ def test_the_commands_push_list_show_pull_and_copy(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREAMSCORE_REGISTRY__TRACKING_URI", NOWHERE)
-    path = save_model("return model_input['a']", [1.0])
+    path = save_model("return model_input['a']", np.array([1.0]))
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
 
     def say(*arguments: str) -> str:
