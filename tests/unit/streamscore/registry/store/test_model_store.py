@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.cli.options import out
 from jobs.operations.check_version import check_version
 from jobs.operations.doctor.model import check_model
 from schemas.errors import ContractError, RegistryError
@@ -124,11 +125,12 @@ def test_the_commands_push_list_show_pull_and_copy(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREAMSCORE_REGISTRY__TRACKING_URI", NOWHERE)
+    monkeypatch.setattr(out, "width", 200)  # no line of a table is broken
     path = save_model("return model_input['a']", np.array([1.0]))
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
 
     def say(*arguments: str) -> str:
-        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["store", *arguments], catch_exceptions=False)
+        done = CliRunner().invoke(app, ["store", *arguments], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return " ".join(done.output.split())
 
