@@ -93,6 +93,7 @@ def test_drivers_with_a_checkpoint_each_over_the_same_tables_score_each_file_onc
         stream.land(files=2, rows=20, seed=1)
         assert owner.wait() == 75 and "taken over by checkpoint" in owner.log(), owner.log()[-2000:]
         others[1].until(lambda: oracle.tally(stream).lost == 0)
+        others[1].until(lambda: list(stream.table("quarantine").reason).count("missing_column") == 2)  # whole files
     finally:
         for driver in (stream, *others):
             driver.kill()
