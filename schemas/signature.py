@@ -95,7 +95,7 @@ def assert_contract(
     Raises:
         ContractError: they do not fit; the first line names the first difference, the others follow, a line each.
     """
-    kind = _streamscore(metadata).get("kind", "rows")
+    kind = said_of_itself(metadata).get("kind", "rows")
     if kind != feed.kind:
         msg = (
             f"model {model} is of kind '{kind}', feed {feed.name} is of kind '{feed.kind}'; promote a version trained "
@@ -121,7 +121,7 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
         ContractError: its endogenous columns are not the feed's features, its series is one of other keys, or its
             metadata do not say what it wants.
     """
-    said = _streamscore(metadata)
+    said = said_of_itself(metadata)
     try:
         frequency = Frequency.parse(said["frequency"]) if said.get("frequency") else None
         key = None if said.get("key") is None else {str(name): value for name, value in said["key"].items()}
@@ -178,7 +178,8 @@ def output_type(signature: "ModelSignature | None") -> pa.DataType | None:
     return pa.struct([pa.field(str(spec.name), _output(spec)) for spec in outputs])
 
 
-def _streamscore(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def said_of_itself(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The `streamscore` entry of a version's metadata; empty if there is none."""
     said = (metadata or {}).get("streamscore")
     return said if isinstance(said, Mapping) else {}
 

@@ -47,9 +47,14 @@ def as_json(predictions: pa.Array) -> list[Any]:
     Raises:
         RequestError: one is infinite, which JSON does not know.
     """
+    assert_finite(predictions)
+    return predictions.to_pylist()
+
+
+def assert_finite(predictions: pa.Array) -> None:
+    """Raise RequestError if one is infinite, which JSON does not know."""
     if _has_infinity(predictions):
         raise RequestError(422, "the model answered with an infinite number, which JSON cannot hold; ask for Arrow")
-    return predictions.to_pylist()
 
 
 def mlflow_error(error: RequestError, identity: str) -> Response:

@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed, Series, feed_names, load_feed
+from schemas.propose import TENSOR_TYPES, TYPES
+from schemas.signature import said_of_itself
 from streamscore.registry.model_uri import model_name
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-
-# MLflow's types → a feed's
-_TYPES: dict[str, Any] = {
-    "boolean": "boolean",
-    "integer": "int",
-    "long": "long",
-    "float": "float",
-    "double": "double",
-    "string": "string",
-    "datetime": "timestamp",
-}
-_TENSORS: dict[str, Any] = {"bool": "boolean", "int32": "int", "int64": "long", "float32": "float", "float64": "double"}
 
 
 class _SignatureColumn(Column):
@@ -82,7 +72,7 @@ def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None)
 
 def is_of_series(mlmodel: Mapping[str, Any]) -> bool:
     """Whether a version says in its metadata that it forecasts series."""
-    return _said(mlmodel).get("kind") == "series"
+    return said_of_itself(mlmodel.get("metadata")).get("kind") == "series"
 
 
 def series_inputs_of(
@@ -93,7 +83,9 @@ def series_inputs_of(
     Raises:
         ContractError: no feed follows it, and its signature has no time.
     """
-    feed = _only_needing(feed or _feed_of_series(_said(mlmodel), signature, model), ("feature", "key", "time"))
+    feed = _only_needing(
+        feed or _feed_of_series(said_of_itself(mlmodel.get("metadata")), signature, model), ("feature", "key", "time")
+    )
     names = (feed.time.name, *(column.name for column in (*feed.keys, *feed.features)))
     return Inputs(feed, names, is_tensor=False, output="forecast")
 
@@ -119,29 +111,23 @@ def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None",
     return Feed.model_construct(name="request", kind="series", series=rules, columns=tuple(columns))
 
 
-def _said(mlmodel: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a version says of itself for streamscore."""
-    said = (mlmodel.get("metadata") or {}).get("streamscore")
-    return said if isinstance(said, Mapping) else {}
-
-
 def _feed_of_columns(specs: Any, model: str) -> Feed:
     columns = []
     for at, spec in enumerate(specs):
         kind = getattr(spec.type, "name", None)
-        if kind not in _TYPES:
-            msg = f"model {model}: input '{spec.name or at}' is {spec.type}, wanted one of {', '.join(_TYPES)}"
+        if kind not in TYPES:
+            msg = f"model {model}: input '{spec.name or at}' is {spec.type}, wanted one of {', '.join(TYPES)}"
             raise ContractError(msg)
         optional = not spec.required and kind not in ("integer", "long", "boolean")  # these hold no null in pandas
-        columns.append(_column(spec.name if spec.name is not None else at, _TYPES[kind], optional))
+        columns.append(_column(spec.name if spec.name is not None else at, TYPES[kind], optional))
     return _feed(columns)
 
 
 def _feed_of_tensor(specs: Any, model: str) -> Feed:
     spec = specs[0]
-    kind = _TENSORS.get(str(spec.type))
+    kind = TENSOR_TYPES.get(str(spec.type))
     if len(specs) > 1 or kind is None or len(spec.shape) != 2 or spec.shape[1] < 1:
-        msg = f"model {model} wants {specs}, wanted one tensor (-1, k) of {', '.join(_TENSORS)}"
+        msg = f"model {model} wants {specs}, wanted one tensor (-1, k) of {', '.join(TENSOR_TYPES)}"
         raise ContractError(msg)
     return _feed([_column(at, kind, optional=False) for at in range(spec.shape[1])])
 

@@ -1,6 +1,5 @@
 """The service's own route of forecasts."""
 
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -11,14 +10,14 @@ from jobs.serving.answers import json_answer, problem, who
 from jobs.serving.problems import RequestError
 from jobs.serving.series_request import SeriesRequest, read_series_request
 from jobs.serving.served_series import Ahead, Asked, ServedSeries
-from jobs.serving.service import Service, refusing
+from jobs.serving.service import Service, routing
 
 
 def forecast_routes(service: Service) -> list[Route]:
     """`…/forecast` of each model."""
-    handler = refusing(problem)(partial(_forecast, service))
+    route = routing(service, problem)
     models = ("/models/{name}", "/models/{name}/versions/{version}", "/models/{name}/aliases/{version}")
-    return [Route(f"{model}/forecast", handler, methods=["POST"]) for model in models]
+    return [route(f"{model}/forecast", _forecast, "POST") for model in models]
 
 
 async def _forecast(service: Service, request: Request, identity: str) -> Response:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from datetime import date
-from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -18,7 +17,7 @@ from jobs.serving.json_text import parse_json
 from jobs.serving.problems import RequestError
 from jobs.serving.series_request import steps_of
 from jobs.serving.served_series import MOST_FORECASTS, Ahead, Asked, ServedSeries
-from jobs.serving.service import Service, refusing
+from jobs.serving.service import Service, routing
 from jobs.serving.values import Values
 from schemas.columns import Column
 from schemas.frequency import DAY, Frequency
@@ -43,7 +42,7 @@ _ALMOST = 1e-9  # of a bound's distance from the forecast, by which the other on
 
 def kserve_routes(service: Service) -> list[Route]:
     """The one route of the protocol."""
-    return [Route(PATH, refusing(_error)(partial(_forecast, service)), methods=["POST"])]
+    return [routing(service, _error)(PATH, _forecast, "POST")]
 
 
 async def _forecast(service: Service, request: Request, identity: str) -> Response:

@@ -1,6 +1,5 @@
 """What MLflow's scoring server answers, so that its clients work here."""
 
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -9,17 +8,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.serving.answers import REQUEST_ID, as_json, json_answer, mlflow_error, who
-from jobs.serving.service import Handle, Service, answered, refusing
+from jobs.serving.service import Service, answered, routing
 from jobs.serving.tabular import decode
 
 
 def mlflow_routes(service: Service) -> list[Route]:
     """The routes, at the top of the service."""
-    refuse = refusing(mlflow_error)
-
-    def route(path: str, handle: Handle, method: str) -> Route:
-        return Route(path, refuse(partial(handle, service)), methods=[method])
-
+    route = routing(service, mlflow_error)
     return [
         route("/invocations", _invocations, "POST"),
         route("/ping", _ping, "GET"),

@@ -1,6 +1,5 @@
 """The service's own routes: which models there are, what each wants, and its predictions."""
 
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -11,17 +10,13 @@ from jobs.serving.answers import REQUEST_ID, as_json, json_answer, problem, who
 from jobs.serving.load import Served
 from jobs.serving.problems import MAX_SHOWN, RequestError
 from jobs.serving.served_series import ServedSeries
-from jobs.serving.service import Handle, Service, answered, refusing
+from jobs.serving.service import Service, answered, routing
 from jobs.serving.tabular import decode
 
 
 def model_routes(service: Service) -> list[Route]:
     """The routes below `/models`."""
-    refuse = refusing(problem)
-
-    def route(path: str, handle: Handle, method: str) -> Route:
-        return Route(path, refuse(partial(handle, service)), methods=[method])
-
+    route = routing(service, problem)
     return [
         route("/models", _models, "GET"),
         route("/models/{name}", _model, "GET"),

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from jobs.serving.answers import request_id
 from jobs.serving.body import Body, read_body
@@ -25,7 +26,6 @@ from streamscore.registry.store.semantic import is_semantic
 log = structlog.get_logger()
 
 Handle = Callable[["Service", Request, str], Awaitable[Response]]
-Handler = Callable[[Request], Awaitable[Response]]
 Refusal = Callable[[RequestError, str], Response]
 
 
@@ -82,14 +82,14 @@ def _of_rows(served: Served) -> ServedModel:
     raise RequestError(409, f"model {name} forecasts series, wanted one of rows; ask /models/{name}/forecast")
 
 
-def refusing(refusal: Refusal) -> Callable[[Callable[[Request, str], Awaitable[Response]]], Handler]:
-    """A handler whose refusals are said in the words of its protocol."""
+def routing(service: Service, refusal: Refusal) -> Callable[..., Route]:
+    """Makes the routes of one protocol, whose refusals are said in its words: path, handler and methods → a route."""
 
-    def of(handle: Callable[[Request, str], Awaitable[Response]]) -> Handler:
+    def route(path: str, handle: Handle, *methods: str) -> Route:
         async def handler(request: Request) -> Response:
             identity = request_id(request)
             try:
-                return await handle(request, identity)
+                return await handle(service, request, identity)
             except RequestError as error:
                 return refusal(error, identity)
             except ClientDisconnect:
@@ -98,9 +98,9 @@ def refusing(refusal: Refusal) -> Callable[[Callable[[Request, str], Awaitable[R
                 log.exception("failed", request_id=identity, path=quote(request.url.path))
                 return refusal(RequestError(500, "the service failed; its log has the request id"), identity)
 
-        return handler
+        return Route(path, handler, methods=list(methods))
 
-    return of
+    return route
 
 
 async def answered(served: ServedModel, rows: Values | Read, partly: bool = False) -> Answer:

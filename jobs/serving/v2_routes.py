@@ -1,6 +1,5 @@
 """The Open Inference Protocol V2, and of the model repository extension what reads."""
 
-from functools import partial
 from typing import Any
 
 import orjson
@@ -9,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobs.serving.answers import REQUEST_ID, as_json, json_answer, v2_error, who
+from jobs.serving.answers import REQUEST_ID, assert_finite, json_answer, v2_error, who
 from jobs.serving.json_text import parse_json
 from jobs.serving.problems import RequestError
 from jobs.serving.served_model import ServedModel
-from jobs.serving.service import Handle, Service, answered, refusing
-from jobs.serving.v2_tensors import decode_inputs, encode_output, input_metadata, output_metadata
+from jobs.serving.service import Service, answered, routing
+from jobs.serving.v2_tensors import decode_inputs, encode_outputs, input_metadata, output_metadata
 from streamscore import __version__
 
 JSON_SIZE = "inference-header-content-length"
@@ -22,11 +21,7 @@ JSON_SIZE = "inference-header-content-length"
 
 def v2_routes(service: Service) -> list[Route]:
     """The routes below `/v2`."""
-    refuse = refusing(v2_error)
-
-    def route(path: str, handle: Handle, *methods: str) -> Route:
-        return Route(path, refuse(partial(handle, service)), methods=list(methods))
-
+    route = routing(service, v2_error)
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     return [
         route("/v2", _server, "GET"),
@@ -90,16 +85,14 @@ async def _infer(service: Service, request: Request, identity: str) -> Response:
         raise RequestError(400, f"{JSON_SIZE} is {given!r}, wanted at most the {len(body)} bytes of the body")
     asked = parse_json(body[: int(given)])
     answer = await answered(served, decode_inputs(asked, body[int(given) :], served.inputs))
-    as_json(answer.predictions)  # no infinity, in binary data neither: the same request gets the same answer
+    assert_finite(answer.predictions)  # no infinity, in binary data neither: the same request gets the same answer
     return _answer(asked, answer.predictions, served, identity)
 
 
 def _answer(asked: Any, predictions: pa.Array, served: ServedModel, identity: str) -> Response:
     name = served.inputs.output
-    as_text, as_binary = encode_output(predictions, name, binary=False), encode_output(predictions, name, binary=True)
-    wanted = _wanted(asked, [tensor["name"] for tensor, _ in as_text])
-    pairs = zip(as_text, as_binary, strict=True)
-    outputs = [b if wanted[t[0]["name"]] else t for t, b in pairs if t[0]["name"] in wanted]
+    wanted = _wanted(asked, [tensor["name"] for tensor in output_metadata(predictions.type, name)])
+    outputs = encode_outputs(predictions, name, wanted)
     value = {
         "model_name": served.model.name,
         "model_version": served.model.version,

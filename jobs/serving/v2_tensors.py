@@ -55,11 +55,17 @@ def decode_inputs(request: Any, binary: bytes, inputs: Inputs) -> Values:
     return _rows(tensors, inputs)
 
 
-def encode_output(predictions: pa.Array, name: str, binary: bool) -> list[tuple[dict[str, Any], bytes]]:
-    """The predictions as output tensors; a struct is one for each of its fields."""
+def encode_outputs(predictions: pa.Array, name: str, wanted: Mapping[str, bool]) -> list[tuple[dict[str, Any], bytes]]:
+    """The predictions as output tensors; a struct is one for each of its fields.
+
+    Args:
+        wanted: the names of the outputs that are asked for, and whether as binary data.
+    """
     if pa.types.is_struct(predictions.type):
         fields = zip(predictions.type, predictions.flatten(), strict=True)
-        return [tensor for field, values in fields for tensor in encode_output(values, field.name, binary)]
+        return [tensor for field, values in fields for tensor in encode_outputs(values, field.name, wanted)]
+    if name not in wanted:
+        return []
     shape = [len(predictions)]
     if pa.types.is_list(predictions.type):
         width = len(predictions[0]) if len(predictions) else 0
@@ -68,7 +74,7 @@ def encode_output(predictions: pa.Array, name: str, binary: bool) -> list[tuple[
         shape, predictions = [len(predictions), width], predictions.flatten()
     datatype = _datatype(predictions.type)
     tensor: dict[str, Any] = {"name": name, "shape": shape, "datatype": datatype}
-    if not binary:
+    if not wanted[name]:
         return [(tensor | {"data": predictions.to_pylist()}, b"")]
     data = _to_binary(predictions, datatype)
     return [(tensor | {"parameters": {"binary_data_size": len(data)}}, data)]

@@ -144,13 +144,10 @@ def _text(value: Any) -> str | None:
 
 
 def _said(value: Any, column: Column) -> str:
-    found = (
-        shorten(value)
-        if isinstance(value, str)
-        else {True: "true", False: "false"}.get(value, repr(value)[:80])
-        if isinstance(value, bool)
-        else repr(value)[:80]
-    )
+    if isinstance(value, bool):
+        found = str(value).lower()  # as JSON has it
+    else:
+        found = shorten(value) if isinstance(value, str) else repr(value)[:80]
     return f"found {found}, wanted {column.type}"
 
 
