@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from schemas.signature import said_of_itself
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,8 +27,8 @@ def missing_text_of(model: Any, metadata: Mapping[str, Any] | None) -> str:
         model: a pipeline, or any object that has one somewhere among its attributes.
         metadata: of the logged model.
     """
-    said = (metadata or {}).get("streamscore")
-    if isinstance(said, Mapping) and said.get(KEY) in MISSING:
+    said = said_of_itself(metadata)
+    if said.get(KEY) in MISSING:
         return str(said[KEY])
     known = {missing for part in _parts(model) for missing in _known_to(part)}
     return NONE if known == {NONE} else NAN
