@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from fastapi import FastAPI
 
-from jobs.serving.feed_history import FeedHistories
-from jobs.serving.forecast_routes import forecast_routes
-from jobs.serving.kserve_routes import kserve_routes
-from jobs.serving.mlflow_routes import mlflow_routes
-from jobs.serving.model_routes import model_routes
-from jobs.serving.model_table import ModelTable
-from jobs.serving.openapi import openapi_routes
+from jobs.serving.models.feed_history import FeedHistories
+from jobs.serving.models.model_table import ModelTable
+from jobs.serving.openapi.document import openapi_routes
+from jobs.serving.routes.forecast_routes import forecast_routes
+from jobs.serving.routes.kserve_routes import kserve_routes
+from jobs.serving.routes.mlflow_routes import mlflow_routes
+from jobs.serving.routes.model_routes import model_routes
+from jobs.serving.routes.v2_routes import v2_routes
 from jobs.serving.service import Service
-from jobs.serving.v2_routes import v2_routes
 from schemas.errors import StreamscoreError
 from schemas.settings import Settings, load_settings
 from streamscore import __version__

@@ -9,15 +9,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobs.serving.answers import request_id
-from jobs.serving.body import Body, read_body
-from jobs.serving.feed_history import FeedHistories
-from jobs.serving.load import Served
-from jobs.serving.model_table import ModelTable
-from jobs.serving.problems import RequestError, refused_rows
-from jobs.serving.served_model import Answer, Read, ServedModel
-from jobs.serving.served_series import ServedSeries
-from jobs.serving.values import Values
+from jobs.serving.models.feed_history import FeedHistories
+from jobs.serving.models.load import Served
+from jobs.serving.models.model_table import ModelTable
+from jobs.serving.models.served_model import Answer, Read, ServedModel
+from jobs.serving.models.served_series import ServedSeries
+from jobs.serving.requests.answers import request_id
+from jobs.serving.requests.body import Body, read_body
+from jobs.serving.requests.problems import RequestError, refused_rows
+from jobs.serving.requests.values import Values
 from schemas.settings import Serving
 from streamscore.registry.model_version import version_uri
 from streamscore.registry.reader import ALIAS

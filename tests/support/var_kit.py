@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.serving.contract import Inputs, series_inputs_of
+from jobs.serving.requests.contract import Inputs, series_inputs_of
 from schemas.feed import Feed, load_feed
 from schemas.signature import series_contract
 from schemas.tables import forecast_type

@@ -1,0 +1,9 @@
+"""What answers: versions, loaded at first use and followed in the registry.
+
+model_table    which version stands for a URI
+load           a version's files → what answers with it
+served_model   rows → predictions and errors
+served_series  observations → the next steps of their series
+feed_history   the observations in a feed's table
+batcher        what waits is predicted together
+"""

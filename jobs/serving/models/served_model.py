@@ -1,0 +1,159 @@
+"""A loaded version that answers requests: values in, predictions and the rows that have none out."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.serving.models.batcher import Batcher
+from jobs.serving.requests.contract import Inputs
+from jobs.serving.requests.problems import RowError
+from jobs.serving.requests.values import Values, typed
+from schemas.settings import Serving
+from streamscore.models.row_model import Model, probe
+from streamscore.reading.rejects import rejects_table
+from streamscore.reading.rows import Rows
+from streamscore.reading.validate import validate
+from streamscore.scoring.predict import predict
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows that were read from a body as the stream reads a file, and what it refused of them."""
+
+    rows: Rows
+    rejects: pa.Table
+
+    @property
+    def count(self) -> int:
+        return self.rows.table.num_rows + self.rejects.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said to one request.
+
+    Attributes:
+        predictions: one for each row that has one.
+        rows: the positions of those rows in the request; None if they are all.
+        errors: why the others have none.
+    """
+
+    predictions: pa.Array
+    rows: Sequence[int] | None = None
+    errors: Sequence[RowError] = ()
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One version, ready to answer.
+
+    Attributes:
+        digest: SHA-256 of its files.
+        records: the column under which MLflow shows each prediction, if it shows records: of a frame or a series.
+    """
+
+    model: Model
+    signature: "ModelSignature"
+    inputs: Inputs
+    digest: str
+    records: str | None
+    batcher: "Batcher[Values | Read, Answer]"
+
+    @classmethod
+    def of(
+        cls, model: Model, signature: "ModelSignature", inputs: Inputs, digest: str, pool: Executor, settings: Serving
+    ) -> "ServedModel":
+        """With a queue of its own."""
+
+        def answer(requests: Sequence[Values | Read]) -> list[Answer]:
+            return answer_all(requests, model, inputs)
+
+        batcher = Batcher(answer, pool, lambda r: max(1, r.count), settings.batch_rows, settings.waiting_rows)
+        return cls(model, signature, inputs, digest, _records(model, inputs), batcher)
+
+    async def predict(self, request: Values | Read) -> Answer:
+        """The answer to one request, predicted with those that wait beside it."""
+        return await self.batcher.ask(request)
+
+
+def _records(model: Model, inputs: Inputs) -> str | None:
+    """What the model returns for a made-up row decides."""
+    import pandas as pd
+
+    try:
+        answer = model.answer(probe(inputs.feed, model.text_columns))
+    except Exception:  # it may want better rows than made-up ones
+        return None
+    if isinstance(answer, pd.Series):
+        return "0"
+    return str(answer.columns[0]) if isinstance(answer, pd.DataFrame) else None
+
+
+def answer_all(requests: Sequence[Values | Read], model: Model, inputs: Inputs) -> list[Answer]:
+    """The answers to requests, in their order: all that came as values is predicted in one call."""
+    answers: list[Answer | None] = [None] * len(requests)
+    together = [at for at, request in enumerate(requests) if isinstance(request, Values)]
+    if together:
+        found = _answer_values([r for r in requests if isinstance(r, Values)], model, inputs)
+        for at, answer in zip(together, found, strict=True):
+            answers[at] = answer
+    for at, request in enumerate(requests):
+        if isinstance(request, Read):
+            answers[at] = _answer_rows(request, model, inputs)
+    return [answer for answer in answers if answer is not None]
+
+
+def _answer_values(requests: Sequence[Values], model: Model, inputs: Inputs) -> list[Answer]:
+    rows, untyped = typed(requests, inputs, model.text_columns)
+    rows, invalid = validate(rows, inputs.feed)
+    predicted, failed = predict(rows, model)
+    predictions = _flat(predicted["prediction"], model)
+    if not untyped and not invalid.num_rows and not failed.num_rows:
+        answers, start = [], 0
+        for request in requests:
+            answers.append(Answer(predictions.slice(start, request.count)))
+            start += request.count
+        return answers
+    rejects = pa.concat_tables([rejects_table(untyped), invalid, failed])
+    of_row = predicted["source_file"].to_pylist()
+    lines = predicted["source_line"].to_pylist()
+    errors = row_errors(rejects)
+    answers = []
+    for number in range(len(requests)):
+        mine = [at for at, name in enumerate(of_row) if name == str(number)]
+        answers.append(
+            Answer(
+                predictions.take(pa.array(mine, pa.int64())), [lines[at] for at in mine], errors.get(str(number), ())
+            )
+        )
+    return answers
+
+
+def _answer_rows(request: Read, model: Model, inputs: Inputs) -> Answer:
+    rows, invalid = validate(request.rows, inputs.feed)
+    predicted, failed = predict(rows, model)
+    rejects = pa.concat_tables([request.rejects, invalid, failed])
+    errors = [error for found in row_errors(rejects).values() for error in found]
+    lines = predicted["source_line"].to_pylist() if errors else None
+    return Answer(_flat(predicted["prediction"], model), lines, sorted(errors, key=lambda e: e.row or 0))
+
+
+def _flat(predictions: pa.ChunkedArray, model: Model) -> pa.Array:
+    if predictions.num_chunks == 1:
+        return predictions.chunk(0)
+    return pa.concat_arrays(predictions.chunks) if predictions.num_chunks else pa.array([], model.output)
+
+
+def row_errors(rejects: pa.Table) -> dict[str, list[RowError]]:
+    """Why rows have no prediction, by the number of their request, in the order of its rows."""
+    found: dict[str, list[RowError]] = {}
+    for reject in rejects.sort_by("source_line").to_pylist():
+        error = RowError(reject["source_line"], reject["column"], reject["reason"], reject["detail"])
+        found.setdefault(reject["source_file"], []).append(error)
+    return found

@@ -1,0 +1,12 @@
+"""Bytes → values → typed rows, and answers → bytes.
+
+body            the bytes of a request, within their bounds
+json_text       JSON without doubles
+tabular         MLflow's JSON, CSV, Parquet and Arrow → values
+v2_tensors      V2's tensors → values, predictions → tensors
+series_request  which steps are wanted, after which observations
+contract        what a model's requests must hold
+values          values → typed rows
+answers         predictions and refusals as bytes
+problems        what a request is refused for
+"""

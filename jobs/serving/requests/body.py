@@ -1,0 +1,73 @@
+"""The body of a request: read within its bounds, unpacked, and its media type."""
+
+import zlib
+from dataclasses import dataclass
+from email.message import Message
+
+from starlette.requests import Request
+
+from jobs.serving.requests.problems import RequestError
+
+PATIENCE = 4  # how many times the largest body is read, and thrown away, of one that is too large
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was sent.
+
+    Attributes:
+        kind: the media type in lower case, without parameters; empty if none was named.
+    """
+
+    data: bytes
+    kind: str
+
+
+async def read_body(request: Request, most: int) -> Body:
+    """The body, unpacked.
+
+    Raises:
+        RequestError: it is larger than `most` bytes, packed or unpacked (413), packed in a way that is not known or
+            damaged (400), or in another charset than UTF-8 (415).
+    """
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size <= most:
+            pieces.append(piece)
+        elif size > PATIENCE * most:
+            break
+    if size > most:  # told only now: who is still sending does not read
+        raise _too_large(most)
+    data = b"".join(pieces)
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed == "gzip":
+        data = _inflate(data, most)
+    elif packed != "identity":
+        raise RequestError(415, f"content-encoding is {packed!r}, wanted gzip or none")
+    return Body(data, _media_type(request.headers.get("content-type", "")))
+
+
+def _media_type(header: str) -> str:
+    message = Message()
+    message["content-type"] = header
+    if (charset := message.get_content_charset()) and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise RequestError(415, f"charset is {charset!r}, wanted utf-8")
+    return header.partition(";")[0].strip().lower()
+
+
+def _inflate(data: bytes, most: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise RequestError(400, f"the body is no gzip: {error}") from error
+    if len(text) > most:
+        raise _too_large(most)
+    if not unpacker.eof or unpacker.unused_data:
+        raise RequestError(400, "the body is damaged gzip, wanted one whole member")
+    return text
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError(413, f"the body is larger than {most:,} bytes; send less rows a request")

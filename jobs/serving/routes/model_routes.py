@@ -1,0 +1,96 @@
+"""The service's own routes: which models there are, what each wants, and its predictions."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jobs.serving.models.load import Served
+from jobs.serving.models.served_series import ServedSeries
+from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, problem, who
+from jobs.serving.requests.problems import MAX_SHOWN, RequestError
+from jobs.serving.requests.tabular import decode
+from jobs.serving.service import Service, answered, routing
+
+
+def model_routes(service: Service) -> list[Route]:
+    """The routes below `/models`."""
+    route = routing(service, problem)
+    return [
+        route("/models", _models, "GET"),
+        route("/models/{name}", _model, "GET"),
+        route("/models/{name}/versions/{version}", _model, "GET"),
+        route("/models/{name}/predict", _predict, "POST"),
+        route("/models/{name}/versions/{version}/predict", _predict, "POST"),
+        route("/models/{name}/aliases/{version}/predict", _predict, "POST"),
+    ]
+
+
+async def _models(service: Service, _: Request, identity: str) -> Response:
+    loaded = {served.model.name for served in service.table.loaded().values()}
+    names = sorted({*loaded, *await service.table.production()})
+    found = [{"name": name, "loaded": name in loaded} for name in names]
+    return json_answer({"models": found}, headers={REQUEST_ID: identity})
+
+
+async def _model(service: Service, request: Request, identity: str) -> Response:
+    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    return json_answer(described(served), headers=who(served, identity))
+
+
+async def _predict(service: Service, request: Request, identity: str) -> Response:
+    partly = request.query_params.get("errors", "refuse")
+    if partly not in ("refuse", "rows"):
+        raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
+    body = await service.body(request)
+    served = await service.rows_model(request.path_params["name"], request.path_params.get("version", ""))
+    answer = await answered(served, decode(body, served.inputs, served.model.text_columns), partly == "rows")
+    value: dict[str, Any] = {
+        "model": served.model.name,
+        "version": served.model.version,
+        "digest": served.digest,
+        "request_id": identity,
+        "predictions": as_json(answer.predictions),
+    }
+    if partly == "rows":
+        value["rows"] = answer.rows if answer.rows is not None else list(range(len(answer.predictions)))
+        value["errors"] = [error.to_json() for error in answer.errors[:MAX_SHOWN]]
+        value["refused"] = len(answer.errors)
+    return json_answer(value, headers=who(served, identity))
+
+
+def described(served: Served) -> dict[str, Any]:
+    """What a version is and wants."""
+    columns = [c for c in served.inputs.feed.columns if c.name in served.inputs.names and c.role != "target"]
+    rules = ("min", "max", "allowed")
+    value = {
+        "name": served.model.name,
+        "version": served.model.version,
+        "kind": "series" if isinstance(served, ServedSeries) else "rows",
+        "run_id": served.model.identity.run_id,
+        "digest": served.digest,
+        "signature": served.signature.to_dict() if served.signature else None,
+        "inputs": [
+            {"name": c.name, "type": c.type, "nullable": c.nullable}
+            | ({} if c.role == "feature" else {"role": c.role})
+            | {rule: value for rule in rules if (value := getattr(c, rule)) is not None}
+            for c in columns
+        ],
+        "output": str(served.model.output),
+    }
+    return value | _of_series(served) if isinstance(served, ServedSeries) else value
+
+
+def _of_series(served: ServedSeries) -> dict[str, Any]:
+    """What only a model of series has to say."""
+    contract, feed = served.model.contract, served.inputs.feed
+    key = contract.key
+    return {
+        "window_rows": contract.window_rows,
+        "steps": feed.series.steps,
+        "frequency": contract.frequency.iso if contract.frequency else None,
+        "key": None if key is None else dict(zip((c.name for c in feed.keys), key, strict=True)),
+        "coverage": contract.coverage,
+        "has_series": served.trained_on is not None,
+    }

@@ -1,0 +1,220 @@
+"""Forecasts of a request: statsmodels' numbers, the stream's numbers, and what is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs.serving.models.served_series import Asked, Windows, forecast_ahead
+from jobs.serving.requests.body import Body
+from jobs.serving.requests.contract import series_inputs_of
+from jobs.serving.requests.problems import RequestError
+from jobs.serving.requests.tabular import decode, of_records
+from jobs.serving.requests.values import typed
+from schemas.errors import ContractError
+from schemas.feed import Feed, load_feed
+from schemas.signature import series_contract
+from streamscore.forecasting.forecast import forecast
+from streamscore.forecasting.history import History, Window
+from streamscore.models.series_model import SeriesModel
+from tests.support import series_kit, var_kit
+from tests.support.series_kit import feed_of
+from tests.support.var_kit import NAMES, in_memory, macrodata, records_of, wanted
+from training.series.forecast_model import Coefficients, Forecaster
+from training.series.log_forecaster import signature_of
+
+EXACT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-8}
+
+
+@pytest.fixture(scope="module")
+def records() -> list[dict[str, Any]]:
+    return records_of(macrodata())
+
+
+def ahead(records: list[dict[str, Any]], steps: int = 4, feed: Feed | None = None, **more: Any) -> Any:
+    model, inputs = in_memory(feed)
+    (found,) = forecast_ahead(Asked(of_records(records, inputs), steps, **more), model, inputs)
+    return found
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_series_in_the_body_gets_the_numbers_of_statsmodels(records: list[dict[str, Any]], whole: bool) -> None:
+    found = ahead(records, 12, whole=whole)
+    levels = macrodata()[NAMES].to_numpy()
+    np.testing.assert_allclose(found.values, wanted(levels, 12), **EXACT)
+    assert (str(found.after), [str(time) for time in found.times[:3]]) == (
+        "2009-07-01",
+        ["2009-10-01", "2010-01-01", "2010-04-01"],
+    )
+    assert found.observations == (203 if whole else 4)
+
+
+def test_a_series_in_the_body_gets_the_numbers_of_the_stream(records: list[dict[str, Any]]) -> None:
+    feed = load_feed("macrodata")
+    model, inputs = in_memory()
+    rows, _ = typed([of_records(records, inputs)], inputs, frozenset())
+    now = rows.with_table(
+        rows.table.set_column(rows.table.schema.get_field_index("landed_at"), "landed_at", [[2**50] * len(records)])
+    )
+    feed_now = feed.model_copy(update={"series": feed.series.model_copy(update={"ahead_seconds": None})})
+    streamed = forecast(now, feed_now, model, History(model.window_rows, {})).scored.predictions
+    names = [field.name for field in model.output]
+    last = streamed.slice(streamed.num_rows - 4).select(names).to_pandas().to_numpy()
+    np.testing.assert_array_equal(ahead(records).values.reshape(4, -1), last)
+
+
+def test_the_same_series_as_csv_gets_the_same_numbers(records: list[dict[str, Any]]) -> None:
+    model, inputs = in_memory()
+    body = Body(macrodata().to_csv(index=False).encode(), "text/csv")
+    (found,) = forecast_ahead(Asked(decode(body, inputs, frozenset()), 4), model, inputs)
+    np.testing.assert_allclose(found.values, ahead(records).values, rtol=1e-12)
+
+
+def test_a_window_of_a_table_gets_the_same_numbers(records: list[dict[str, Any]]) -> None:
+    model, inputs = in_memory()
+    frame = macrodata().tail(4)
+    times = frame["date"].to_numpy("datetime64[D]").astype(np.int64)
+    windows = Windows(inputs.feed, {(): Window(times, frame[NAMES].to_numpy())})
+    (found,) = forecast_ahead(Asked(windows, 4), model, inputs)
+    np.testing.assert_array_equal(found.values, ahead(records).values)
+
+
+@pytest.mark.parametrize(
+    ("change", "blamed"),
+    [
+        ({"realgdp": "1"}, (201, "realgdp", "bad_type")),
+        ({"realgdp": None}, (201, "realgdp", "null_not_allowed")),
+        ({"realgdp": -1}, (201, "realgdp", "out_of_range")),
+        ({"realgdp": True}, (201, "realgdp", "bad_type")),
+        ({"date": "2009-02-30"}, (201, "date", "bad_type")),
+        ({"date": 5}, (201, "date", "bad_type")),
+        ({"date": "1958-01-01"}, (201, "date", "late")),
+        ({"date": "2008-10-01"}, (201, "date", "duplicate_time")),
+        ({"date": "9000-01-01"}, (201, "date", "out_of_range")),
+        ({"date": "2009-05-01"}, (202, "date", "gap")),
+    ],
+)
+def test_an_observation_that_the_stream_would_not_take_is_refused(
+    records: list[dict[str, Any]], change: dict[str, Any], blamed: tuple[int, str, str]
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        ahead([*records[:201], records[201] | change, records[202]])
+    first = caught.value.errors[0]
+    assert (caught.value.status, (first.row, first.column, first.reason)) == (400, blamed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "said"),
+    [([], 4, "no observation"), ([0, 1, 2], 4, "found 3 observations, wanted at least 4")],
+)
+def test_too_few_observations_are_refused(
+    records: list[dict[str, Any]], rows: list[int], steps: int, said: str
+) -> None:
+    with pytest.raises(RequestError, match=said) as caught:
+        ahead([records[at] for at in rows], steps)
+    assert caught.value.status == 400
+
+
+def test_a_column_that_is_missing_is_refused(records: list[dict[str, Any]]) -> None:
+    with pytest.raises(RequestError, match="column 'date': missing_column"):
+        ahead([{name: row[name] for name in NAMES} for row in records])
+
+
+def test_a_model_that_fails_is_told_as_its_own_fault(records: list[dict[str, Any]]) -> None:
+    model, inputs = in_memory()
+
+    def fail(*_: Any) -> None:
+        msg = "no"
+        raise ValueError(msg)
+
+    object.__setattr__(model, "_forecast", fail)
+    with pytest.raises(RequestError, match="model_error: ValueError: no") as caught:
+        forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)
+    assert caught.value.status == 422
+    object.__setattr__(model, "_forecast", lambda w, steps: np.full((len(w), steps, 3, 3), np.inf))
+    with pytest.raises(RequestError, match="bad_prediction"):
+        forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)
+
+
+def test_steps_beyond_the_calendar_are_refused(records: list[dict[str, Any]]) -> None:
+    feed = load_feed("macrodata")
+    rules = feed.series.model_copy(update={"ahead_seconds": None, "gap": "forecast"})
+    feed = feed.model_copy(update={"series": rules})
+    late = [row | {"date": f"{9700 + at}-01-01"} for at, row in enumerate(records)]
+    assert len(ahead(late, 390, feed).times) == 390
+    with pytest.raises(RequestError, match="steps reach beyond the year 9999"):
+        ahead(late, 400, feed)
+
+
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory: pytest.TempPathFactory) -> SeriesModel:
+    return series_kit.load(series_kit.save_model(tmp_path_factory.mktemp("model")), feed_of())
+
+
+def test_each_series_of_a_request_is_forecast_from_its_own_window(sensors: SeriesModel) -> None:
+    inputs = series_inputs_of({}, None, "sensors v1", feed_of())
+    rows = [
+        {"sensor": sensor, "at": f"2026-01-01T00:0{minute}:00Z", "temp": minute + add, "load": add}
+        for minute in range(4)
+        for sensor, add in (("a", 0.0), ("b", 10.0))
+    ]
+    found = {one.key["sensor"]: one for one in forecast_ahead(Asked(of_records(rows, inputs), 2), sensors, inputs)}
+    for sensor, add in (("a", 0.0), ("b", 10.0)):
+        level = sum(weight * (minute + add) for weight, minute in ((1, 1), (2, 2), (3, 3)))
+        assert found[sensor].values[:, 0, 0].tolist() == [level + 1, level + 2]
+        assert (found[sensor].observations, found[sensor].times) == (3, None)
+    whole = forecast_ahead(Asked(of_records(rows, inputs), 1, whole=True), sensors, inputs)
+    assert [one.observations for one in whole] == [4, 4]
+
+
+def test_a_series_that_the_model_was_not_trained_on_is_refused(sensors: SeriesModel) -> None:
+    inputs = series_inputs_of({}, None, "sensors v1", feed_of())
+    of_a = replace(sensors, contract=replace(sensors.contract, key=("a",)))
+    row = {"temp": 1.0, "load": 1.0}
+    rows = [
+        {sensor: row | {"sensor": sensor, "at": f"2026-01-01T00:0{minute}:00Z"} for sensor in "ab"}
+        for minute in range(3)
+    ]
+    assert forecast_ahead(Asked(of_records([row["a"] for row in rows], inputs), 1), of_a, inputs)
+    with pytest.raises(RequestError) as caught:
+        forecast_ahead(Asked(of_records([row["b"] for row in rows], inputs), 1), of_a, inputs)
+    assert [(e.row, e.column, e.reason) for e in caught.value.errors] == [(2, "sensor", "untrained")]
+
+
+def test_a_moving_average_with_the_whole_history_gets_the_numbers_of_statsmodels() -> None:
+    from statsmodels.tsa.api import VARMAX
+
+    made = Coefficients(
+        np.array([0.4, 0.5, 0.6]), np.zeros((0, 3, 3)), -np.eye(3)[np.newaxis] / 5, np.eye(3), np.zeros(3, int)
+    )
+    average = Forecaster(made, NAMES, "date", 4, 0.95)
+    growth = macrodata()
+    growth[NAMES] = 100 * np.log(growth[NAMES]).diff()
+    growth = growth.iloc[1:]
+    parameters = [made.intercept, made.ma.ravel(), np.eye(3)[np.tril_indices(3)]]
+    fitted = VARMAX(growth[NAMES].to_numpy(), order=(0, 1), trend="c").smooth(np.concatenate(parameters))
+    feed = load_feed("macrodata")
+    feed = feed.model_copy(update={"columns": tuple(c.model_copy(update={"min": None}) for c in feed.columns)})
+    model, inputs = in_memory(feed)
+    contract = replace(model.contract, window_rows=average.window_rows)
+    model = replace(model, contract=contract, _forecast=average.forecast_windows)
+    observations = of_records(records_of(growth), inputs)
+    (found,) = forecast_ahead(Asked(observations, 9, whole=True), model, inputs)
+    np.testing.assert_allclose(found.values[..., 0], fitted.get_forecast(9).predicted_mean, **EXACT)
+    (short,) = forecast_ahead(Asked(observations, 9), model, inputs)
+    assert (found.observations, short.observations) == (202, average.window_rows)
+
+
+def test_a_model_without_a_feed_is_held_against_what_training_wrote(records: list[dict[str, Any]]) -> None:
+    model, _ = in_memory()
+    said = var_kit.metadata()
+    inputs = series_inputs_of({"metadata": said}, signature_of(var_kit.forecaster()), "other v1", None)
+    assert inputs.names == ("date", *NAMES)
+    assert series_contract(inputs.feed, said, "other v1") == model.contract
+    (found,) = forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)
+    np.testing.assert_array_equal(found.values, ahead(records).values)
+    assert found.times and found.times[0] == pd.Timestamp("2009-10-01", tz="UTC")
+    with pytest.raises(ContractError, match="no feed has it as its model"):
+        series_inputs_of({"metadata": said}, None, "other v1", None)
