@@ -252,3 +252,9 @@ class Serving(_Block):
     max_models: int = Field(
         200, gt=0, description="The most versions in memory. The one that was not asked for longest goes first."
     )
+    max_model_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="The most memory for versions, in bytes, of all workers. "
+        "`null` takes half of the memory of the machine or its container.",
+    )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.serving.models.feed_history import FeedHistories
+from jobs.serving.models.leases import holding_models
 from jobs.serving.models.load import Served
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.models.served_model import Answer, Read, ServedModel
@@ -89,7 +90,8 @@ def routing(service: Service, refusal: Refusal) -> Callable[..., Route]:
         async def handler(request: Request) -> Response:
             identity = request_id(request)
             try:
-                return await handle(service, request, identity)
+                with holding_models():
+                    return await handle(service, request, identity)
             except RequestError as error:
                 return refusal(error, identity)
             except ClientDisconnect:

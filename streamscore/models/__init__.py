@@ -4,5 +4,8 @@ answers       what a model answers, held against its signature and the rows
 row_model     a version that predicts rows
 series_model  a version that forecasts series
 load          either of them, as the feed says
+lease         a model in use
+failures      what could not be loaded, and when it is tried again
+cache         models by key: loaded once, bounded by count and bytes
 watch         the registry's word: swaps between micro-batches, refused versions
 """

@@ -71,6 +71,10 @@ class Model:
         """The type of the prediction column."""
         return self._output.type
 
+    def memory(self) -> int:
+        """Measures the bytes that it takes."""
+        return self._pyfunc.memory()
+
     def predict(self, rows: pa.Table) -> pa.Array:
         """One prediction a row, of type `output`.
 

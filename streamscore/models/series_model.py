@@ -42,6 +42,7 @@ class SeriesModel:
     output: pa.DataType
     _forecast: Callable[[Floats, int], Any]
     _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
+    memory: Callable[[], int] = lambda: 0  # measures the bytes that it takes
 
     @property
     def name(self) -> str:
@@ -98,7 +99,7 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
         raise ContractError(msg)
     features = [column.name for column in feed.features]
     order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
-    model = SeriesModel(identity, str(path), wanted, forecast_type(feed), pyfunc.forecast_windows, order)
+    model = SeriesModel(identity, str(path), wanted, forecast_type(feed), pyfunc.forecast_windows, order, pyfunc.memory)
     _warm_up(model, feed)
     return model
 

@@ -12,8 +12,10 @@ store              versions that never change: in a folder, a bucket or MLflow
 provenance         what a version was made of, in its tags
 promotions         who put which version into Production when, and the way back
 repeat             calls that MLflow may carry out without an answer, made once all the same
+heads              what all aliases and stages stand for, by one search
 reader             which versions there are, and their files, verified
 missing_text       what missing text was in the rows that a model was trained on
+memory             what a loaded model takes of it
 pyfunc             a version's model, loaded in this process or in one of its own
 version_process    the process of a version that brings code of its own
 version_main       what runs in that process

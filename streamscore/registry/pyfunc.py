@@ -17,6 +17,7 @@ from urllib.request import url2pathname
 
 import yaml
 
+from streamscore.registry.memory import bytes_of, bytes_of_files
 from streamscore.registry.missing_text import missing_text_of
 from streamscore.registry.mlflow_module import import_mlflow
 
@@ -35,6 +36,7 @@ class Pyfunc:
         forecast_windows: of a model of series; None if the model has no such method.
         missing_text: `nan` or `none`: what stands for missing text in what it was trained on.
         python_model: the object itself; None in a process of its own, or if there is no Python object.
+        memory: measures the bytes that it takes.
     """
 
     metadata: Any
@@ -42,6 +44,7 @@ class Pyfunc:
     forecast_windows: Callable[..., Any] | None
     missing_text: str
     python_model: Any = None
+    memory: Callable[[], int] = lambda: 0
 
 
 def load_pyfunc(path: Path) -> Pyfunc:
@@ -62,7 +65,9 @@ def load_pyfunc(path: Path) -> Pyfunc:
     linked = links.to(path)
     process = VersionProcess(linked)
     forecast = process.method("forecast_windows") if process.forecasts else None
-    loaded = Pyfunc(Model.load(str(linked)), process.method("predict"), forecast, process.missing_text)
+    loaded = Pyfunc(
+        Model.load(str(linked)), process.method("predict"), forecast, process.missing_text, memory=process.memory
+    )
     weakref.finalize(loaded, links.remove)  # the process may be started again
     return loaded
 
@@ -94,11 +99,26 @@ def load_here(path: Path) -> Pyfunc:
     except MlflowException:  # of a flavor
         inner = getattr(pyfunc._model_impl, "sklearn_model", None)
     missing = missing_text_of(inner, pyfunc.metadata.metadata)
-    loaded = Pyfunc(pyfunc.metadata, pyfunc.predict, getattr(inner, "forecast_windows", None), missing, inner)
+    held = inner if inner is not None else pyfunc._model_impl
+    loaded = Pyfunc(
+        pyfunc.metadata,
+        pyfunc.predict,
+        getattr(inner, "forecast_windows", None),
+        missing,
+        inner,
+        lambda: _measured(held, path),
+    )
     for name in made:
         weakref.finalize(loaded, sys.modules.pop, name, None)
     weakref.finalize(loaded, links.remove)  # a model may open its files later
     return loaded
+
+
+def _measured(held: Any, path: Path) -> int:
+    try:
+        return bytes_of(held)
+    except Exception:  # it may hold a lock, or an open file
+        return bytes_of_files(path.rglob("*"))
 
 
 class _Links:

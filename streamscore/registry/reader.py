@@ -17,6 +17,7 @@ from urllib.parse import quote
 from schemas.errors import RegistryError
 from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmodel
 from streamscore.registry.connection import Connection
+from streamscore.registry.heads import Head, find_heads
 from streamscore.registry.manifest import take_manifest, wanted_manifest
 from streamscore.registry.mlflow_module import root_cause
 from streamscore.registry.model_uri import (
@@ -165,6 +166,11 @@ class RegistryReader:
         """
         with self._connection.reaching() as client:
             return promotions(name, client.get_registered_model(name).tags)
+
+    def heads(self) -> dict[str, Head]:
+        """What the aliases and stages of all registered models stand for, by name of the model."""
+        with self._connection.reaching() as client:
+            return find_heads(client)
 
     def in_production(self, name: str) -> str | None:
         """The version in Production, by its alias, else by its stage; None if there is none."""

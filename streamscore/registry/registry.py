@@ -53,7 +53,7 @@ class Registry:
         self.connection, self.store = connection, store
         reader = RegistryReader(connection, store)
         self.resolve, self.download, self.mlmodel = reader.resolve, reader.download, reader.mlmodel
-        self.metrics = reader.metrics
+        self.metrics, self.heads = reader.metrics, reader.heads
         self.versions, self.versions_tagged = reader.versions, reader.versions_tagged
         self.in_production, self.history, self.run_file = reader.in_production, reader.history, reader.run_file
         writer = RegistryWriter(connection, reader)

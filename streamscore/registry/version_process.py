@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import RegistryError
+from streamscore.registry.memory import bytes_of_process
 
 # What an answer may be made of; nothing of the version's own code is imported here to read one.
 ANSWERS = ("numpy", "pandas", "pyarrow", "scipy", "datetime", "decimal", "collections", "zoneinfo", "dateutil", "pytz")
@@ -59,6 +60,10 @@ class VersionProcess:
         """
         return lambda *arguments, **named: self._ask((name, arguments, named))
 
+    def memory(self) -> int:
+        """Bytes that it has for itself."""
+        return bytes_of_process(self._child.number)
+
     def _ask(self, request: tuple[str, Any, Any]) -> Any:
         with self._asking:
             try:
@@ -100,6 +105,10 @@ class _Child:
         except BaseException:
             self._end()
             raise
+
+    @property
+    def number(self) -> int:
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:

@@ -1,56 +1,56 @@
-"""The models that answer: loaded at first use, followed in the registry, exchanged without a request lost."""
+"""Which version answers for a URI: followed in the registry, and exchanged without a request lost."""
 
 import asyncio
-import contextlib
-import time
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
+from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
+from jobs.serving.models.version_key import VersionKey
 from jobs.serving.requests.problems import RequestError
-from schemas.errors import ContractError, RegistryError, StreamscoreError
-from schemas.settings import Settings
-from streamscore.registry.model_uri import NOT_THERE, STORE, ModelRef
+from schemas.errors import ContractError, NoRoomError, RegistryError, StreamscoreError
+from schemas.settings import Serving, Settings
+from streamscore.models.cache import Limits, Loaded, ModelCache, Reserve
+from streamscore.models.failures import Failures
+from streamscore.models.lease import Lease
+from streamscore.registry.heads import Head
+from streamscore.registry.manifest import wanted_manifest
+from streamscore.registry.model_uri import NOT_THERE, STORE, model_name, uri_parts
+from streamscore.registry.reader import ALIAS, STAGE
 from streamscore.registry.registry import Registry
+from streamscore.registry.store.semantic import is_semantic
+from streamscore.spark.before_start import this_machine
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds between two tries to load what failed
-REMEMBERED = 1000  # URIs that failed
+MOST_URIS = 100_000  # that are remembered with the version that they stand for
+MISSING_SECONDS = 1.0  # how long a URI without a version is not looked for again
 
 
 @dataclass(slots=True)
-class _Failure:
-    """Why a URI has no model.
+class _Followed:
+    """A URI that somebody asked for.
 
     Attributes:
-        until: when it is tried again, by `time.monotonic`.
-        wait: how long it was waited for since.
+        wanted: whether it was named at the start, and stays in memory.
+        told: the version that was promoted and could not be loaded, if the log says so already.
     """
 
-    error: RequestError
-    until: float
-    wait: float
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A URI that somebody asked for."""
-
-    served: Served
-    pinned: bool = False
-    refused: set[str] = field(default_factory=set)  # versions that were promoted and could not be loaded
+    key: VersionKey
+    wanted: bool = False
+    told: str = ""
 
 
 class ModelTable:
-    """The loaded versions by the URIs that stand for them.
+    """The loaded versions by the URIs that stand for them; for one event loop.
 
     A request keeps the version that it found, whatever takes its place meanwhile.
     """
@@ -58,10 +58,13 @@ class ModelTable:
     def __init__(self, registry: Registry, settings: Settings, predicting: Executor) -> None:
         self._registry, self._settings, self._predicting = registry, settings, predicting
         self._folder = Path(settings.scratch.format(feed="serving")).absolute() / "models"
-        self._loaders = ThreadPoolExecutor(1, "load")
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Served]] = {}
-        self._failures: OrderedDict[str, _Failure] = OrderedDict()
+        serving = settings.serving
+        self.cache = ModelCache[VersionKey, Served](self._load, _limits(serving))
+        self._asking = ThreadPoolExecutor(2, "registry")
+        self._followed: OrderedDict[str, _Followed] = OrderedDict()
+        self._resolving: dict[str, asyncio.Task[_Followed]] = {}
+        self._exchanging: dict[str, asyncio.Task[None]] = {}
+        self._failures: Failures[str] = Failures()
         self.default = ""
         self.is_ready = False
 
@@ -72,110 +75,185 @@ class ModelTable:
             StreamscoreError: one of them cannot be served.
         """
         for uri in uris:
-            served = await self._in_thread(self._load, uri)
-            self._entries[uri] = _Entry(served, pinned=True)
+            key = await self._in_thread(self._resolve, uri)
+            with await asyncio.wrap_future(self.cache.ask(key)):
+                self.cache.pin(key)
+            self._followed[uri] = _Followed(key, wanted=True)
         self.default = self._settings.serving.default_model or (uris[0] if uris else "")
         self.is_ready = True
 
     def loaded(self) -> dict[str, Served]:
         """What is in memory, by URI."""
-        return {uri: entry.served for uri, entry in self._entries.items()}
+        there = self.cache.loaded()
+        return {uri: there[followed.key] for uri, followed in self._followed.items() if followed.key in there}
 
     def named(self, name: str) -> str:
         """The URI of a model in the store that was wanted from the first request on; empty: none of that name."""
-        uris = (uri for uri, entry in self._entries.items() if entry.pinned and uri.startswith(f"{STORE}{name}/"))
+        uris = (uri for uri, one in self._followed.items() if one.wanted and uri.startswith(f"{STORE}{name}/"))
         return next(uris, "")
 
     async def production(self) -> list[str]:
         """The names of all registered models with a version in Production."""
-        return await self._in_thread(self._in_production)
+        heads = await self._in_thread(self._registry.heads)
+        return sorted(name for name, head in heads.items() if ALIAS in head.aliases or STAGE.lower() in head.stages)
 
     async def get(self, uri: str) -> Served:
-        """The version that a URI stands for; loaded if nobody asked for it before, once however many wait.
+        """The version that a URI stands for; loaded if it is not in memory, once however many wait.
 
         Raises:
-            RequestError: no such model or version (404), it cannot be served (409), or no answer of the registry (503).
+            RequestError: no such model or version (404), it cannot be served (409), it does not fit into memory (507),
+                or the registry does not answer or there is no room now (503).
         """
-        if entry := self._entries.get(uri):
-            self._entries.move_to_end(uri)
-            return entry.served
-        if (failure := self._failures.get(uri)) and time.monotonic() < failure.until:
-            raise failure.error
-        if uri not in self._loading:
-            self._loading[uri] = asyncio.create_task(self._enter(uri))
-        return await asyncio.shield(self._loading[uri])
+        followed = self._followed.get(uri) or await self._follow(uri)
+        lease = self.cache.get(followed.key)
+        if lease is None:
+            try:
+                lease = await asyncio.wrap_future(self.cache.ask(followed.key))
+            except StreamscoreError as error:
+                raise self._refusal(uri, error) from error
+        return cast("Served", hold(lease))
 
     async def follow(self, poll_seconds: float) -> None:
         """Exchange what the registry has promoted since; for ever."""
         while True:
             await asyncio.sleep(poll_seconds)
-            for uri, entry in list(self._entries.items()):
-                with contextlib.suppress(RegistryError):  # it goes on with the version that it has
-                    await self._look_again(uri, entry)
+            try:
+                await self._look_again()
+            except RegistryError as error:  # it goes on with the versions that it has
+                log.warning("registry_silent", detail=str(error).splitlines()[0])
+            except Exception:
+                log.exception("poll_failed")
 
-    async def _look_again(self, uri: str, entry: _Entry) -> None:
-        ref = await asyncio.to_thread(self._registry.resolve, uri)
-        if ref.model == entry.served.model.identity or ref.version in entry.refused:
+    async def _look_again(self) -> None:
+        """One search for all models; a request for each that has changed."""
+        self._exchanging = {uri: task for uri, task in self._exchanging.items() if not task.done()}
+        moving = {u: one for u, one in self._followed.items() if u not in self._exchanging and _may_move(u)}
+        if not moving:
             return
-        try:
-            served = await self._in_thread(self._load_ref, ref)
-        except StreamscoreError as error:
-            entry.refused.add(ref.version)
-            log.warning("refused", model=ref.name, version=ref.version, detail=str(error).splitlines()[0])
-            return
-        entry.served, entry.refused = served, set()
-        log.info("swapped", model=ref.name, version=ref.version)
+        heads = await self._in_thread(self._registry.heads)
+        for uri, one in moving.items():
+            found = _version(heads, uri)
+            if found is None and one.key not in self.cache:
+                self._followed.pop(uri)  # whoever asks again finds out
+            elif found != one.key.model.version:
+                self._exchanging[uri] = asyncio.create_task(self._exchange(uri, one))
 
-    async def _enter(self, uri: str) -> Served:
+    async def _exchange(self, uri: str, followed: _Followed) -> None:
+        """Put what a URI stands for now in the place of what it stood for.
+
+        1. Load and warm the new version beside the old one, if that is in memory.  2. Answer with the new one.
+        3. Free the old one when the requests that use it are answered.
+        """
         try:
-            served = await self._in_thread(self._load, uri)
+            key, old = await self._in_thread(self._resolve, uri), followed.key
+        except StreamscoreError:  # it is gone, or the registry is: what is there goes on
+            return
+        if key == old:
+            return
+        lease: Lease[Served] | None = None
+        if old in self.cache:
+            # 1
+            try:
+                lease = await asyncio.wrap_future(self.cache.ask(key))
+            except Exception as error:
+                if followed.told != key.model.version:
+                    followed.told = key.model.version
+                    detail = str(error).splitlines()[0]
+                    log.warning("refused", model=key.model.name, version=key.model.version, detail=detail)
+                return
+            self.cache.pin(key, followed.wanted)
+        # 2
+        followed.key, followed.told = key, ""
+        log.info("swapped", model=key.model.name, version=key.model.version)
+        if lease:
+            lease.release()
+        # 3
+        if all(one.key != old for one in self._followed.values()):
+            self.cache.drop(old)
+
+    async def _follow(self, uri: str) -> _Followed:
+        """What a URI stands for, asked once however many wait."""
+        if error := self._failures.get(uri):
+            raise self._refusal(uri, error)
+        if uri not in self._resolving:
+            self._resolving[uri] = asyncio.create_task(self._enter(uri))
+        try:
+            return await asyncio.shield(self._resolving[uri])
         except StreamscoreError as error:
-            raise self._remember(uri, error) from error
+            raise self._refusal(uri, error) from error
+
+    async def _enter(self, uri: str) -> _Followed:
+        try:
+            key = await self._in_thread(self._resolve, uri)
+        except StreamscoreError as error:
+            self._failures.remember(uri, error, MISSING_SECONDS if _is_missing(error) else None)
+            raise
         finally:
-            del self._loading[uri]
-        self._failures.pop(uri, None)
-        self._entries[uri] = _Entry(served)
-        while len(self._entries) > self._settings.serving.max_models:
-            oldest = next((u for u, e in self._entries.items() if not e.pinned and u != uri), None)
-            if oldest is None:
-                break
-            del self._entries[oldest]
-        return served
+            del self._resolving[uri]
+        self._failures.forget(uri)
+        self._followed[uri] = followed = _Followed(key)
+        if len(self._followed) > MOST_URIS:
+            oldest = next(one for one, of in self._followed.items() if not of.wanted)
+            del self._followed[oldest]
+        return followed
 
-    def _remember(self, uri: str, error: StreamscoreError) -> RequestError:
-        """The failure as requests hear of it, until it is time to try again."""
-        before = self._failures.pop(uri, None)
-        wait = min(2 * before.wait, LONGEST_WAIT) if before else FIRST_WAIT
+    def _refusal(self, uri: str, error: Exception) -> RequestError:
+        """A failure as requests hear of it."""
+        line = str(error).splitlines()[0]
         if _is_missing(error):
-            said = RequestError(404, f"no model for {uri}; what there is: GET /models")
-            wait = FIRST_WAIT
-        elif isinstance(error, ContractError):
-            said = RequestError(409, str(error).splitlines()[0])
-        else:
-            said = RequestError(503, "the model registry does not answer", headers={"Retry-After": str(round(wait))})
-        self._failures[uri] = _Failure(said, time.monotonic() + wait, wait)
-        while len(self._failures) > REMEMBERED:
-            self._failures.popitem(last=False)
-        log.warning("not_loaded", uri=uri, detail=str(error).splitlines()[0])
-        return said
+            return RequestError(404, f"no model for {uri}; what there is: GET /models")
+        if isinstance(error, ContractError):
+            return RequestError(error.http_status, line)
+        if isinstance(error, NoRoomError):
+            return RequestError(503, line, headers={"Retry-After": str(round(error.retry_seconds))})
+        return RequestError(503, "the model registry does not answer", headers={"Retry-After": "1"})
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._loaders, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._asking, call, *arguments)
 
-    def _load(self, uri: str) -> Served:
-        return self._load_ref(self._registry.resolve(uri))
+    def _resolve(self, uri: str) -> VersionKey:
+        try:
+            return VersionKey.of(self._registry.resolve(uri))
+        except RegistryError as error:
+            if not (_is_missing(error) and uri.endswith(f"@{ALIAS}")):
+                raise
+        # other tools know only the stage
+        return VersionKey.of(self._registry.resolve(f"{uri.removesuffix(f'@{ALIAS}')}/{STAGE}"))
 
-    def _load_ref(self, ref: ModelRef) -> Served:
-        path = self._registry.download(ref, self._folder)
-        return load_served(path, ref, self._predicting, self._settings.serving)
+    def _load(self, key: VersionKey, reserve: Reserve) -> Loaded[Served]:
+        try:
+            if manifest := wanted_manifest(key.ref, self._registry.models):
+                reserve(sum(size for _, size in manifest.files.values()))
+            path = self._registry.download(key.ref, self._folder)
+            served = load_served(path, key.ref, self._predicting, self._settings.serving)
+        except StreamscoreError as error:
+            log.warning("not_loaded", uri=key.ref.uri, version=key.model.version, detail=str(error).splitlines()[0])
+            raise
+        return Loaded(served, served.model.memory())
 
-    def _in_production(self) -> list[str]:
-        with self._registry.connection.reaching() as client:
-            names = [model.name for model in client.search_registered_models(max_results=1000)]
-        return [name for name in names if self._registry.in_production(name)]
+
+def _limits(serving: Serving) -> Limits:
+    """Of one process: of the memory for models, the workers have equal parts."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = serving.max_model_bytes or min(this_machine().memory or machine, machine) // 2
+    return Limits(serving.max_models, most // serving.workers)
 
 
-def _is_missing(error: StreamscoreError) -> bool:
+def _may_move(uri: str) -> bool:
+    """Whether a URI may stand for another version tomorrow."""
+    if uri.startswith(STORE):
+        return not is_semantic(uri.rpartition("/")[2])
+    _, alias, suffix = uri_parts(uri)
+    return uri.startswith("models:/") and bool(alias or (suffix and not suffix.isdigit()))
+
+
+def _version(heads: dict[str, Head], uri: str) -> str | None:
+    """What a search says of a URI; None if it says nothing, as of a store."""
+    head = None if uri.startswith(STORE) else heads.get(model_name(uri))
+    return head.version(uri) if head else None
+
+
+def _is_missing(error: BaseException) -> bool:
     cause = error.__cause__
     return isinstance(error, RegistryError) and (
         isinstance(cause, LookupError) or getattr(cause, "error_code", "") in NOT_THERE
