@@ -115,7 +115,13 @@ class Column(BaseModel):
     @field_validator("min", "max", mode="before")
     @classmethod
     def _is_a_finite_number(cls, value: Any) -> Any:
-        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        try:  # text too: YAML reads 1e3, nan and inf as text, of which pydantic makes numbers
+            is_wrong = isinstance(value, bool) or not math.isfinite(float(value))
+        except (ValueError, TypeError):
+            return value
+        except OverflowError:  # a whole number that no column holds
+            is_wrong = True
+        if is_wrong:
             msg = f"found {shown(value)}, wanted a finite number; where there is no limit, take the key out"
             raise ValueError(msg)
         return value

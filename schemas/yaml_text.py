@@ -62,3 +62,12 @@ class _OnceLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as error:  # "\ud800" alone, as JSON writes half of a character
+            problem = f"found {value!a}, which is half of a character; write it whole"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+        return value

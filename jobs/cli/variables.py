@@ -19,6 +19,8 @@ OF_LIBRARIES = {
     "SPARK_AUTH_SOCKET_TIMEOUT": "15",  # pyspark, for the workers that it starts itself
     "SPARK_BUFFER_SIZE": "65536",
 }
+# Of a process with MLflow's telemetry that starts this one: MLflow takes it away when it is imported without.
+OF_OTHERS = ("_MLFLOW_TELEMETRY_SESSION_ID",)
 
 
 def write_variables(settings: Settings, *, registry: bool = False) -> Settings:
@@ -30,6 +32,8 @@ def write_variables(settings: Settings, *, registry: bool = False) -> Settings:
     for name, value in (QUIET | OF_LIBRARIES).items():
         if name not in os.environ:
             os.environ[name] = value
+    for name in OF_OTHERS:
+        os.environ.pop(name, None)
     wanted = store_variables(settings.storage) | certificate_variables(settings.storage)
     if registry:
         opened = open_registry(settings)

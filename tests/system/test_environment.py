@@ -47,6 +47,7 @@ def test_a_stream_runs_without_a_name_a_locale_or_a_short_folder_for_temporary_f
             # no name has an address there, this machine's neither
             "JAVA_TOOL_OPTIONS": f"-Djdk.net.hosts.file={hosts}",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(code), str(ROOT), os.environ.get("PYTHONPATH")))),
+            "_MLFLOW_TELEMETRY_SESSION_ID": "of-who-starts-it",
             "STREAMSCORE_SERVICE_HOST": "10.0.0.1",
             "STREAMSCORE_PORT": "tcp://10.0.0.1:80",
         },

@@ -63,6 +63,10 @@ def test_an_allowed_value_of_another_type_is_refused_with_how_to_write_it(
         ({"type": "double", "min": float("nan")}, "found nan, wanted a finite number"),
         ({"type": "double", "max": float("inf")}, "found inf, wanted a finite number"),
         ({"type": "double", "min": True}, "found true, wanted a finite number"),
+        ({"type": "long", "max": "nan"}, "found 'nan', wanted a finite number"),  # YAML reads nan as text
+        ({"type": "double", "min": "-inf"}, "found '-inf', wanted a finite number"),
+        ({"type": "double", "max": "1e400"}, "found '1e400', wanted a finite number"),
+        ({"type": "double", "max": 10**400}, "wanted a finite number"),
         ({"type": "double", "min": "low"}, "min"),
         ({"type": "int", "min": 2**31}, "min 2147483648, which no int is"),
         ({"type": "long", "max": -(2**64)}, "which no long is"),

@@ -36,6 +36,7 @@ def test_a_merged_key_may_be_overridden(file: Path) -> None:
         (b"name: a\0b\n", "is not YAML"),
         (b"{[a]: 1, {b: 1}: 2}\n", "is not YAML"),
         (b"[" * 900, "is not YAML"),
+        (b'name: a\ncolumns: ["\\ud83d"]\n', r"found '\\ud83d', which is half of a character; write it whole.*line 2"),
     ],
 )
 def test_what_is_no_yaml_is_told_in_one_line(file: Path, content: bytes, message: str) -> None:

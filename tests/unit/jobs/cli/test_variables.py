@@ -61,3 +61,17 @@ def test_what_the_libraries_of_a_command_need_is_written_once_and_before(
     delta_options(settings.storage)
     write_variables(settings, registry=True)
     assert writes == []
+
+
+def test_what_mlflow_takes_away_when_it_is_imported_is_gone_before(
+    monkeypatch: pytest.MonkeyPatch, writes: list[str]
+) -> None:
+    import_mlflow()
+    from mlflow.telemetry.client import set_telemetry_client
+
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("_MLFLOW_TELEMETRY_SESSION_ID", "of-who-starts-it")
+    write_variables(load_settings())
+    writes.clear()
+    set_telemetry_client()  # type: ignore[no-untyped-call]  # as MLflow's import does
+    assert writes == []
