@@ -13,6 +13,7 @@ settings_blocks  every setting in blocks: its meaning, unit, bounds and default
 kubernetes       variables of its own, which are no settings
 settings         flag > environment > profile > default
 frequency        how far apart the observations of a series are
+model_inputs     what a model's signature asks for, and its types
 signature        the contract between a feed and a model's signature
 tables           the columns of predictions, quarantine, batches and events
 propose          a feed out of a model's signature

@@ -96,11 +96,12 @@ class Column(BaseModel):
     finite: bool = True
     format: str | None = None
     zone: str | None = None
+    table_column: str | None = None
 
     @functools.cached_property
     def table_name(self) -> str:
         """The column's name in the tables."""
-        return snake_case(self.name)
+        return self.table_column or snake_case(self.name)
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -137,6 +138,15 @@ class Column(BaseModel):
                 msg = f"found {value}, {misread(value)}"
                 raise ValueError(msg)
         return values
+
+    @field_validator("table_column")
+    @classmethod
+    def _is_in_snake_case(cls, value: str | None) -> str | None:
+        if value is not None and (not value or value != snake_case(value)):
+            as_this = snake_case(value) or "age_below_30"
+            msg = f"found {value!r}, wanted a name in snake_case, as {as_this!r}"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:

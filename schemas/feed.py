@@ -108,13 +108,16 @@ class Feed(BaseModel):
         taken = {folded(name) for name in RESERVED}
         for column in self.columns:
             if not column.table_name:
-                msg = f"column '{column.name}' has no letter or digit in its name"
+                msg = f"column '{column.name}' has no letter or digit in its name; give it a table_column"
                 raise ValueError(msg)
             if (name := folded(column.table_name)) in taken:
-                msg = f"column '{column.name}': the stream adds a column of that name; rename it"
+                msg = f"column '{column.name}': the stream adds a column of that name; give it a table_column"
                 raise ValueError(msg)
             if (other := seen.get(name)) is not None:
-                msg = f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables; rename one"
+                msg = (
+                    f"columns '{other}' and '{column.name}' are both '{column.table_name}' in the tables; "
+                    f"give one a table_column"
+                )
                 raise ValueError(msg)
             seen[name] = column.name
         if not self.features:
@@ -130,10 +133,11 @@ class Feed(BaseModel):
         headers: dict[str, str] = {}
         for column in self.columns:
             name = header_key(folded(column.name) if self.csv.header == "ignore_case" else column.name, "exact")
-            if (other := headers.setdefault(name, column.name)) != column.name:
+            if (other := headers.get(name)) is not None:
                 under = f"csv.header: {self.csv.header}"
                 msg = f"columns '{other}' and '{column.name}' are one name under {under}; rename one"
                 raise ValueError(msg)
+            headers[name] = column.name
             if not can_read(column.name, self.csv.encoding):
                 msg = f"column '{column.name}' cannot be written in csv.encoding {self.csv.encoding}; change one"
                 raise ValueError(msg)
@@ -174,7 +178,7 @@ class Feed(BaseModel):
         added = {"observation", "step", "failure"}
         added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
         if taken := {folded(name) for name in added} & {folded(c.table_name) for c in self.columns}:
-            msg = f"column '{min(taken)}': the stream adds a column of that name to forecasts; rename it"
+            msg = f"column '{min(taken)}': the stream adds a column of that name to forecasts; give it a table_column"
             raise ValueError(msg)
         return self
 

@@ -1,29 +1,20 @@
 """`streamscore schema`: a feed's YAML out of a model's signature, or of columns that were found some other way."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import ValidationError
 
-from schemas.errors import ContractError, FeedError
-from schemas.feed import Feed, first_problem
+from schemas.columns import folded, snake_case
+from schemas.errors import FeedError
+from schemas.feed import RESERVED, Feed, first_problem
+from schemas.model_inputs import ModelInput, inputs_of
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-
-# MLflow's types → a feed's; the narrowest that the contract accepts for it
-TYPES = {
-    "boolean": "boolean",
-    "integer": "int",
-    "long": "long",
-    "float": "float",
-    "double": "double",
-    "string": "string",
-    "datetime": "timestamp",
-}
-TENSOR_TYPES = {"float64": "double", "float32": "float", "int64": "long", "int32": "int", "bool": "boolean"}
 
 
 def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri: str) -> str:
@@ -31,14 +22,9 @@ def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri
 
     Raises:
         ContractError: the model has no signature, or an input that no CSV column can hold.
-        FeedError: the names make no feed, e.g. two that are equal in the tables.
+        FeedError: the names make no feed, e.g. two that are one to the reader of headers.
     """
-    if signature is None or signature.inputs is None:
-        msg = f"model {model_uri} has no signature: no feed can be read from it; log it with one"
-        raise ContractError(msg)
-    columns = (
-        _of_tensor(signature, model_uri) if signature.inputs.is_tensor_spec() else _of_columns(signature, model_uri)
-    )
+    columns = [_column(one) for one in inputs_of(signature, model_uri).columns]
     notes = [
         f"Proposed from the signature of {model_uri}.",
         "Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",
@@ -56,13 +42,15 @@ def feed_text(
 ) -> str:
     """The text of a `schemas/<name>.yaml`, the notes as comments above it.
 
+    Columns that could not have their own name in the tables get a `table_column`.
+
     Args:
         origin: what the columns were made of, for the message.
 
     Raises:
         FeedError: these columns make no feed.
     """
-    csv = {"delimiter": delimiter, "header": "exact"}
+    csv, columns = {"delimiter": delimiter, "header": "exact"}, list(_apart_in_tables(columns))
     try:
         Feed.model_validate({"name": name, "model": model_uri, "csv": csv, "columns": columns})
     except ValidationError as error:
@@ -81,25 +69,28 @@ def feed_text(
     )
 
 
-def _of_columns(signature: "ModelSignature", model_uri: str) -> list[dict[str, str | bool]]:
-    found: list[dict[str, str | bool]] = []
-    for number, spec in enumerate(signature.inputs.inputs):
-        kind = str(getattr(spec.type, "name", spec.type))
-        column_name = str(spec.name if spec.name is not None else f"x{number}")
-        if kind not in TYPES:
-            msg = f"model {model_uri} wants '{column_name}' as {kind}, which no CSV column holds; wrap it in a pyfunc"
-            raise ContractError(msg)
-        found.append({"name": column_name, "type": TYPES[kind]} | ({} if spec.required else {"nullable": True}))
-    return found
+def _apart_in_tables(columns: Sequence[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+    """The columns, with a `table_column` where another one, or the stream, has the name in the tables."""
+    taken = {"", *map(folded, RESERVED)}
+    for column in columns:
+        own = snake_case(str(column["name"]))
+        numbered = (f"{own or 'column'}_{number}" for number in itertools.count(2))
+        free = next(name for name in itertools.chain([own], numbered) if folded(name) not in taken)
+        taken.add(folded(free))
+        yield (
+            {"name": column["name"], "type": column["type"], "table_column": free} | dict(column)
+            if free != own
+            else column
+        )
 
 
-def _of_tensor(signature: "ModelSignature", model_uri: str) -> list[dict[str, str | bool]]:
-    spec = signature.inputs.inputs[0]
-    kind = TENSOR_TYPES.get(str(spec.type))
-    if len(signature.inputs.inputs) > 1 or len(spec.shape) != 2 or spec.shape[1] < 1 or kind is None:
-        msg = f"model {model_uri} wants {spec}, wanted one tensor of (-1, number of columns); wrap it"
-        raise ContractError(msg)
-    return [{"name": f"x{number}", "type": kind} for number in range(spec.shape[1])]
+def _column(one: ModelInput) -> dict[str, object]:
+    column: dict[str, object] = {"name": one.name, "type": one.type.takes[0]}
+    if one.nullable:
+        column["nullable"] = True
+    if one.type.limits:
+        column["min"], column["max"] = one.type.limits
+    return column
 
 
 def _inline(value: object) -> str:

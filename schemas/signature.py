@@ -1,12 +1,12 @@
 """The contract between a feed and a model: what the files hold against what the model's signature asks for.
 
 Widening is allowed (int → long → double, float → double), and text for a string input: the model then gets it exactly
-as it stands in the file. Narrowing is refused.
+as it stands in the file. Narrowing is refused. What each type of a signature holds is in `model_inputs`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +14,11 @@ import pyarrow as pa
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
 from schemas.frequency import Frequency
+from schemas.model_inputs import ModelInput, ModelInputs, inputs_of, type_name
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, TensorSpec
-
-# a feed's type → the model's types that can hold all its values (MLflow's names)
-WIDENS = {
-    "string": ("string",),
-    "boolean": ("boolean", "string"),
-    "int": ("integer", "long", "double", "string"),
-    "long": ("long", "double", "string"),
-    "float": ("float", "double", "string"),
-    "double": ("double", "string"),
-    "date": ("datetime", "string"),
-    "timestamp": ("datetime", "string"),
-}
 
 # a model's output type → the prediction's
 OUTPUTS = {
@@ -39,6 +28,15 @@ OUTPUTS = {
     "float": pa.float64(),
     "double": pa.float64(),
     "string": pa.string(),
+}
+# the same by the kind of a tensor's type; objects are text
+TENSOR_OUTPUTS = {
+    "b": pa.bool_(),
+    "i": pa.int64(),
+    "u": pa.int64(),
+    "f": pa.float64(),
+    "U": pa.string(),
+    "O": pa.string(),
 }
 
 
@@ -52,19 +50,18 @@ class Difference:
     why: str
 
 
-def differences(feed: Feed, signature: "ModelSignature | None") -> list[Difference]:
+def differences(feed: Feed, inputs: ModelInputs) -> list[Difference]:
     """Where the feed's features do not give the model what its signature asks for; empty if they fit."""
-    if signature is None or signature.inputs is None:
-        return [Difference("(all)", None, None, "the model has no signature; log it with one")]
-    if signature.inputs.is_tensor_spec():
-        return _tensor_differences(feed, signature.inputs.inputs)
-    features = {column.name: column for column in feed.features}
-    found = [d for spec in signature.inputs.inputs for d in _column_differences(features.get(spec.name), spec)]
-    asked = {spec.name for spec in signature.inputs.inputs}
+    width, wanted = len(feed.features), len(inputs.columns)
+    if not inputs.is_named and width != wanted:
+        why = "the model takes them by their places, in the feed's order"
+        return [Difference("(all)", f"{width} features", f"{wanted} inputs", why)]
+    found = [d for column, one in inputs.paired(feed.features) for d in _column_differences(column, one)]
+    asked = {one.name for one in inputs.columns}
     return found + [
-        Difference(name, column.type, None, "the model does not ask for it; give it the role 'carry'")
-        for name, column in features.items()
-        if name not in asked
+        Difference(column.name, column.type, None, "the model does not ask for it; give it the role 'carry'")
+        for column in (feed.features if inputs.is_named else ())
+        if column.name not in asked
     ]
 
 
@@ -93,7 +90,8 @@ def assert_contract(
     """Hold a model's signature, or a series model's metadata, against the feed.
 
     Raises:
-        ContractError: they do not fit; the first line names the first difference, the others follow, a line each.
+        ContractError: they do not fit; the first line names the first difference, the others follow, a line each. Or
+            there is no signature, or an input that no feed could give.
     """
     kind = said_of_itself(metadata).get("kind", "rows")
     if kind != feed.kind:
@@ -104,7 +102,7 @@ def assert_contract(
         raise ContractError(msg)
     if feed.kind == "series":
         series_contract(feed, metadata, model)
-    elif found := differences(feed, signature):
+    elif found := differences(feed, inputs_of(signature, model, len(feed.features))):
         first = found[0]
         raise ContractError(
             f"model {model} does not fit feed {feed.name}: '{first.column}' is {first.feed or 'missing'} in the feed "
@@ -154,28 +152,33 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
     return replace(found, key=tuple(None if key[name] is None else str(key[name]) for name in names))
 
 
-def text_columns(feed: Feed, signature: "ModelSignature") -> frozenset[str]:
+def text_columns(feed: Feed, inputs: ModelInputs) -> frozenset[str]:
     """The typed features that the model wants as the text in the file, by original name."""
-    typed = {column.name for column in feed.features if column.type != "string"}
-    if signature.inputs.is_tensor_spec():
-        return frozenset()
-    return frozenset(spec.name for spec in signature.inputs.inputs if spec.name in typed and _name(spec) == "string")
+    return frozenset(
+        column.name
+        for column, one in inputs.paired(feed.features)
+        if column and column.type != "string" and one.type.arrow == pa.string()
+    )
 
 
-def output_type(signature: "ModelSignature | None") -> pa.DataType | None:
-    """The type of the prediction column; None where the signature does not say.
+def output_type(signature: "ModelSignature | None", model: str) -> pa.DataType:
+    """The type of the prediction column.
 
     One output → double, long, boolean or string; `(-1, k)` → array; several named outputs → struct.
 
     Raises:
-        ContractError: an output that no column can hold.
+        ContractError: the signature does not say it, or an output is none that a column can hold.
     """
     if signature is None or signature.outputs is None or not signature.outputs.inputs:
-        return None
+        msg = (
+            f"model {model} says nothing of its output, wanted a signature with outputs; "
+            f"log it with infer_signature(inputs, predictions)"
+        )
+        raise ContractError(msg)
     outputs = signature.outputs.inputs
     if len(outputs) == 1:
-        return _output(outputs[0])
-    return pa.struct([pa.field(str(spec.name), _output(spec)) for spec in outputs])
+        return _output(outputs[0], model)
+    return pa.struct([pa.field(str(spec.name), _output(spec, model)) for spec in outputs])
 
 
 def said_of_itself(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -184,50 +187,52 @@ def said_of_itself(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return said if isinstance(said, Mapping) else {}
 
 
-def _column_differences(column: Column | None, spec: "ColSpec") -> list[Difference]:
-    wanted = _name(spec)
+def _column_differences(column: Column | None, one: ModelInput) -> list[Difference]:
+    kind = one.type
     if column is None:
-        return [Difference(str(spec.name), None, wanted, "the feed has no such feature")] if spec.required else []
-    if wanted not in WIDENS[column.type]:
-        return [Difference(column.name, column.type, wanted, "the model's type does not hold the feed's")]
-    if column.nullable and wanted in ("integer", "long", "boolean"):
-        return [Difference(column.name, f"{column.type}?", wanted, "the feed allows nulls, the model's type does not")]
+        return [Difference(one.name, None, kind.name, "the feed has no such feature")] if one.required else []
+    if column.type not in kind.takes:
+        return [Difference(column.name, column.type, kind.name, "the model's type does not hold the feed's")]
+    if column.nullable and not kind.holds_null:
+        why = "the feed allows nulls, the model's type does not"
+        return [Difference(column.name, f"{column.type}?", kind.name, why)]
+    if kind.limits and _exceeds(column, *kind.limits):
+        why = f"the feed allows other numbers; write min: {kind.limits[0]}, max: {kind.limits[1]} or less into it"
+        return [Difference(column.name, column.type, kind.name, why)]
     return []
 
 
-def _tensor_differences(feed: Feed, specs: "list[TensorSpec]") -> list[Difference]:
-    spec, width = specs[0], len(feed.features)
-    if len(specs) > 1 or len(spec.shape) != 2 or spec.shape[1] not in (-1, width):
-        return [Difference("(tensor)", f"{width} features", str(specs), "the model wants another shape")]
-    fits = [(c, "double" if spec.type == np.float64 else str(spec.type)) for c in feed.features]
-    return [
-        Difference(c.name, c.type, wanted, "the model's type does not hold the feed's")
-        for c, wanted in fits
-        if wanted not in WIDENS[c.type]
-    ]
+def _exceeds(column: Column, low: int, high: int) -> bool:
+    """Whether the feed allows a whole number that is not between the two."""
+    largest = 2 ** (31 if column.type == "int" else 63) - 1
+    least = -largest - 1 if column.min is None else column.min
+    return least < low or (largest if column.max is None else column.max) > high
 
 
-def _output(spec: "ColSpec | TensorSpec") -> pa.DataType:
-    if hasattr(spec, "shape"):  # a tensor
-        kinds = {"f": pa.float64(), "i": pa.int64(), "u": pa.int64(), "b": pa.bool_()}
-        kind = kinds.get(np.dtype(str(spec.type)).kind, pa.string())
-        if len(spec.shape) > 2:
-            msg = f"the model's output is {spec}, wanted a scalar or (-1, k) a row; wrap it in a pyfunc"
-            raise ContractError(msg)
-        return pa.list_(kind) if len(spec.shape) == 2 else kind
-    name = _name(spec)
+def _output(spec: "ColSpec | TensorSpec", model: str) -> pa.DataType:
+    if hasattr(spec, "shape"):
+        return _tensor_output(cast("TensorSpec", spec), model)
+    if fields := getattr(spec.type, "properties", None):  # of a type hint list[Row]
+        return pa.struct([pa.field(one.name, _column_output(type_name(one.dtype), model)) for one in fields])
+    name = type_name(spec.type)
     if name.startswith("array<") and (item := OUTPUTS.get(name[6:-1])):
         return pa.list_(item)
+    return _column_output(name, model)
+
+
+def _column_output(name: str, model: str) -> pa.DataType:
     if name not in OUTPUTS:
-        msg = f"the model's output is {name}, wanted one of {', '.join(OUTPUTS)}; wrap it in a pyfunc"
+        msg = f"model {model} answers with {name}, wanted one of {', '.join(OUTPUTS)}; wrap it in a pyfunc"
         raise ContractError(msg)
     return OUTPUTS[name]
 
 
-def _name(spec: "ColSpec") -> str:
-    kind = spec.type
-    if hasattr(kind, "name"):
-        return str(kind.name)
-    if hasattr(kind, "dtype") and hasattr(kind.dtype, "name"):
-        return f"array<{kind.dtype.name}>"
-    return str(kind)
+def _tensor_output(spec: "TensorSpec", model: str) -> pa.DataType:
+    kind = TENSOR_OUTPUTS.get(np.dtype(spec.type).kind)
+    if kind is None or len(spec.shape) > 2:
+        msg = (
+            f"model {model} answers with {spec}, wanted one value or (-1, k) a row, of numbers, booleans or text; "
+            f"wrap it in a pyfunc"
+        )
+        raise ContractError(msg)
+    return pa.list_(kind) if len(spec.shape) == 2 else kind

@@ -26,8 +26,9 @@ from schemas.feed import FORECAST, Column, Feed
 from streamscore.forecasting.history import History
 from streamscore.forecasting.score import score_series
 from streamscore.landing.manifest import LandedFile, local_file
+from streamscore.models.example import probe_value
 from streamscore.models.load import import_loaders
-from streamscore.models.row_model import Model, load_model, probe_value
+from streamscore.models.row_model import Model, load_model
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
 from streamscore.reading.written import DialectWriter, written

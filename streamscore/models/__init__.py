@@ -1,5 +1,6 @@
 """A registered version, loaded and ready to predict.
 
+example       rows of a feed that nobody landed: an input example, or made-up values
 answers       what a model answers, held against its signature and the rows
 row_model     a version that predicts rows
 series_model  a version that forecasts series

@@ -49,19 +49,19 @@ class Output:
     width: int | None = None
 
     @classmethod
-    def of(cls, signature: "ModelSignature | None") -> "Output | None":
-        """None where the signature says nothing of the output.
+    def of(cls, signature: "ModelSignature | None", model: str) -> "Output":
+        """What the signature of a model says; the model's name is for messages.
 
         Raises:
-            ContractError: an output that no column can hold.
+            ContractError: it says nothing, or an output that no column can hold.
         """
-        kind = output_type(signature)
-        if signature is None or kind is None:
-            return None
-        first = signature.outputs.inputs[0]
-        shape: tuple[int, ...] = getattr(first, "shape", ())
+        kind = output_type(signature, model)
+        assert signature is not None  # output_type
+        outputs = signature.outputs.inputs
+        shape: tuple[int, ...] = getattr(outputs[0], "shape", ())
         width = shape[1] if len(shape) == 2 and shape[1] > 0 else None
-        return cls(kind, first.name or "" if len(signature.outputs.inputs) == 1 else "", width)
+        single = outputs[0].name if len(outputs) == 1 else None
+        return cls(kind, "" if single is None else str(single), width)
 
 
 def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
@@ -74,11 +74,14 @@ def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
 
     Raises:
         OutputCountError: another number of answers.
-        AnswerError: another shape, columns that the signature does not name, or an index of other rows.
+        AnswerError: another shape, columns that the signature does not name, an index of other rows, or values of
+            another kind: text is no number, and a time is neither.
         Exception: a value is not of the output's type.
     """
     import pandas as pd
 
+    answer = answer.toarray() if hasattr(answer, "toarray") else answer  # sparse
+    answer = np.asarray(answer) if isinstance(answer, np.matrix) else answer
     if isinstance(answer, pd.DataFrame):
         answer = _of_frame(answer, output, rows)
     if isinstance(answer, Mapping):
@@ -92,11 +95,16 @@ def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
     _assert_one_a_row(answer, output)
     if isinstance(answer, np.ndarray) and answer.ndim == 2:
         answer = _as_lists(answer) if pa.types.is_list(output.type) else answer[:, 0]
-    values = pa.array(answer, from_pandas=True)
+    if pa.types.is_struct(output.type):  # of a type hint list[Row]
+        answer = [one.model_dump() if hasattr(one, "model_dump") else one for one in answer]
+    values = pa.array(_native(answer), from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
+    _assert_of_kind(values.type, output.type)
     if pa.types.is_boolean(output.type):
         _assert_true_or_false(values)
+    elif pa.types.is_integer(output.type) and pa.types.is_floating(values.type):
+        _assert_whole(values)
     values = values if values.type == output.type else values.cast(output.type)
     if len(values) != rows:
         raise OutputCountError(len(values), rows)
@@ -178,6 +186,45 @@ def _assert_one_a_row(answer: Any, output: Output) -> None:
 def _as_lists(answer: "np.ndarray[Any, Any]") -> list[Any]:
     """The rows of an array; what is masked as None."""
     return answer.tolist() if isinstance(answer, np.ma.MaskedArray) else list(answer)
+
+
+def _native(answer: Any) -> Any:
+    """The same in the byte order of this machine, which Arrow wants."""
+    kind = getattr(answer, "dtype", None)
+    return answer if getattr(kind, "isnative", True) else answer.astype(kind.newbyteorder("="))  # type: ignore[union-attr]
+
+
+def _assert_of_kind(found: pa.DataType, wanted: pa.DataType) -> None:
+    """Refuse what only a cast would make a value of the signature's type."""
+    if pa.types.is_struct(wanted) and pa.types.is_struct(found):
+        for field in wanted:
+            if (at := found.get_field_index(field.name)) >= 0:
+                _assert_of_kind(found.field(at).type, field.type)
+    elif pa.types.is_list(wanted) and (pa.types.is_list(found) or pa.types.is_fixed_size_list(found)):
+        _assert_of_kind(found.value_type, wanted.value_type)
+    elif _kind(found) not in (_kind(wanted), "null"):
+        msg = f"values of type {found}, the signature says {wanted}"
+        raise AnswerError(msg)
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What values have in common that are one for each other; a boolean counts as 0 and 1."""
+    if pa.types.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if any(
+        is_one(kind) for is_one in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    ):
+        return "number"
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return "text" if is_text else str(kind)
+
+
+def _assert_whole(values: pa.Array) -> None:
+    """Raise ArrowInvalid for numbers with a fraction, as of a regressor whose signature is that of its target."""
+    broken = values.filter(pc.not_equal(pc.floor(values), values))
+    if len(broken):
+        msg = f"{broken[0]}, the signature says a whole number; log it with infer_signature(inputs, predictions)"
+        raise pa.ArrowInvalid(msg)
 
 
 def _assert_true_or_false(values: pa.Array) -> None:

@@ -1,7 +1,7 @@
 """A version of the registry, downloaded, checked against the contract and warmed up: ready to predict."""
 
-import math
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,32 +11,22 @@ import pyarrow as pa
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
+from schemas.model_inputs import ModelInput, ModelInputs, Tensor, inputs_of
 from schemas.signature import assert_contract, text_columns
-from streamscore.models.answers import Output, OutputCountError, match_answer
-from streamscore.registry.missing_text import NONE, mark_missing
+from streamscore.models.answers import AnswerError, Output, OutputCountError, match_answer
+from streamscore.models.example import TEXT, example_rows, probe
+from streamscore.registry.missing_text import MISSING, NONE, mark_missing
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     import pandas as pd
 
-TEXT = "text:"  # a column with the text of a feature exactly as it stands in the file
-
-_ARROW = {
-    "boolean": pa.bool_(),
-    "integer": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "datetime": pa.timestamp("ns"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class _Input:
     column: str  # in a table of rows
-    name: str  # in the signature
+    label: Any  # in what the model gets
     type: pa.DataType
 
 
@@ -56,7 +46,7 @@ class Model:
     _output: Output
     _pyfunc: Pyfunc
     _inputs: tuple[_Input, ...]
-    _tensor: np.dtype | None
+    _tensors: tuple[Tensor, ...]
 
     @property
     def name(self) -> str:
@@ -88,9 +78,7 @@ class Model:
 
     def answer(self, rows: pa.Table) -> Any:
         """What the model itself says: an array, a frame, a series or a list."""
-        if self._tensor is not None:
-            return self._pyfunc.predict(np.column_stack([rows[i.column].to_numpy() for i in self._inputs]))
-        return self._pyfunc.predict(self._frame(rows))
+        return self._pyfunc.predict(self._arrays(rows) if self._tensors else self._frame(rows))
 
     def predict_example(self, example: Any) -> pa.Array:
         """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""
@@ -99,22 +87,45 @@ class Model:
         missing = self._pyfunc.missing_text
         if isinstance(example, pd.DataFrame):
             example = example.reset_index(drop=True)
-            mark_missing(example, [i.name for i in self._inputs if pa.types.is_string(i.type)], missing)
+            mark_missing(example, [i.label for i in self._inputs if pa.types.is_string(i.type)], missing)
         return match_answer(self._pyfunc.predict(example), self._output, _rows_of(example))
 
+    def _columns(self, rows: pa.Table) -> list[pa.ChunkedArray]:
+        """What the inputs are in these rows, in the types that the contract promised."""
+        found = [rows[i.column] for i in self._inputs]
+        return [c if c.type == i.type else c.cast(i.type) for c, i in zip(found, self._inputs, strict=True)]
+
     def _frame(self, rows: pa.Table) -> "pd.DataFrame":
-        columns = [
-            rows[i.column].cast(i.type) if rows[i.column].type != i.type else rows[i.column] for i in self._inputs
-        ]
-        frame = pa.table(columns, [i.name for i in self._inputs]).to_pandas()
+        columns = self._columns(rows)
+        frame = pa.table(columns, [str(i.label) for i in self._inputs]).to_pandas()
+        if not self._has_text_labels:
+            frame.columns = [i.label for i in self._inputs]
         if (missing := self._pyfunc.missing_text) != NONE:  # as Arrow has it
             pairs = zip(self._inputs, columns, strict=True)
-            mark_missing(frame, [i.name for i, c in pairs if pa.types.is_string(c.type) and c.null_count], missing)
+            mark_missing(frame, [i.label for i, c in pairs if pa.types.is_string(c.type) and c.null_count], missing)
         return frame
+
+    def _arrays(self, rows: pa.Table) -> Any:
+        """The tensors by their names; one without a name alone."""
+        columns, arrays = self._columns(rows), {}
+        for tensor in self._tensors:
+            mine = [self._array(columns[at]).astype(tensor.dtype, copy=False) for at in tensor.columns]
+            arrays[tensor.name] = mine[0] if tensor.is_flat else np.column_stack(mine)
+        return arrays.get(None, arrays)
+
+    def _array(self, column: pa.ChunkedArray) -> "np.ndarray[Any, Any]":
+        values = column.to_numpy()
+        if column.null_count and pa.types.is_string(column.type):
+            values = np.where(column.is_null().to_numpy(), MISSING[self._pyfunc.missing_text], values)
+        return values
+
+    @functools.cached_property
+    def _has_text_labels(self) -> bool:
+        return all(isinstance(i.label, str) for i in self._inputs)
 
 
 def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
-    """Load a downloaded version, hold it against the feed's contract, and predict one row with it.
+    """Load a downloaded version, hold it against the feed's contract, and predict its example and a row of the feed.
 
     Raises:
         ContractError: signature, output or warm-up do not fit the feed.
@@ -123,83 +134,48 @@ def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
     pyfunc = load_pyfunc(path)
     signature = pyfunc.metadata.signature
     assert_contract(feed, signature, identity.title, pyfunc.metadata.metadata)
-    text = text_columns(feed, signature)
-    tensor = signature.inputs.inputs[0].type if signature.inputs.is_tensor_spec() else None
-    inputs = _tensor_inputs(feed) if tensor is not None else _inputs(feed, signature, text)
-    output = Output.of(signature)
-    if output is None:
-        msg = (
-            f"model {identity.title} says nothing of its output, wanted a signature with outputs; "
-            f"log it with infer_signature(inputs, predictions)"
-        )
-        raise ContractError(msg)
-    model = Model(identity, str(path), text, output, pyfunc, inputs, tensor)
-    _warm_up(model, feed)
+    wanted = inputs_of(signature, identity.title, len(feed.features))
+    text = text_columns(feed, wanted)
+    inputs = tuple(_input(column, one, text) for column, one in wanted.paired(feed.features) if column)
+    output = Output.of(signature, identity.title)
+    model = Model(identity, str(path), text, output, pyfunc, inputs, wanted.tensors)
+    _warm_up(model, feed, wanted)
     return model
 
 
-def _inputs(feed: Feed, signature: Any, text: frozenset[str]) -> tuple[_Input, ...]:
-    columns = {c.name: c for c in feed.features}
-    return tuple(
-        _Input(
-            TEXT + spec.name if spec.name in text else columns[spec.name].table_name, spec.name, _ARROW[spec.type.name]
-        )
-        for spec in signature.inputs.inputs
-        if spec.name in columns
+def _input(column: Column, one: ModelInput, text: frozenset[str]) -> _Input:
+    label = column.name if one.label is None else one.label
+    return _Input(
+        TEXT + column.name if column.name in text else column.table_name, label, one.type.arrow or column.arrow_type
     )
 
 
-def _tensor_inputs(feed: Feed) -> tuple[_Input, ...]:
-    return tuple(_Input(c.table_name, c.name, c.arrow_type) for c in feed.features)
-
-
-def _warm_up(model: Model, feed: Feed) -> None:
-    """Predict the model's own input example, or where it has none a made-up row."""
+def _warm_up(model: Model, feed: Feed, wanted: ModelInputs) -> None:
+    """Predict the model's own input example, and the same as rows of the feed; where it has none, a made-up one."""
     metadata = model._pyfunc.metadata
+    if not metadata.saved_input_example_info:
+        _try(model, feed, "a made-up row", lambda: model.predict(probe(feed, model.text_columns)))
+        return
+    example = metadata.load_input_example(model.path)
+    _try(model, feed, "its example", lambda: model.predict_example(example))
+    rows = example_rows(example, feed, wanted)
+    if rows.num_rows:
+        _try(model, feed, "its example as the rows of a file", lambda: model.predict(rows))
+
+
+def _try(model: Model, feed: Feed, what: str, predict: Callable[[], object]) -> None:
     try:
-        if metadata.saved_input_example_info:
-            model.predict_example(metadata.load_input_example(model.path))
-        else:
-            model.predict(probe(feed, model.text_columns))
+        predict()
     except Exception as error:
         if isinstance(error, OutputCountError) and error.found > 1:  # it leaves out rows, which the stream can bear
             return
+        said = str(error).splitlines()[0] if str(error) else ""
+        told = f"it answers {said}" if isinstance(error, AnswerError) else f"{type(error).__name__}: {said}"
         msg = (
-            f"model {model.identity.title} cannot predict its example for feed {feed.name}: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; try it: "
-            f"{model.identity.try_it}"
+            f"model {model.identity.title} cannot predict {what} for feed {feed.name}: {told}; "
+            f"try it: {model.identity.try_it}"
         )
         raise ContractError(msg) from error
-
-
-def probe(feed: Feed, text: frozenset[str] = frozenset()) -> pa.Table:
-    """One made-up row of the feed's features: the middle of each range, the first of the allowed values."""
-    columns: dict[str, pa.Array] = {}
-    for column in feed.features:
-        value = probe_value(column)
-        columns[column.table_name] = pa.array([value]).cast(column.arrow_type)
-        if column.name in text:
-            columns[TEXT + column.name] = pa.array([str(value)])
-    return pa.table(columns)
-
-
-def probe_value(column: Column) -> Any:
-    """A made-up value of a column, as JSON has it."""
-    if column.allowed:
-        return column.allowed[0]
-    low = column.min if column.min is not None else 0.0
-    high = column.max if column.max is not None else low + 2.0
-    middle = (low + high) / 2
-    return {
-        "string": "1",
-        "boolean": True,
-        "int": math.floor(middle),
-        "long": math.floor(middle),
-        "float": middle,
-        "double": middle,
-        "date": "2000-01-01",
-        "timestamp": "2000-01-01T00:00:00Z",
-    }[column.type]
 
 
 def _rows_of(example: Any) -> int:

@@ -14,7 +14,7 @@ from schemas.feed import FORECAST, Feed
 from schemas.signature import SeriesContract, assert_contract, series_contract
 from schemas.tables import forecast_type
 from streamscore.models.answers import AnswerError
-from streamscore.models.row_model import probe
+from streamscore.models.example import probe
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.pyfunc import load_pyfunc
 

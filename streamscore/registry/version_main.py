@@ -89,4 +89,6 @@ def _plain(answer: Any) -> Any:
     for plain in (pd.DataFrame, pd.Series):
         if isinstance(answer, plain):
             return plain(answer)
+    if isinstance(answer, list):
+        return [one.model_dump() if hasattr(one, "model_dump") else one for one in answer]
     return {name: _plain(one) for name, one in answer.items()} if isinstance(answer, Mapping) else answer

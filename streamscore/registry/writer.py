@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.errors import ContractError, GateError
+from schemas.errors import GateError
 from schemas.feed import Feed
 from schemas.signature import assert_contract, output_type
 from streamscore.registry.allow_list import assert_folder_loadable, parse_mlmodel
@@ -66,12 +66,8 @@ class RegistryWriter:
             asked, metadata = signature(files), parse_mlmodel((files / "MLmodel").read_bytes(), name).get("metadata")
         # 2
         assert_contract(feed, asked, ref.title, metadata)
-        if feed.kind == "rows" and output_type(asked) is None:
-            msg = (
-                f"model {ref.title} says nothing of its output, wanted a signature with outputs; "
-                f"log it with infer_signature(inputs, predictions)"
-            )
-            raise ContractError(msg)
+        if feed.kind == "rows":
+            output_type(asked, ref.title)
         # 3, 4
         who = {PROMOTED_BY: by, PROMOTED_AT: at.isoformat(timespec="seconds")}
         self.tag_version(name, version, ({} if recorded else manifest.to_tags()) | who)

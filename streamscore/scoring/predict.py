@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from schemas.reasons import Reason
 from schemas.tables import REJECTS_SCHEMA
 from streamscore.models.answers import AnswerError, null_or_nan
-from streamscore.models.row_model import TEXT, Model
+from streamscore.models.example import TEXT
+from streamscore.models.row_model import Model
 from streamscore.reading.read import Rows
 from streamscore.scoring.ask import Asked, ask, reason_of
 

@@ -9,7 +9,8 @@ import structlog
 from schemas.errors import FeedError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, load_settings
-from streamscore.models.row_model import TEXT, Model, load_model
+from streamscore.models.example import TEXT
+from streamscore.models.row_model import Model, load_model
 from streamscore.registry.registry import open_registry
 from streamscore.scoring.predict import predict_or_null
 from streamscore.spark.executors import ship

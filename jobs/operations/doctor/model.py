@@ -75,7 +75,7 @@ def _contract(feed: Feed, ref: ModelRef, mlmodel: dict[str, Any], train: str) ->
     try:
         asked = signature_of(mlmodel)
         assert_contract(feed, asked, ref.title, mlmodel.get("metadata"))
-        output = output_type(asked) if feed.kind == "rows" else None
+        output = output_type(asked, ref.title) if feed.kind == "rows" else None
     except ContractError as error:
         return _failed("contract", error, train)
     gives = f", predicts {output}" if output else ""

@@ -12,7 +12,8 @@ from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.problems import RowError
 from jobs.serving.requests.values import Values, typed
 from schemas.settings import Serving
-from streamscore.models.row_model import Model, probe
+from streamscore.models.example import probe
+from streamscore.models.row_model import Model
 from streamscore.reading.rejects import rejects_table
 from streamscore.reading.rows import Rows
 from streamscore.reading.validate import validate

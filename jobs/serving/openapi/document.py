@@ -16,7 +16,7 @@ from jobs.serving.openapi.series import series_paths
 from jobs.serving.requests.answers import json_answer
 from jobs.serving.service import Service
 from streamscore import __version__
-from streamscore.models.row_model import probe_value
+from streamscore.models.example import probe_value
 
 STATIC = Path(__file__).parent / "static"
 PAGE = """<!DOCTYPE html>

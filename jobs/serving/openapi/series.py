@@ -11,7 +11,7 @@ from jobs.serving.openapi.parts import operation, problem, schema_of
 from jobs.serving.routes.kserve_routes import FREQUENCIES, PATH, TYPES
 from schemas.frequency import DAY, Frequency
 from schemas.value_text import parse
-from streamscore.models.row_model import probe_value
+from streamscore.models.example import probe_value
 
 _STEPS = {"type": "integer", "minimum": 1, "maximum": MOST_STEPS}
 _NUMBERS = {"type": "array", "items": {"type": "number"}}

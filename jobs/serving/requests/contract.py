@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed, Series, feed_names, load_feed
-from schemas.propose import TENSOR_TYPES, TYPES
+from schemas.model_inputs import ModelInput
+from schemas.model_inputs import inputs_of as model_inputs_of
 from schemas.signature import said_of_itself
 from streamscore.registry.model_uri import model_name
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class _SignatureColumn(Column):
-    """An input of a signature: nothing but the model reads it, so that it keeps its name."""
+    """An input of a signature: nothing but the model reads it, so it may be called as our columns are."""
 
     @property
     def table_name(self) -> str:
-        return self.name
+        return f"input:{self.name}"
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,12 @@ def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None)
     Raises:
         ContractError: it has none, or one of inputs that no feed could hold.
     """
-    if signature is None or signature.inputs is None:
-        msg = f"model {model} has no signature, so no request can be checked; log it with infer_signature"
-        raise ContractError(msg)
-    specs = signature.inputs.inputs
-    is_tensor = signature.inputs.is_tensor_spec()
-    if feed is None:
-        feed = _feed_of_tensor(specs, model) if is_tensor else _feed_of_columns(specs, model)
-    else:  # the model needs no key, time or target; what is sent of them is held against the feed
-        feed = _only_needing(feed, ("feature",))
-    names = tuple(c.name for c in feed.features) if is_tensor else tuple(str(s.name) for s in specs)
-    outputs = signature.outputs.inputs if signature.outputs else []
+    wanted = model_inputs_of(signature, model, len(feed.features) if feed else None)
+    # the model needs no key, time or target; what is sent of them is held against the feed
+    feed = _only_needing(feed, ("feature",)) if feed else _feed([_column(one) for one in wanted.columns])
+    names = tuple((column or one).name for column, one in wanted.paired(feed.features))
+    is_tensor = len(wanted.tensors) == 1 and not wanted.tensors[0].is_flat
+    outputs = signature.outputs.inputs if signature and signature.outputs else []
     single = outputs[0].name if len(outputs) == 1 else None
     return Inputs(feed, names, is_tensor, str(single) if single is not None else "predict")
 
@@ -105,35 +101,16 @@ def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None",
         raise ContractError(msg)
     columns = [_SignatureColumn(name=times[0], type="timestamp", role="time")]
     columns += [_SignatureColumn(name=str(k), type="string", role="key", nullable=True) for k in said.get("key") or {}]
-    columns += [_column(name, "double", optional=False) for name in said.get("endogenous") or ()]
-    columns = [c.model_copy(update={"finite": True}) for c in columns]
+    columns += [_SignatureColumn(name=str(name), type="double") for name in said.get("endogenous") or ()]
     rules = Series(steps=int(said.get("steps") or Series().steps), ahead_seconds=None)
     return Feed.model_construct(name="request", kind="series", series=rules, columns=tuple(columns))
 
 
-def _feed_of_columns(specs: Any, model: str) -> Feed:
-    columns = []
-    for at, spec in enumerate(specs):
-        kind = getattr(spec.type, "name", None)
-        if kind not in TYPES:
-            msg = f"model {model}: input '{spec.name or at}' is {spec.type}, wanted one of {', '.join(TYPES)}"
-            raise ContractError(msg)
-        optional = not spec.required and kind not in ("integer", "long", "boolean")  # these hold no null in pandas
-        columns.append(_column(spec.name if spec.name is not None else at, TYPES[kind], optional))
-    return _feed(columns)
-
-
-def _feed_of_tensor(specs: Any, model: str) -> Feed:
-    spec = specs[0]
-    kind = TENSOR_TYPES.get(str(spec.type))
-    if len(specs) > 1 or kind is None or len(spec.shape) != 2 or spec.shape[1] < 1:
-        msg = f"model {model} wants {specs}, wanted one tensor (-1, k) of {', '.join(TENSOR_TYPES)}"
-        raise ContractError(msg)
-    return _feed([_column(at, kind, optional=False) for at in range(spec.shape[1])])
-
-
-def _column(name: str | int, kind: Any, optional: bool) -> _SignatureColumn:
-    return _SignatureColumn(name=str(name), type=kind, nullable=optional, finite=kind not in ("float", "double"))
+def _column(one: ModelInput) -> _SignatureColumn:
+    low, high = one.type.limits or (None, None)
+    kind: Any = one.type.takes[0]
+    is_float = kind in ("float", "double")
+    return _SignatureColumn(name=one.name, type=kind, nullable=one.nullable, finite=not is_float, min=low, max=high)
 
 
 def _feed(columns: list[_SignatureColumn]) -> Feed:

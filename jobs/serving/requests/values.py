@@ -13,7 +13,7 @@ from schemas.columns import Column
 from schemas.dialect import Dialect
 from schemas.reasons import Reason
 from schemas.tables import TIME
-from streamscore.models.row_model import TEXT
+from streamscore.models.example import TEXT
 from streamscore.reading.convert import convert
 from streamscore.reading.header import Header
 from streamscore.reading.rejects import Reject, shorten

@@ -180,11 +180,11 @@ def test_a_feed_proposed_from_a_signature_fits_the_model(
 ) -> None:
     import yaml
 
-    from schemas.signature import differences
+    from schemas.signature import assert_contract
 
     asked = signature(registry.download(registry.resolve("models:/wine_quality/1"), tmp_path))
     feed = Feed.model_validate(yaml.safe_load(feed_from_signature("proposed", asked, "models:/wine_quality/1")))
-    assert differences(feed, asked) == []
+    assert_contract(feed, asked, "wine_quality v1")
     assert [c.name for c in feed.features] == [c.name for c in load_feed("wine_quality").features]
 
 

@@ -115,7 +115,7 @@ def test_the_prediction_column_is_a_struct_of_label_and_probabilities(registry: 
 
     for kind, wanted in asked.items():
         labels = sorted(target_of(kind, homes).unique())
-        assert output_type(signature_of(feed_with(kind), labels)) == wanted
+        assert output_type(signature_of(feed_with(kind), labels), "m v1") == wanted
 
 
 IN_ANOTHER_PROCESS = """
