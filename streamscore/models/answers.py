@@ -93,11 +93,12 @@ def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
     if isinstance(answer, pd.Series | pd.Index):
         answer = _in_order(answer, rows) if isinstance(answer, pd.Series) else answer.to_numpy()
     _assert_one_a_row(answer, output)
+    answer = _native(answer)
     if isinstance(answer, np.ndarray) and answer.ndim == 2:
         answer = _as_lists(answer) if pa.types.is_list(output.type) else answer[:, 0]
     if pa.types.is_struct(output.type):  # of a type hint list[Row]
         answer = [one.model_dump() if hasattr(one, "model_dump") else one for one in answer]
-    values = pa.array(_native(answer), from_pandas=True)
+    values = pa.array(answer, from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     _assert_of_kind(values.type, output.type)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +99,50 @@ def test_a_probability_is_not_true() -> None:
     for numbers in ([0.0, 0.1], [0, 2]):
         with pytest.raises(pa.ArrowInvalid, match="other than 0 and 1"):
             match_answer(np.array(numbers), Output(pa.bool_()), 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        (np.array(ROWS).astype(">f8"), ONE),
+        (pd.Series(np.array(ROWS).astype(">f4")), ONE),
+        (np.array([ROWS]).T.view(np.matrix), ONE),
+        (scipy.sparse.csr_matrix(np.array([ROWS]).T), ONE),
+        (np.array(ROWS).astype(">i4"), Output(pa.int64())),
+        (np.array(ROWS), Output(pa.int64())),
+        (pd.Series(ROWS, dtype="Float64"), ONE),
+    ],
+)
+def test_what_numpy_and_scipy_take_for_the_same_numbers_is_taken(answer: Any, output: Output) -> None:
+    assert match_answer(answer, output, 3).to_pylist() == ROWS
+
+
+@pytest.mark.parametrize(
+    "wide", [np.array([[1, 2]]).view(np.matrix), scipy.sparse.csr_matrix([[1, 2]]), np.array([[1, 2]], ">f8")]
+)
+def test_rows_of_them_are_arrays(wide: Any) -> None:
+    assert match_answer(wide, PAIR, 1).to_pylist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        (["1.5"], ONE),
+        ([1.5], Output(pa.string())),
+        ([True], Output(pa.string())),
+        (["true"], Output(pa.bool_())),
+        (np.array([1], "m8[s]"), ONE),
+        (np.array([1], "M8[s]"), Output(pa.int64())),
+        ([[1.0, 2.0]], ONE),
+        ([["1", "2"]], PAIR),
+        ([{"low": "1", "high": 2.0}], STRUCT),
+    ],
+)
+def test_values_of_another_kind_than_the_signature_says_are_refused(answer: Any, output: Output) -> None:
+    with pytest.raises(AnswerError, match=r"values of type .*, the signature says"):
+        match_answer(answer, output, 1)
+
+
+def test_a_fraction_for_a_whole_number_is_an_error_of_its_row() -> None:
+    with pytest.raises(pa.ArrowInvalid, match=r"2\.5, the signature says a whole number; log it with infer_signature"):
+        match_answer([1.0, 2.5, None], Output(pa.int64()), 3)
