@@ -12,6 +12,7 @@ feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings_blocks  every setting in blocks: its meaning, unit, bounds and default
 kubernetes       variables of its own, which are no settings
 settings         flag > environment > profile > default
+local_clock      times in UTC as the clocks of a zone show them, and back
 frequency        how far apart the observations of a series are
 model_inputs     what a model's signature asks for, and its types
 signature        the contract between a feed and a model's signature

@@ -175,7 +175,7 @@ class Feed(BaseModel):
             if column.type in ("double", "float"):
                 msg = f"column '{column.name}' is a key of series and {column.type}; declare it string"
                 raise ValueError(msg)
-        added = {"observation", "step", "failure"}
+        added = {"observation", "step", "forecast_time", "failure"}
         added |= {f"{c.table_name}_{what}" for c in self.features for what in FORECAST}
         if taken := {folded(name) for name in added} & {folded(c.table_name) for c in self.columns}:
             msg = f"column '{min(taken)}': the stream adds a column of that name to forecasts; give it a table_column"

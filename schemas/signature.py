@@ -121,7 +121,7 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
     """
     said = said_of_itself(metadata)
     try:
-        frequency = Frequency.parse(said["frequency"]) if said.get("frequency") else None
+        frequency = Frequency.parse(str(said["frequency"])) if said.get("frequency") else None
         key = None if said.get("key") is None else {str(name): value for name, value in said["key"].items()}
         coverage = None if said.get("coverage") is None else float(said["coverage"])
         found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]), None, frequency, coverage)

@@ -12,6 +12,8 @@ QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
 
+FORECAST_TIME = "forecast_time"  # in forecasts; tables that were made before it existed get it at the next start
+
 
 # Where a prediction or a forecast comes from.
 _LINEAGE = [
@@ -59,6 +61,7 @@ def forecasts_schema(feed: Feed) -> pa.Schema:
             *feed.arrow_schema,
             pa.field("observation", pa.int64()),  # 1, 2, … over all series, in the order of acceptance
             pa.field("step", pa.int32()),
+            pa.field(FORECAST_TIME, feed.time.arrow_type),  # of the step; null where its distance is not known
             *forecast_type(feed),
             pa.field("failure", pa.string()),  # why the model gave no forecast, where it was asked
             *_LINEAGE,

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
+from schemas.frequency import Frequency
 
 PACKAGED = Path(__file__).parent.parent / "conf"
 DEFAULT = "default"
+ANY = "any"  # as a frequency: rows are steps, whatever time lies between them
 
 
 class _Block(BaseModel):
@@ -137,6 +139,13 @@ class Series(_Block):
     key: dict[str, str] = Field(
         {}, description="The series to train on if the data hold several: for each key column its value."
     )
+    frequency: str = Field(
+        "",
+        description="How far apart the rows are, for what they do not show by themselves: `P1D`, `PT1H`, `P3M`, or one "
+        "of pandas' names, such as `B` for business days and `BME` for the last ones of months, perhaps with a zone, "
+        "such as `P1D Europe/Berlin`. `any` takes rows for steps, whatever time lies between them. If it is empty, "
+        "whole months or a fixed time is found.",
+    )
     criterion: Literal["aic", "bic", "hqic", "fpe"] = Field(
         "aic", description="The information criterion that chooses the lag order."
     )
@@ -153,6 +162,13 @@ class Series(_Block):
     coverage: float = Field(0.95, gt=0, lt=1, description="The coverage of the interval bounds.")
     origins: int = Field(20, gt=0, description="The number of origins of the rolling backtest.")
     season: int = Field(4, gt=0, description="The number of rows in one season, for the seasonal naive forecast.")
+
+    @field_validator("frequency")
+    @classmethod
+    def _is_one(cls, value: str) -> str:
+        if value not in ("", ANY):
+            Frequency.parse(value)
+        return value
 
 
 class TrainingSettings(_Block):

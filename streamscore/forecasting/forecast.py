@@ -4,14 +4,16 @@ However the same observations are cut into calls, what is taken, refused and for
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.feed import Feed
+from schemas.frequency import DAY, Frequency
 from schemas.reasons import Reason
 from schemas.signature import SeriesContract
-from schemas.tables import forecast_type
+from schemas.tables import FORECAST_TIME, forecast_type
 from streamscore.forecasting.history import History, Integers, Key, by_series, times_of, values_of, with_changes
 from streamscore.forecasting.windows import SeriesWindows, Taken
 from streamscore.models.answers import AnswerError
@@ -20,6 +22,8 @@ from streamscore.reading.rejects import NO_REJECTS
 from streamscore.reading.rows import Rows
 from streamscore.scoring.ask import ask, reason_of
 from streamscore.scoring.score import Scored
+
+LAST_DAY = 2_932_896  # 9999-12-31, beyond which readers of the tables fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,13 @@ class _Answers:
 
     Attributes:
         ends: the rows that its windows ended with.
+        times: of the steps, shape (windows, steps), masked where the model does not say how far apart they are.
         values: shape (windows, steps, columns of `forecast_type`).
         failures: index of a window → why it has no forecast: `model_error: …` or `bad_prediction: …`.
     """
 
     ends: Integers
+    times: np.ma.MaskedArray[Any, np.dtype[np.int64]]
     values: Floats
     failures: dict[int, str]
 
@@ -76,7 +82,7 @@ def forecast(rows: Rows, feed: Feed, model: SeriesModel, history: History) -> Fo
     observed = observe(rows, feed, model.contract, history)
     taken = observed.taken
     # 2
-    answers = _ask_all(taken, feed.series.steps, model)
+    answers = _ask_all(taken, feed, model)
     # 3
     accepted = np.sort(np.concatenate([answers.ends, np.array(taken.kept, np.int64)]))
     table = _table(rows.table, feed, accepted, taken.marked, answers, history.last)
@@ -123,12 +129,13 @@ def _future_dated(table: pa.Table, feed: Feed, times: Integers) -> np.ndarray:
     return times * unit > landed + feed.series.ahead_seconds * 1e6
 
 
-def _ask_all(taken: Taken, steps: int, model: SeriesModel) -> _Answers:
+def _ask_all(taken: Taken, feed: Feed, model: SeriesModel) -> _Answers:
     """The model's forecasts for all windows; NaN where it failed."""
-    ends = np.concatenate([np.empty(0, np.int64), *taken.ends])
+    steps, ends = feed.series.steps, np.concatenate([np.empty(0, np.int64), *taken.ends])
     values, failures = np.full((len(ends), steps, model.output.num_fields), np.nan), dict[int, str]()
     if not len(ends):
-        return _Answers(ends, values, failures)
+        return _Answers(ends, np.ma.zeros((0, steps), np.int64), values, failures)
+    times = times_after(np.concatenate(taken.times), steps, model.contract.frequency, feed)
     windows = np.concatenate(taken.windows)
     for start, stop, answer in ask(len(ends), lambda start, stop: model.forecast(windows[start:stop], steps)):
         if isinstance(answer, Exception):
@@ -138,7 +145,25 @@ def _ask_all(taken: Taken, steps: int, model: SeriesModel) -> _Answers:
             values[start:stop] = answer.reshape(len(answer), steps, -1)
     for at in np.flatnonzero(~np.isfinite(values).all(axis=(1, 2))).tolist():
         failures.setdefault(at, f"{Reason.BAD_PREDICTION}: found NaN or infinity, wanted finite forecasts")
-    return _Answers(ends, values, failures)
+    return _Answers(ends, times, values, failures)
+
+
+def times_after(
+    times: Integers, steps: int, frequency: Frequency | None, feed: Feed
+) -> np.ma.MaskedArray[Any, np.dtype[np.int64]]:
+    """The times of the steps after windows, masked where they are not known or beyond the year 9999.
+
+    Args:
+        times: of the windows, shape (windows, observations).
+
+    Returns:
+        Shape (windows, steps).
+    """
+    are_days = feed.time.type == "date"
+    if frequency is None or (are_days and not frequency.is_of_dates()):
+        return np.ma.array(np.zeros((len(times), steps), np.int64), mask=True)
+    found = frequency.after(times, steps, are_days=are_days)
+    return np.ma.masked_greater(found, LAST_DAY if are_days else LAST_DAY * DAY + DAY - 1)
 
 
 def _table(
@@ -156,12 +181,21 @@ def _table(
     total = int(counts.sum())
     step, values = np.zeros(total, np.int32), np.full((total, answers.values.shape[2]), np.nan)
     step[places], values[places] = np.arange(1, steps + 1), answers.values[is_good]
+    times = np.ma.array(np.zeros(total, np.int64), mask=True)
+    times[places] = answers.times[is_good]
     why = np.full(total, None, object)
     why[first[at[list(answers.failures)]]] = list(answers.failures.values())
     why[first[np.searchsorted(accepted, list(marked))]] = list(marked.values())
     table = rows.take(pa.array(np.repeat(accepted, counts)))
     numbers = np.repeat(np.arange(last + 1, last + 1 + len(accepted)), counts)
     table = table.append_column("observation", pa.array(numbers)).append_column("step", pa.array(step))
+    table = table.append_column(FORECAST_TIME, as_times(times, feed))
     for one, column in zip(forecast_type(feed), values.T, strict=True):
         table = table.append_column(one, pa.array(column, mask=step == 0))
     return table.append_column("failure", pa.array(why, pa.string()))
+
+
+def as_times(times: np.ma.MaskedArray[Any, np.dtype[np.int64]], feed: Feed) -> pa.Array:
+    """Days or microseconds since 1970 as the feed's time has them, null where they are masked."""
+    whole = pa.array(times.data, pa.int64(), mask=np.ma.getmaskarray(times))
+    return (whole.cast(pa.int32()) if feed.time.type == "date" else whole).cast(feed.time.arrow_type)

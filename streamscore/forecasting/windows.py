@@ -19,13 +19,15 @@ class Taken:
     """Rows of a table, by what becomes of them.
 
     Attributes:
-        windows: shape (rows, window_rows, features) each; `ends` has the rows that they end with.
+        windows: shape (rows, window_rows, features) each; `times` has their times, shape (rows, window_rows), and
+            `ends` the rows that they end with.
         kept: observations without forecasts: the window is not full, or they are not the newest, or `marked`.
         marked: row of a window that the model was not trained for → why.
         refused: row → reason, and what was found and wanted.
     """
 
     windows: list[Floats] = field(default_factory=list)
+    times: list[Integers] = field(default_factory=list)
     ends: list[Integers] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     marked: dict[int, str] = field(default_factory=dict)
@@ -139,6 +141,7 @@ class SeriesWindows:
         if self._untrained:
             self._mark(rows, lambda _: self._untrained, Reason.UNTRAINED)
             return
+        of_windows = np.lib.stride_tricks.sliding_window_view(times, self._size)
         if self._frequency:
             follows = self._frequency.follows(times, are_days=self._are_days)
             # of each time the newest one, up to it, that does not follow the one before
@@ -147,8 +150,9 @@ class SeriesWindows:
             is_whole = after <= starts
             places = dict(zip(rows[~is_whole].tolist(), after[~is_whole].tolist(), strict=True))
             self._mark(rows[~is_whole], lambda row: self._gap(*times[places[row] - 1 :][:2].tolist()), Reason.GAP)
-            rows, windows = rows[is_whole], windows[is_whole]
+            rows, windows, of_windows = rows[is_whole], windows[is_whole], of_windows[is_whole]
         self._taken.windows.append(windows)
+        self._taken.times.append(of_windows)
         self._taken.ends.append(rows)
 
     def _mark(self, rows: Integers, why: Callable[[int], str], reason: Reason) -> None:

@@ -16,6 +16,7 @@ from schemas.tables import (
     BATCHES_SCHEMA,
     EVENTS,
     EVENTS_SCHEMA,
+    FORECAST_TIME,
     PREDICTIONS,
     QUARANTINE,
     QUARANTINE_SCHEMA,
@@ -224,7 +225,8 @@ class Tables:
                     f"and its model give {_named(field.type)}; change them back, or choose another folder: --tables DIR"
                 )
                 raise ContractError(msg)
-        foreign = {field.name for field in missing} - {*self.feed.arrow_schema.names, *forecast_type(self.feed).names}
+        later = {*self.feed.arrow_schema.names, *forecast_type(self.feed).names, FORECAST_TIME}
+        foreign = {field.name for field in missing} - later
         if foreign:
             msg = (
                 f"{log.uri} lacks the columns {', '.join(sorted(foreign))}, so it is not a table of "

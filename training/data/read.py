@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet as pq
 
 from schemas.columns import header_key
 from schemas.dialect import ENDINGS
 from schemas.errors import FeedError, SettingsError
 from schemas.feed import TYPES, Column, Feed
+from streamscore.reading.convert import convert
 from training.data.read_csv import csv_names, read_csv
 
 CSV_ENDINGS = (*ENDINGS, ".csv.bz2", ".csv.zst", ".tsv")
@@ -167,7 +169,23 @@ def _csv(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) 
 
 def _parquet(feed: Feed, file: Path, spelled: Mapping[Column, str], wanted: Wanted) -> pa.Table:
     table = pq.read_table(file, columns=list(spelled.values())).select(list(spelled.values()))
+    table = with_read_times(feed, table, {name: column for column, name in spelled.items()})
     return typed(feed, str(file), table, {name: wanted.type_of(column) for column, name in spelled.items()})
+
+
+def with_read_times(feed: Feed, table: pa.Table, columns: Mapping[str, Column]) -> pa.Table:
+    """The table with its timestamps as the stream reads them: text too, and without a zone those of the feed's."""
+    for name, column in columns.items():
+        values = table[name]
+        if column.type != "timestamp":
+            continue
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            found = convert(values.cast(pa.string()), column, feed.csv)
+            values = values if found.failed else pa.chunked_array([found.values])
+        elif pa.types.is_timestamp(values.type) and values.type.tz is None:
+            values = pc.assume_timezone(values.cast(pa.timestamp("us")), column.zone or "UTC")
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
 
 
 def typed(feed: Feed, where: str, table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:

@@ -46,31 +46,33 @@ class Backtest:
     Attributes:
         origins: the last time that each forecast knew.
         columns: as the errors' columns.
+        judged: whether the column has more than one value after the origins; one that has not is forecast by naive
+            without error, so that its errors have no unit, and does not count in `rmse` and `mae`.
     """
 
     origins: tuple[str, ...]
     columns: tuple[str, ...]
     errors: tuple[Errors, ...]
+    judged: tuple[bool, ...]
 
     def of(self, name: str) -> Errors:
         """One forecaster's."""
         return next(errors for errors in self.errors if errors.name == name)
 
     def ratios(self, name: str) -> tuple[float, ...]:
-        """Its rmse over that of the naive forecast, for each column; below 1 is better."""
-        pairs = zip(self.of(name).column_rmse, self.of(NAIVE).column_rmse, strict=True)
-        return tuple(found / naive for found, naive in pairs)
+        """Its rmse over that of the naive forecast, for each column that is judged; below 1 is better."""
+        return self._in_units_of_naive(self.of(name).column_rmse, self.of(NAIVE).column_rmse)
 
     def metrics(self, name: str) -> dict[str, float]:
         """One forecaster's figures for a gate.
 
         Returns:
-            rmse, mae: mean over the columns of the column's error in units of the naive forecast's: 1 is as good;
+            rmse, mae: mean over the judged columns of the error in units of the naive forecast's: 1 is as good;
             baseline_rmse, baseline_mae: the naive forecast's own, so 1; `rmse_<column>`, `mae_<column>`,
             `baseline_rmse_<column>`: in the column's unit.
         """
         own, naive = self.of(name), self.of(NAIVE)
-        mae = [found / base for found, base in zip(own.column_mae, naive.column_mae, strict=True)]
+        mae = self._in_units_of_naive(own.column_mae, naive.column_mae)
         metrics = {"rmse": float(np.mean(self.ratios(name))), "mae": float(np.mean(mae))}
         metrics |= {"baseline_rmse": 1.0, "baseline_mae": 1.0}
         for j, column in enumerate(self.columns):
@@ -92,6 +94,10 @@ class Backtest:
         """All of it, and the ratios to naive."""
         return asdict(self) | {"to_naive": {errors.name: self.ratios(errors.name) for errors in self.errors}}
 
+    def _in_units_of_naive(self, found: Sequence[float], naive: Sequence[float]) -> tuple[float, ...]:
+        columns = zip(found, naive, self.judged, strict=True)
+        return tuple(own / unit for own, unit, is_judged in columns if is_judged)
+
 
 def backtest(
     values: pd.DataFrame, fitted_rows: int, steps: int, origins: int, contestants: Sequence[Contestant]
@@ -102,17 +108,25 @@ def backtest(
     all rows up to it.
 
     Raises:
-        FeedError: fewer held-out rows than steps.
+        FeedError: fewer held-out rows than steps, or rows that have one value in every column.
     """
     actual = values.to_numpy()
     ends = origin_rows(len(actual), fitted_rows, steps, origins)
     future = np.stack([actual[end : end + steps] for end in ends])
+    last = actual[np.array(ends) - 1][:, np.newaxis]
+    judged = tuple(map(bool, (np.ptp(future, axis=(0, 1)) > 0) & (future != last).any(axis=(0, 1))))
+    if not any(judged):
+        msg = (
+            f"all columns have one value in the {len(actual) - fitted_rows} held-out rows, by which no forecast can be "
+            f"judged; raise split.held_out"
+        )
+        raise FeedError(msg)
     errors = []
     for contestant in contestants:
         wrong = np.stack([contestant.forecast(actual[:end], steps) for end in ends]) - future
         errors.append(Errors(contestant.name, _rows(np.sqrt((wrong**2).mean(axis=0))), _rows(abs(wrong).mean(axis=0))))
     times = tuple(str(values.index[end - 1]) for end in ends)
-    return Backtest(times, tuple(map(str, values.columns)), tuple(errors))
+    return Backtest(times, tuple(map(str, values.columns)), tuple(errors), judged)
 
 
 def bounds_coverage(values: pd.DataFrame, fitted_rows: int, origins: int, forecaster: "Forecaster") -> float:

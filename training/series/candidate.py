@@ -48,9 +48,10 @@ def series_candidate(
     parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
     digests = (hashlib.sha256(f"{data.digest} {part}".encode()).hexdigest() for part in (FITTED, HELD_OUT))
     fitted, held_out = (Rows(part.reset_index(), digest) for part, digest in zip(parts, digests, strict=True))
+    apart = f", {data.frequency} apart" if data.frequency else ""
     facts = {
         "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
-        "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out, {data.frequency} apart",
+        "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out{apart}",
         "model": found.fit.title,
         "code": origin.code_version,
         "held against": before.ref.title if before else "no Production model",

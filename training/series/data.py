@@ -1,9 +1,9 @@
 """A series to train on: read by column name, one row per time, in order of time, nothing missing in between."""
 
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,11 @@ from schemas.errors import FeedError, SettingsError
 from schemas.feed import Feed
 from schemas.frequency import Frequency
 from training.data.fetch import data_path
-from training.data.read import folded
+from training.data.read import folded, with_read_times
 from training.data.read_csv import csv_names, read_csv
-from training.series.frequency import infer_frequency
+from training.series.frequency import infer_frequency, stated_frequency
 from training.series.macrodata import NAME, macrodata_csv
+from training.settings import ANY
 from training.settings import Series as SeriesSettings
 
 NUMBERS = ("int", "long", "float", "double")
@@ -31,14 +32,14 @@ class SeriesData:
     Attributes:
         values: doubles, a column per endogenous variable under its original name; the index is the time, UTC without
             a zone, increasing and regular, and named as the feed's time column.
-        frequency: the distance of two rows.
+        frequency: the distance of two rows; None: whatever it is, as the settings say.
         key: the text of each key column of the feed, of this series.
         digest: SHA-256 of the file's bytes, hexadecimal.
         source: where the rows come from: a path, or `statsmodels macrodata`.
     """
 
     values: pd.DataFrame
-    frequency: Frequency
+    frequency: Frequency | None
     key: dict[str, str | None]
     digest: str
     source: str
@@ -78,8 +79,16 @@ def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> Seri
         raise FeedError(msg)
     values = _by_time(frame, time, columns, source)
     _assert_values(values, source)
-    frequency = infer_frequency(pd.DatetimeIndex(values.index), source)
-    return SeriesData(values, frequency, key, hashlib.sha256(content).hexdigest(), source)
+    return SeriesData(values, _frequency(feed, values, settings, source), key, sha256(content).hexdigest(), source)
+
+
+def _frequency(feed: Feed, values: pd.DataFrame, settings: SeriesSettings, source: str) -> Frequency | None:
+    times, zone = values.index.to_numpy().astype("datetime64[us]").astype(np.int64), feed.time.zone or ""
+    if settings.frequency == ANY:
+        return None
+    if settings.frequency:
+        return stated_frequency(times, Frequency.parse(settings.frequency, zone), source)
+    return infer_frequency(times, source, zone)
 
 
 def time_column(feed: Feed) -> str:
@@ -137,6 +146,8 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
     try:
         if content[:4] == b"PAR1":
             table = parquet.read_table(io.BytesIO(content))
+            spelled = _names(feed, source, table.column_names, wanted)
+            table = with_read_times(feed, table, {spelled[column.name]: column for column in columns})
         elif not content.strip():
             msg = f"{source} is empty, wanted a header with {', '.join(wanted)}"
             raise FeedError(msg)
@@ -145,7 +156,10 @@ def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.
             table = read_csv(feed, source, content, columns)
         names = _names(feed, source, table.column_names, wanted)
         picked = table.select([names[name] for name in wanted]).rename_columns(list(wanted))
-        return picked.cast(pa.schema([(name, kinds[name]) for name in wanted])).to_pandas(integer_object_nulls=True)
+        table = picked.cast(pa.schema([(name, kinds[name]) for name in wanted]))
+        # in microseconds: the nanoseconds that pandas would make of dates end in 1677 and 2262
+        times = table[wanted[0]].cast(pa.timestamp("us"))
+        return table.set_column(0, wanted[0], times).to_pandas(integer_object_nulls=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         msg = f"{source} does not hold what feed {feed.name} declares: {' '.join(str(error).split())}; mend that row"
         raise FeedError(msg) from error
@@ -198,7 +212,7 @@ def _by_time(frame: pd.DataFrame, time: str, columns: list[str], source: str) ->
             f"{int(np.flatnonzero(missing)[0]) + 1}; leave these rows out"
         )
         raise FeedError(msg)
-    index = pd.DatetimeIndex(pd.to_datetime(frame[time], utc=True)).tz_localize(None).rename(time)
+    index = pd.DatetimeIndex(frame[time], name=time)
     values = frame[columns].set_axis(index).sort_index(kind="stable")
     if (again := values.index.duplicated()).any():
         first = values.index[again][0]

@@ -47,6 +47,12 @@ class Coefficients:
         """Rows of w in the state: p, at least 1."""
         return max(1, len(self.ar))
 
+    def in_units(self, units: np.ndarray) -> "Coefficients":
+        """The same model of values divided by these, (k,)."""
+        ratio = units / units[:, np.newaxis]
+        covariance = self.covariance / np.outer(units, units)
+        return Coefficients(self.intercept / units, self.ar * ratio, self.ma * ratio, covariance, self.differences)
+
     @property
     def transition(self) -> np.ndarray:
         """The state's next mean is `transition @ state`, the intercept added to its first k numbers."""
@@ -118,15 +124,18 @@ class Forecaster:
         if not np.isfinite(windows).all():
             msg = "a window holds a value that is null, NaN or infinite; wanted numbers only"
             raise ValueError(msg)
-        state, unknown = self._state(self._differenced(windows))
-        mean = np.empty((len(windows), steps, k))
-        transition = self.coefficients.transition
+        # in units of the noise: matrices of columns of 1e16 beside 1e-2 cannot be inverted
+        units = np.sqrt(np.diag(self.coefficients.covariance))
+        units = np.where(units > 0, units, 1.0)
+        c = self.coefficients.in_units(units)
+        state, unknown = _state(c, self._differenced(windows) / units)
+        mean, transition = np.empty((len(windows), steps, k)), c.transition
         for step in range(steps):
             state = state @ transition.T
-            state[:, :k] += self.coefficients.intercept
-            mean[:, step] = state[:, :k]
+            state[:, :k] += c.intercept
+            mean[:, step] = state[:, :k] * units
         mean = self._undo_differences(mean, windows)
-        half = NormalDist().inv_cdf(0.5 + self.coverage / 2) * np.sqrt(self._variance(unknown, steps))
+        half = NormalDist().inv_cdf(0.5 + self.coverage / 2) * np.sqrt(_variance(c, unknown, steps)) * units
         return np.stack([mean, mean - half, mean + half], axis=-1)
 
     def save(self, folder: Path) -> dict[str, str]:
@@ -150,30 +159,6 @@ class Forecaster:
         columns = [np.diff(windows[:, :, j], int(d))[:, times.max() - d :] for j, d in enumerate(times)]
         return np.stack(columns, axis=-1)
 
-    def _state(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """After a window's last row: the state's mean (n, m), and the covariance of what is not known of it (m, m)."""
-        c = self.coefficients
-        n, rows, k = values.shape
-        if not len(c.ma):
-            return values[:, : -c.lags - 1 : -1].reshape(n, -1), np.zeros((c.lags * k, c.lags * k))
-        transition, noise = c.transition, c.selection @ c.covariance @ c.selection.T
-        size = len(transition)
-        intercept = np.zeros(size)
-        intercept[:k] = c.intercept
-        # stationary: mean = F mean + c, and P = F P F' + Q (Lütkepohl 2005, section 2.1.4)
-        mean = np.tile(np.linalg.solve(np.eye(size) - transition, intercept), (n, 1))
-        stationary = np.linalg.solve(np.eye(size**2) - np.kron(transition, transition), noise.ravel())
-        covariance = stationary.reshape(size, size)
-        for row in range(rows):
-            # the covariance does not depend on the values: one gain for all windows
-            gain = np.linalg.solve(covariance[:k, :k], covariance[:k]).T
-            mean += (values[:, row] - mean[:, :k]) @ gain.T
-            covariance = covariance - gain @ covariance[:k]
-            if row < rows - 1:
-                mean = mean @ transition.T + intercept
-                covariance = transition @ covariance @ transition.T + noise
-        return mean, covariance
-
     def _undo_differences(self, mean: np.ndarray, windows: np.ndarray) -> np.ndarray:
         for j, times in enumerate(self.coefficients.differences):
             for order in reversed(range(times)):
@@ -181,29 +166,53 @@ class Forecaster:
                 mean[:, :, j] = last + np.cumsum(mean[:, :, j], axis=1)
         return mean
 
-    def _variance(self, unknown: np.ndarray, steps: int) -> np.ndarray:
-        """Of the forecast errors in the columns' units, (steps, k).
 
-        The error of w after h steps is the sum of Psi(i) u[h-i], i < h, with the weights Psi of the moving average
-        representation (Lütkepohl 2005, equation 2.2.10), and of Z F^h times what is not known of the state. A column
-        that was differenced once has the errors' running sum, so the running sum over i of its rows of Psi for weights
-        (ibid., section 6.5); twice, the sum of that. Then the variance is the diagonal of the sum of Psi(i) S Psi(i)'.
-        """
-        c = self.coefficients
-        k = len(c.intercept)
-        power, psi, drift = np.eye(len(unknown)), [], []
-        for _ in range(steps):
-            psi.append((power @ c.selection)[:k])
-            power = c.transition @ power
-            drift.append(power[:k])
-        weights, carried = np.array(psi), np.array(drift)
-        for j, times in enumerate(c.differences):
-            for _ in range(times):
-                weights[:, j] = np.cumsum(weights[:, j], axis=0)
-                carried[:, j] = np.cumsum(carried[:, j], axis=0)
-        of_noise = np.einsum("hja,ab,hjb->hj", weights, c.covariance, weights).cumsum(axis=0)
-        # filtering ends in a covariance that rounding may leave a hair below nothing
-        return of_noise + np.maximum(np.einsum("hja,ab,hjb->hj", carried, unknown, carried), 0.0)
+def _state(c: Coefficients, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """After a window's last row: the state's mean (n, m), and the covariance of what is not known of it (m, m)."""
+    n, rows, k = values.shape
+    if not len(c.ma):
+        return values[:, : -c.lags - 1 : -1].reshape(n, -1), np.zeros((c.lags * k, c.lags * k))
+    transition, noise = c.transition, c.selection @ c.covariance @ c.selection.T
+    size = len(transition)
+    intercept = np.zeros(size)
+    intercept[:k] = c.intercept
+    # stationary: mean = F mean + c, and P = F P F' + Q (Lütkepohl 2005, section 2.1.4)
+    mean = np.tile(np.linalg.solve(np.eye(size) - transition, intercept), (n, 1))
+    stationary = np.linalg.solve(np.eye(size**2) - np.kron(transition, transition), noise.ravel())
+    covariance = stationary.reshape(size, size)
+    for row in range(rows):
+        # the covariance does not depend on the values: one gain for all windows
+        gain = np.linalg.solve(covariance[:k, :k], covariance[:k]).T
+        mean += (values[:, row] - mean[:, :k]) @ gain.T
+        covariance = covariance - gain @ covariance[:k]
+        if row < rows - 1:
+            mean = mean @ transition.T + intercept
+            covariance = transition @ covariance @ transition.T + noise
+    return mean, covariance
+
+
+def _variance(c: Coefficients, unknown: np.ndarray, steps: int) -> np.ndarray:
+    """Of the forecast errors in the columns' units, (steps, k).
+
+    The error of w after h steps is the sum of Psi(i) u[h-i], i < h, with the weights Psi of the moving average
+    representation (Lütkepohl 2005, equation 2.2.10), and of Z F^h times what is not known of the state. A column
+    that was differenced once has the errors' running sum, so the running sum over i of its rows of Psi for weights
+    (ibid., section 6.5); twice, the sum of that. Then the variance is the diagonal of the sum of Psi(i) S Psi(i)'.
+    """
+    k = len(c.intercept)
+    power, psi, drift = np.eye(len(unknown)), [], []
+    for _ in range(steps):
+        psi.append((power @ c.selection)[:k])
+        power = c.transition @ power
+        drift.append(power[:k])
+    weights, carried = np.array(psi), np.array(drift)
+    for j, times in enumerate(c.differences):
+        for _ in range(times):
+            weights[:, j] = np.cumsum(weights[:, j], axis=0)
+            carried[:, j] = np.cumsum(carried[:, j], axis=0)
+    of_noise = np.einsum("hja,ab,hjb->hj", weights, c.covariance, weights).cumsum(axis=0)
+    # filtering ends in a covariance that rounding may leave a hair below nothing
+    return of_noise + np.maximum(np.einsum("hja,ab,hjb->hj", carried, unknown, carried), 0.0)
 
 
 class ForecastModel(PythonModel):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.series.result import SeriesResult
-from training.settings import TrainingSettings
+from training.settings import ANY, TrainingSettings
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -41,7 +41,7 @@ def metadata_of(result: SeriesResult) -> dict[str, Any]:
             "endogenous": forecaster.endogenous,
             "steps": forecaster.steps,
             "key": result.data.key,
-            "frequency": result.data.frequency.iso,
+            "frequency": result.data.frequency.text if result.data.frequency else None,
             "coverage": forecaster.coverage,
         }
     }
@@ -78,5 +78,5 @@ def parameters_of(result: SeriesResult, settings: TrainingSettings) -> dict[str,
         "seed": settings.split.seed,
         "steps": series.steps,
         "coverage": series.coverage,
-        "frequency": str(result.data.frequency),
+        "frequency": str(result.data.frequency or ANY),
     }

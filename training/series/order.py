@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from schemas.errors import FeedError, SettingsError
+from training.series.fit import scale_of
 from training.settings import Series as SeriesSettings
 
 CRITERIA = ("aic", "bic", "hqic", "fpe")
@@ -66,12 +67,18 @@ def assert_independent(values: np.ndarray, names: list[str]) -> None:
 
 
 def choose_lags(values: np.ndarray, settings: SeriesSettings) -> LagOrder:
-    """The order of a VAR on stationary values, of 1 to `max_lags`."""
+    """The order of a VAR on stationary values, of 1 to `max_lags`.
+
+    The criteria are those of the values as they are: log |S| of scaled ones is less by twice the logs of the scales.
+    """
     from statsmodels.tsa.api import VAR
 
-    found = VAR(values).select_order(settings.max_lags, trend="c").ics
+    scale = scale_of(values)
+    found = VAR(values / scale).select_order(settings.max_lags, trend="c").ics
+    less = 2 * float(np.log(scale).sum())
     # statsmodels starts at no lags, which is no VAR
-    table = {name: tuple(float(value) for value in found[name][-settings.max_lags :]) for name in CRITERIA}
+    table = {name: tuple(float(value) + less for value in found[name][-settings.max_lags :]) for name in CRITERIA}
+    table["fpe"] = tuple(float(value * np.exp(less)) for value in found["fpe"][-settings.max_lags :])
     order = LagOrder(0, settings.criterion, table)
     return LagOrder(order.best(settings.criterion), settings.criterion, table)
 

@@ -68,7 +68,7 @@ def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> Seri
         forecaster=forecaster,
         backtest=compared,
         metrics=compared.metrics(chosen.title) | {"bounds_coverage": coverage},
-        warnings=tuple(_warnings(tests, chosen, whiteness, settings.series)),
+        warnings=(*_warnings(tests, chosen, whiteness, settings.series), *_unjudged(compared)),
         plots={
             "forecast": plot_forecast(data.values, fitted_rows, forecaster, chosen.title),
             "errors_by_step": plot_errors(compared, chosen.title),
@@ -141,6 +141,15 @@ def _backtest(
         gradient_boosting(fitted, differences, lags, settings.split.seed),
     ]
     return backtest(data.values, fitted_rows, settings.series.steps, settings.series.origins, contestants)
+
+
+def _unjudged(compared: Backtest) -> list[str]:
+    return [
+        f"'{column}' has one value in the held-out rows, by which no forecast of it can be judged: rmse and mae are "
+        f"without it; raise split.held_out"
+        for column, judged in zip(compared.columns, compared.judged, strict=True)
+        if not judged
+    ]
 
 
 def _warnings(tests: tuple[ColumnTest, ...], fit: Fit, whiteness: Whiteness, settings: SeriesSettings) -> list[str]:

@@ -49,7 +49,8 @@ def plot_errors(backtest: Backtest, model: str) -> str:
         for errors in backtest.errors:
             own = errors.name == model
             color = MODEL if own else next(others)
-            ratio = np.array(errors.rmse)[:, j] / naive[:, j]
+            unit = np.where(naive[:, j] > 0, naive[:, j], np.nan)  # where naive is right, there is no ratio
+            ratio = np.array(errors.rmse)[:, j] / unit
             axis.plot(
                 steps, ratio, marker="o", markersize=3.5, linewidth=2 if own else 1.2, color=color, label=errors.name
             )

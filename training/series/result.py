@@ -9,6 +9,7 @@ from training.series.fit import Fit
 from training.series.order import LagOrder
 from training.series.stationarity import ColumnTest
 from training.series.whiteness import Whiteness
+from training.settings import ANY
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
     from training.series.forecast_model import Forecaster
@@ -46,7 +47,7 @@ class SeriesResult:
             "converged": self.fit.converged,
             "rows": self.data.rows,
             "fitted_rows": self.fitted_rows,
-            "frequency": str(self.data.frequency),
+            "frequency": str(self.data.frequency or ANY),
             "stationarity": [asdict(test) for test in self.stationarity],
             "order": asdict(self.order),
             "whiteness": asdict(self.whiteness),

@@ -9,6 +9,8 @@ import pandas as pd
 from schemas.errors import FeedError
 from training.settings import Series as SeriesSettings
 
+ROUNDING = 4  # in units of the last place of the largest value, for each difference twice as many
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnTest:
@@ -40,7 +42,7 @@ def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest
 
     # before any test: its statistic is a division of two rounding errors on an exact line
     for times in range(1, max(1, settings.max_differences) + 1):
-        if np.ptp(np.diff(column, times)) <= 1e-12 * np.abs(column).max():
+        if np.ptp(np.diff(column, times)) <= ROUNDING * 2**times * np.spacing(np.abs(column).max()):
             msg = (
                 f"series column '{name}' is constant after {times} differences: exactly a line, which needs no model; "
                 f"leave it out of series.columns"
@@ -49,6 +51,8 @@ def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest
     p_values: list[float] = []
     for times in range(settings.max_differences + 1):
         values = np.diff(column, times)
+        # changes no statistic; beside values of 1e16 the test would take its own constant for nothing
+        values = (values - values.mean()) / values.std()
         p_values.append(float(adfuller(values, autolag="AIC", result_object=True).pvalue))
         if p_values[-1] < settings.alpha:
             return ColumnTest(name, tuple(p_values), times, True)

@@ -28,6 +28,7 @@ def portmanteau(fit: Fit) -> Whiteness:
     orders = len(fit.ar) + len(fit.ma)
     lags = max(10, 2 * orders)
     centred = fit.residuals - fit.residuals.mean(axis=0)
+    centred = centred / centred.std(axis=0)  # changes no trace, and the inverse exists whatever the units
     rows, k = centred.shape
     inverse = np.linalg.inv(centred.T @ centred / rows)
     statistic = 0.0

@@ -15,12 +15,11 @@ from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.problems import RequestError, RowError, refused_rows
 from jobs.serving.requests.values import Values, typed
 from schemas.feed import Feed
-from schemas.frequency import DAY
 from schemas.reasons import Reason
 from schemas.settings import Serving
 from schemas.signature import SeriesContract
 from schemas.tables import TIME
-from streamscore.forecasting.forecast import observe
+from streamscore.forecasting.forecast import as_times, observe, times_after
 from streamscore.forecasting.history import History, Integers, Key, Window, by_series, times_of
 from streamscore.forecasting.windows import SeriesWindows, Taken
 from streamscore.models.answers import AnswerError
@@ -73,14 +72,14 @@ class Ahead:
         key: the values of its key columns, by name.
         after: the time of its newest observation.
         observations: that the model got.
-        times: of the steps; None if the model does not say how far apart observations are.
+        times: of the steps; None where the stream has none in `forecast_time`.
         values: shape (steps, features, 3): forecast, lower and upper bound.
     """
 
     key: dict[str, Any]
     after: Any
     observations: int
-    times: list[Any] | None
+    times: list[Any]
     values: Floats
 
 
@@ -161,16 +160,12 @@ def forecast_ahead(asked: Asked, model: SeriesModel, inputs: Inputs) -> list[Ahe
     # 2
     values = _values(series, feed, asked.steps, model)
     # 3
-    frequency = model.contract.frequency
-    are_days = feed.time.type == "date"
-    if frequency and are_days and frequency.microseconds % DAY:
-        frequency = None  # no such date
     return [
         Ahead(
             _named(key, feed),
-            _times(one.window.times[-1:], feed)[0],
+            as_times(np.ma.array(one.window.times[-1:]), feed)[0].as_py(),
             len(one.window.times),
-            _times(frequency.after(one.window.times, asked.steps, are_days=are_days), feed) if frequency else None,
+            _steps(one.window.times, asked.steps, model, feed),
             values[key],
         )
         for key, one in series.items()
@@ -260,13 +255,6 @@ def _which(key: Key, feed: Feed) -> str:
     return "".join(f"{name} {value}: " for name, value in _named(key, feed).items())
 
 
-def _times(times: Integers, feed: Feed) -> list[Any]:
-    kind = feed.time.arrow_type
-    whole = pa.array(times, pa.int64())
-    try:
-        if pa.types.is_date32(kind):
-            whole = whole.cast(pa.int32())
-        found: list[Any] = whole.cast(kind).to_pylist()
-    except (pa.ArrowInvalid, OverflowError, ValueError) as error:
-        raise RequestError(400, "the steps reach beyond the year 9999, wanted fewer") from error
-    return found
+def _steps(times: Integers, steps: int, model: SeriesModel, feed: Feed) -> list[Any]:
+    """The times of the steps after a window, as the stream has them."""
+    return as_times(times_after(times[np.newaxis], steps, model.contract.frequency, feed)[0], feed).to_pylist()

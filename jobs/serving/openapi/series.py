@@ -21,7 +21,7 @@ def series_paths(served: ServedSeries) -> dict[str, Any]:
     """Its own route; KServe's, which is one for all models, if its frequency has a name there."""
     paths = {f"/models/{served.model.name}/forecast": {"post": _forecast(served)}}
     frequency = served.model.contract.frequency or Frequency(0, DAY)
-    names = [name for name, one in FREQUENCIES.items() if one == frequency]
+    names = [name for name, one in FREQUENCIES.items() if one.span == frequency.span]
     keys = served.inputs.feed.keys
     if names and (not keys or [column.type for column in keys] == ["string"]):
         paths[PATH] = {"post": _kserve(served, names[0])}

@@ -54,10 +54,9 @@ def shown(ahead: Ahead, names: list[str]) -> dict[str, Any]:
     Args:
         names: of the numbers of a step, as the table `forecasts` has them.
     """
-    times = ahead.times or [None] * len(ahead.values)
     steps = ahead.values.reshape(len(ahead.values), -1).tolist()
     forecasts = [
         {"step": step, "time": time} | dict(zip(names, numbers, strict=True))
-        for step, (time, numbers) in enumerate(zip(times, steps, strict=True), 1)
+        for step, (time, numbers) in enumerate(zip(ahead.times, steps, strict=True), 1)
     ]
     return {"key": ahead.key, "after": ahead.after, "observations": ahead.observations, "forecasts": forecasts}

@@ -89,10 +89,10 @@ def observations_of(given: Mapping[str, Any], served: ServedSeries) -> Values:
         said = f"wanted {len(features)}: {', '.join(features)}"
         raise RequestError(400, f"input '{name}', row {wrong}: found {len(rows[wrong])} values, {said}")
     frequency, own = _frequency(given, name), served.model.contract.frequency
-    if own is not None and own != frequency:
+    if own is not None and own.span != frequency.span:
         raise RequestError(400, f"input '{name}': frequency is {given['frequency']}, the model was trained on {own}")
     columns = {column: [row[at] for row in rows] for at, column in enumerate(features)}
-    columns[feed.time.name] = _times(given, feed.time, frequency, len(rows))
+    columns[feed.time.name] = _times(given, feed.time, own or frequency, len(rows))
     return Values(columns | _key(name, feed.keys, len(rows)), len(rows))
 
 
@@ -138,7 +138,7 @@ def _quantiles(given: Any) -> list[float]:
 
 
 def _content(given: Mapping[str, Any], ahead: Ahead, quantiles: list[float], coverage: float | None) -> dict[str, Any]:
-    first = ahead.times[0] if ahead.times else None
+    first = ahead.times[0]
     value = {
         "type": given["type"],
         "name": given["name"],

@@ -89,7 +89,7 @@ def _of_series(served: ServedSeries) -> dict[str, Any]:
     return {
         "window_rows": contract.window_rows,
         "steps": feed.series.steps,
-        "frequency": contract.frequency.iso if contract.frequency else None,
+        "frequency": contract.frequency.text if contract.frequency else None,
         "key": None if key is None else dict(zip((c.name for c in feed.keys), key, strict=True)),
         "coverage": contract.coverage,
         "has_series": served.trained_on is not None,

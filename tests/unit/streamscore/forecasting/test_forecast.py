@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -246,6 +247,20 @@ def test_what_the_model_fails_on_stays_an_observation(driver_of: Drivers, models
     assert list(failed.step) == [0] * 4 and failed.temp_forecast.isna().all()
     assert rows[rows.temp == 5].temp_forecast.iloc[0] == 1 * 3 + 2 * 666 + 3 * 5 + 1
     assert not len(driver.table("quarantine"))
+
+
+def test_a_table_that_was_made_before_steps_had_times_gets_the_column_and_goes_on(
+    driver_of: Drivers, models: Models
+) -> None:
+    before = driver_of()
+    before.run(before.land("".join(line("a", minute, minute) for minute in range(4))), models["1"])
+    old = before.tables.predictions.dataset().to_table().drop_columns("forecast_time")
+    write_deltalake(before.tables.uri("forecasts"), old, mode="overwrite", schema_mode="overwrite")
+    again = driver_of(done=before.done)
+    again.run(again.land(line("a", 4, 4)), models["1"])
+    rows = again.table("forecasts")
+    assert list(rows.columns)[-1] == "forecast_time" and rows["forecast_time"].isna().all()
+    assert_exactly_once(again)
 
 
 # --- the history

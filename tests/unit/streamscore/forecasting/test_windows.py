@@ -40,7 +40,7 @@ def model_of(feed: Feed, key: tuple[str | None, ...] | None = None, frequency: F
     """Forecasts the sum of the last two values."""
 
     def forecast(windows: Floats, steps: int) -> Floats:
-        return np.repeat(windows.sum(axis=1)[:, np.newaxis, :, np.newaxis], 3, axis=3)
+        return np.tile(windows.sum(axis=1)[:, np.newaxis, :, np.newaxis], (1, steps, 1, 3))
 
     contract = SeriesContract(2, ("x",), key, frequency)
     return SeriesModel(ModelVersion("m", "1", "r"), "", contract, forecast_type(feed), forecast, np.array([0]))
@@ -132,7 +132,7 @@ def test_a_frequency_knows_the_next_day(frequency: Frequency, times: list[str], 
 )
 def test_a_frequency_is_one_text_in_metadata_and_one_for_people(text: str, told: str) -> None:
     made = Frequency.parse(text)
-    assert (made.iso, str(made)) == (text, told)
+    assert (made.text, str(made)) == (text, told)
     if not made.months:
         assert told == str(pd.Timedelta(microseconds=made.microseconds))
     assert str(Frequency(microseconds=1500)) == str(pd.Timedelta(microseconds=1500)) == "0 days 00:00:00.001500"
@@ -177,3 +177,43 @@ def test_of_a_hundred_thousand_series_a_chunk_holds_only_its_own() -> None:
     assert len(windows) == many + 1
     assert windows[("new",)] is windows[("firm 000049",)] is one and ("other",) not in windows
     assert windows[("firm 099999",)].values[:, 0].tolist() == [199_998, 199_999]
+
+
+@pytest.mark.parametrize(
+    ("frequency", "time", "observed", "wanted"),
+    [
+        (
+            "PT1H",
+            "timestamp",
+            ["2026-01-01T22:00:00Z", "2026-01-01T23:00:00Z"],
+            ["2026-01-02T00:00", "2026-01-02T01:00"],
+        ),
+        ("B", "date", ["2026-01-01", "2026-01-02"], ["2026-01-05", "2026-01-06"]),
+        ("BME", "date", ["2024-02-29", "2024-03-29"], ["2024-04-30", "2024-05-31"]),
+        ("P12M", "date", ["1500-12-31", "1501-12-31"], ["1502-12-31", "1503-12-31"]),
+        ("P12M", "date", ["9997-12-31", "9998-12-31"], ["9999-12-31", None]),
+        (
+            "P1D Europe/Berlin",
+            "timestamp",
+            ["2024-03-28T23:00:00Z", "2024-03-29T23:00:00Z"],
+            ["2024-03-30T23:00", "2024-03-31T22:00"],
+        ),
+        ("PT1H", "date", ["2026-01-01", "2026-01-02"], [None, None]),
+        (None, "date", ["2026-01-01", "2026-01-02"], [None, None]),
+    ],
+)
+def test_each_step_has_its_time_where_the_model_says_how_far_apart_they_are(
+    tmp_path: Path, frequency: str | None, time: str, observed: list[str], wanted: list[str | None]
+) -> None:
+    feed = feed_of(time, steps=2, gap="forecast")
+    model = model_of(feed, frequency=Frequency.parse(frequency) if frequency else None)
+    (tmp_path / "0.csv").write_text("firm,at,x\n" + "".join(f"a,{at},1\n" for at in observed))
+    status = (tmp_path / "0.csv").stat()
+    file = LandedFile((tmp_path / "0.csv").as_uri(), status.st_size, status.st_mtime_ns)
+    done = list(score_series([file], feed, model, History(2, {}), ReadOptions(tmp_path.as_uri(), 1000)))
+    table = done[0].scored.predictions
+    assert table["step"].to_pylist() == [0, 1, 2]
+    assert table.schema.field("forecast_time").type == feed.time.arrow_type
+    first, *times = table["forecast_time"].to_pylist()
+    assert first is None
+    assert [at and at.isoformat()[: len(text or "")] for at, text in zip(times, wanted, strict=True)] == wanted

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,74 @@ def test_calendar_months_and_fixed_distances_are_regular(
     shop: Feed, tmp_path: Path, dates: Any, frequency: str
 ) -> None:
     found = load(shop, tmp_path, days(9, at=dates.strftime("%Y-%m-%d"))).frequency
-    assert str(found) == frequency and Frequency.parse(found.iso) == found
+    assert str(found) == frequency and Frequency.parse(found.text) == found
+
+
+@pytest.mark.parametrize(
+    ("dates", "frequency"),
+    [
+        (pd.bdate_range("2024-01-30", periods=9), "B"),
+        (pd.date_range("2024-01-31", periods=9, freq="BME"), "BME"),
+        (pd.date_range("2024-01-31", periods=9, freq="BME"), "P1M"),
+        (pd.date_range("2020-01-31", periods=9, freq="QE"), "QE"),
+        (pd.to_datetime([f"2024-01-{day:02}" for day in (1, 2, 3, 5, 8, 13, 21, 22, 23)]), "any"),
+    ],
+)
+def test_a_frequency_that_the_rows_do_not_show_is_stated(
+    shop: Feed, tmp_path: Path, dates: Any, frequency: str
+) -> None:
+    frame = days(9, at=dates.strftime("%Y-%m-%d"))
+    wanted = None if frequency == "any" else Frequency.parse(frequency)
+    assert load(shop, tmp_path, frame, frequency=frequency).frequency == wanted
+    if frequency in ("B", "BME"):
+        with pytest.raises(FeedError, match=rf"write series: \{{frequency: {frequency}\}}"):
+            load(shop, tmp_path, frame)
+    if wanted:
+        with pytest.raises(FeedError, match=r"series\.frequency says \(1 of 7 distances differ\)"):
+            load(shop, tmp_path, frame.drop(index=[4]), frequency=frequency)
+
+
+def test_local_midnights_are_days_of_the_zone_that_the_feed_or_the_settings_name(tmp_path: Path) -> None:
+    columns = [{"name": name, "type": "double"} for name in ("x", "y")]
+    time = {"name": "t", "type": "timestamp", "role": "time"}
+    midnights = pd.date_range("2024-03-28", periods=9, tz="Europe/Berlin")  # clocks are put forward on the 31st
+    values = np.random.default_rng(1).normal(size=(9, 2))
+    local = pd.DataFrame({"t": midnights.tz_localize(None), "x": values[:, 0], "y": values[:, 1]})
+    of_feed = Feed.model_validate(
+        {"name": "a", "kind": "series", "columns": [time | {"zone": "Europe/Berlin"}, *columns]}
+    )
+    found = load(of_feed, tmp_path, local)
+    assert found.frequency == Frequency.parse("P1D Europe/Berlin")
+    assert found.values.index.tolist() == midnights.tz_convert("UTC").tz_localize(None).tolist()
+    in_utc = Feed.model_validate({"name": "b", "kind": "series", "columns": [time, *columns]})
+    frame = local.assign(t=midnights.tz_convert("UTC"))
+    assert load(in_utc, tmp_path, frame, frequency="P1D Europe/Berlin").frequency == found.frequency
+    with pytest.raises(FeedError, match="the time index is irregular"):
+        load(in_utc, tmp_path, frame)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_without_a_zone_are_trained_on_as_the_stream_reads_them(tmp_path: Path, zone: str | None) -> None:
+    columns = [{"name": name, "type": "double"} for name in ("x", "y")]
+    time = {"name": "t", "type": "timestamp", "role": "time"} | ({"zone": zone} if zone else {})
+    feed = Feed.model_validate({"name": "hourly", "kind": "series", "columns": [time, *columns]})
+    values = np.random.default_rng(1).normal(size=(9, 2))
+    hours = pd.date_range("2024-01-01", periods=9, freq="h")
+    frame = pd.DataFrame({"t": hours.strftime("%Y-%m-%d %H:%M:%S"), "x": values[:, 0], "y": values[:, 1]})
+    of_csv = load(feed, tmp_path, frame)
+    path = tmp_path / "series.parquet"
+    for times in (frame["t"], hours.as_unit("ns"), hours.as_unit("s"), hours.tz_localize(zone or "UTC")):
+        frame.assign(t=times).to_parquet(path)
+        pd.testing.assert_frame_equal(load_series(feed, path, Series()).values, of_csv.values, check_freq=False)
+    assert of_csv.values.index[0] == hours.tz_localize(zone or "UTC").tz_convert("UTC").tz_localize(None)[0]
+
+
+@pytest.mark.parametrize("first", ["0001-01-01", "1500-06-30", "9900-12-31"])
+def test_times_of_all_years_that_the_stream_takes_are_trained_on(shop: Feed, tmp_path: Path, first: str) -> None:
+    dates = (np.datetime64(first) + np.arange(9)).astype(str)
+    found = load(shop, tmp_path, days(9, at=dates))
+    assert [str(time)[:10] for time in found.values.index] == dates.tolist()
+    assert str(found.frequency) == "1 days 00:00:00"
 
 
 def test_a_missing_quarter_is_named(macro: Feed, tmp_path: Path) -> None:
@@ -212,6 +280,40 @@ def test_a_straight_line_is_refused() -> None:
         unit_root_tests(line, Series())
 
 
+def test_columns_of_very_different_scales_are_fitted_as_statsmodels_fits_them_in_one_scale(
+    macro: Feed, settings: TrainingSettings
+) -> None:
+    data = load_series(macro, None, Series())
+    plain = fit_series(macro, data, settings)
+    scales = np.array([1e12, 1e-6, 1e-2])  # values up to 1e16 beside some of 1e-3
+    scaled = fit_series(macro, replace(data, values=data.values * scales), settings)
+    assert [test.differences for test in scaled.stationarity] == [1, 1, 1]
+    for ours, other in zip(plain.stationarity, scaled.stationarity, strict=True):
+        np.testing.assert_allclose(other.p_values, ours.p_values, rtol=1e-6)
+    assert (scaled.order.lags, scaled.fit.title) == (plain.order.lags, plain.fit.title)
+    assert scaled.whiteness.p_value == pytest.approx(plain.whiteness.p_value, rel=1e-6)
+    window = data.values.to_numpy()[np.newaxis, -4:]
+    found = scaled.forecaster.forecast_windows(window * scales, 8) / scales[:, np.newaxis]
+    np.testing.assert_allclose(found, plain.forecaster.forecast_windows(window, 8), rtol=1e-8)
+    assert scaled.metrics["rmse"] == pytest.approx(plain.metrics["rmse"], rel=1e-3)  # trees draw in float32
+
+
+def test_a_column_with_one_value_in_the_held_out_rows_does_not_count(macro: Feed, settings: TrainingSettings) -> None:
+    data = load_series(macro, None, Series())
+    pegged = data.values.copy()
+    pegged.iloc[161:, 1] = 9000.0
+    found = fit_series(macro, replace(data, values=pegged), settings)
+    assert found.backtest.judged == (True, False, True)
+    own, naive = found.backtest.of(found.fit.title).column_rmse, found.backtest.of("naive").column_rmse
+    assert naive[1] == 0 and own[1] > 0
+    assert found.metrics["rmse"] == pytest.approx((own[0] / naive[0] + own[2] / naive[2]) / 2)
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert any("'realcons' has one value in the held-out rows" in warning for warning in found.warnings)
+    pegged.iloc[161:] = 1.0
+    with pytest.raises(FeedError, match="all columns have one value in the 41 held-out rows"):
+        fit_series(macro, replace(data, values=pegged), settings)
+
+
 def test_columns_of_which_one_is_the_sum_of_others_are_refused() -> None:
     values = np.random.default_rng(0).normal(size=(50, 2))
     assert_independent(values, ["a", "b"])
@@ -236,7 +338,8 @@ def test_the_lag_order_is_found_and_its_table_is_statsmodels(true_lags: int) -> 
     order = choose_lags(values, Series(criterion="bic", max_lags=6))
     assert order.lags == true_lags
     wanted = VAR(values).select_order(6).ics
-    assert order.table == {name: tuple(wanted[name][1:]) for name in ("aic", "bic", "hqic", "fpe")}
+    for name in ("aic", "bic", "hqic", "fpe"):
+        np.testing.assert_allclose(order.table[name], wanted[name][1:], rtol=1e-10)
 
 
 def test_naive_forecasts_repeat_the_last_row_or_the_last_season() -> None:

@@ -57,7 +57,7 @@ def test_the_newest_window_gives_the_forecasts_that_the_table_has(
             ]
             names = [field.name for field in served.model.output]
             np.testing.assert_array_equal(one.values.reshape(3, -1), last.sort_values("step")[names].to_numpy())
-            assert (one.after, one.times) == (last["at"].iloc[0].to_pydatetime(), None)
+            assert (one.after, one.times) == (last["at"].iloc[0].to_pydatetime(), [None] * 3)
     (only,) = forecast_ahead(Asked(windows({"sensor": "b"}), 1), served.model, served.inputs)
     assert only.key == {"sensor": "b"}
     with pytest.raises(RequestError, match="no observation of the series"):
