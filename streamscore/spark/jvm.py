@@ -11,6 +11,7 @@ from typing import IO, Any
 from streamscore.spark.jvm_error import no_jvm
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+MOMENT = 1.0  # seconds in which a JVM whose connection is lost is gone
 ENDED = 1  # for pyspark, which waits for ever for a JVM that ended with 0
 
 
@@ -30,6 +31,12 @@ class JvmProcess(subprocess.Popen[bytes]):
         """As of any process; but one that ended has a code that is not 0."""
         code = super().poll()
         return ENDED if code == 0 else code
+
+    def code(self) -> int | None:
+        """Of one that may be about to end: None if it does not."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(MOMENT)
+        return self.poll()
 
     def pass_on(self) -> None:
         """What it said, and from now on what it says."""

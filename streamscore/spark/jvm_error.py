@@ -8,6 +8,7 @@ from schemas.errors import SettingsError
 WANTED_FILES = 4096  # open files; a JVM with Spark's jars has 400 open before it does anything
 _MEMORY = "give it more: STREAMSCORE_SPARK__DRIVER_MEMORY, or the limit of this container or shell (ulimit -v)"
 _PLACES = "TMPDIR, /tmp or the checkpoint"
+_OPTIONS = "JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS, _JAVA_OPTIONS"
 _JAVA = "set JAVA_HOME to a Java 17 or 21, or unset it"
 # What is said, what it means, and what mends it; the first that is said anywhere counts.
 CAUSES = (
@@ -42,13 +43,25 @@ CAUSES = (
     (
         r"(Unrecognized (?:VM )?option:? .+|Invalid maximum heap size.*|Improperly specified VM option.*)",
         "Java says: {0}",
-        "look at JAVA_TOOL_OPTIONS, JDK_JAVA_OPTIONS and spark.driver.extraJavaOptions",
+        f"look at {_OPTIONS} and spark.driver.extraJavaOptions",
+    ),
+    (
+        r"A JNI error has occurred",
+        "Java cannot load its classes, as where its heap is too small",
+        f"look at {_OPTIONS}",
     ),
 )
 _NOISE = re.compile(
     r"WARNING|Picked up |Using Spark's |An error occurred while|Error: (Could not create|A fatal)|\s|$"
     r"|.* ERROR SparkContext: Error initializing"
 )
+# What log4j says of itself, with its trace: without a network, at each start, that the machine's name has no address.
+_OF_LOG4J = re.compile(
+    r"^\d{4}-\d\d-\d\dT\S+ .*? (?:WARN|ERROR|FATAL) .*\n"
+    r"(?:[\w.$]+(?:Exception|Error)\b.*\n)?(?:(?:\t|Caused by: ).*\n)*\n?",
+    re.MULTILINE,
+)
+_OF_JAVA = "An error occurred while calling "
 _LOG = re.compile(r"^(\d\d/\d\d/\d\d \d\d:\d\d:\d\d (?:ERROR|FATAL)|:) ")
 
 
@@ -60,18 +73,20 @@ def cause_in(said: str) -> str:
     return ""
 
 
-def no_jvm(said: str, code: int | None = None) -> SettingsError:
+def no_jvm(said: str, code: int | None = None, raised: str = "") -> SettingsError:
     """The error of a start.
 
     Args:
-        said: by spark-submit and the JVM, or by an exception.
+        said: by spark-submit and the JVM.
         code: of the process, if it ended; negative is the signal that ended it.
+        raised: what ended the start; if Java raised it, this alone is the cause, whatever else was said.
     """
-    if cause := cause_in(said):
-        return SettingsError(f"Spark's JVM did not start: {cause}, then: streamscore doctor")
     if code is not None and code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return SettingsError(f"Spark's JVM was killed at its start, as where memory is used up; {_MEMORY}")
-    lines = [_LOG.sub("", line.strip()) for line in said.splitlines() if not _NOISE.match(line)]
+    told = raised if _OF_JAVA in raised else "\n".join((_OF_LOG4J.sub("", f"{said}\n"), raised))
+    if cause := cause_in(told):
+        return SettingsError(f"Spark's JVM did not start: {cause}, then: streamscore doctor")
+    lines = [_LOG.sub("", line.strip()) for line in told.splitlines() if not _NOISE.match(line)]
     first = next((line for line in lines if "rror" in line or "xception" in line), lines[0] if lines else "")
     first = first or f"it ended with {code} and said nothing"
     return SettingsError(

@@ -29,6 +29,7 @@ CLASSES = "classes.jsa"  # of class_archive.py; start and first query take 3.8 s
 # each worker's path: nothing compiled is kept of a zip, which costs each Python of a start 1 s.
 HOME = "spark"
 
+GATEWAY_PORT = "PYSPARK_GATEWAY_PORT"  # set by spark-submit for the Python that it starts
 ADDRESSES = {"SPARK_LOCAL_HOSTNAME": "127.0.0.1", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 ROOT = Path(schemas.__file__).parent.parent
@@ -80,8 +81,10 @@ def start_session(settings: Settings | None = None, app_name: str = "streamscore
     try:
         spark = builder.getOrCreate()
     except Exception as error:  # whatever Java throws
-        said, code = (jvm.said(), jvm.poll()) if jvm else ("", None)
-        raise no_jvm("\n".join((said, str(error))), code) from error
+        if jvm is None and isinstance(error, OSError | ValueError | KeyError):
+            raise _not_submitted(error) from error
+        said, code = (jvm.said(), jvm.code()) if jvm else ("", None)
+        raise no_jvm(said, code, str(error)) from error
     if jvm:
         jvm.pass_on()
     spark.sparkContext.pythonExec = sys.executable  # of Spark's workers, whatever PYSPARK_PYTHON says
@@ -91,7 +94,15 @@ def start_session(settings: Settings | None = None, app_name: str = "streamscore
 
 def is_submitted() -> bool:
     """Whether spark-submit started the JVM, and this Python in it."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
+    return GATEWAY_PORT in os.environ
+
+
+def _not_submitted(error: Exception) -> SettingsError:
+    port = os.environ.get(GATEWAY_PORT, "")
+    return SettingsError(
+        f"{GATEWAY_PORT} is '{port}', and no JVM of spark-submit answers there ({error}); start with spark-submit.sh, "
+        f"or: unset {GATEWAY_PORT} PYSPARK_GATEWAY_SECRET"
+    )
 
 
 def is_local(master: str) -> bool:

@@ -62,6 +62,10 @@ NOISE = "WARNING: Using incubator modules: jdk.incubator.vector\nPicked up JAVA_
             "at least 471859200. Please increase",
             "the driver has 129761280 bytes of memory, wanted 471859200 or more",
         ),
+        (
+            'Error: A JNI error has occurred, please check your installation\nException in thread "main" ',
+            "Java cannot load its classes, as where its heap is too small; look at JAVA_TOOL_OPTIONS",
+        ),
         ("invalid null input: name", "this user has no name in /etc/passwd"),
         (
             "26/11/28 22:05:00 ERROR SparkContext: Error initializing SparkContext.\n\tat x\nAn error occurred while "
@@ -81,3 +85,35 @@ def test_what_a_jvm_says_is_told_in_one_line_with_what_mends_it(said: str, told:
 
 def test_a_jvm_that_is_killed_at_its_start_has_no_memory() -> None:
     assert "was killed at its start" in str(no_jvm("", -9))
+
+
+OF_LOG4J = (
+    "2026-11-29T01:30:36.484Z main ERROR Could not determine local host name\n"
+    "java.net.UnknownHostException: box: Name or service not known\n"
+    "\tat java.base/java.net.InetAddress.getLocalHost(InetAddress.java:1671)\n"
+    "Caused by: java.net.UnknownHostException: box: Name or service not known\n\t... 20 more\n\n"
+)
+RAISED = (
+    "An error occurred while calling None.org.apache.spark.api.java.JavaSparkContext.\n"
+    ": java.lang.IllegalStateException: it is odd\n\tat x"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "raised", "told"),
+    [
+        ("", 3, "", "it ended with 3 and said nothing"),
+        ("", -9, "", "was killed at its start"),
+        ("Unrecognized option: -Xbogus\n", 1, "", "Unrecognized option: -Xbogus"),
+        ("Exception in thread main java.lang.Error: odd\n", 1, "", "java.lang.Error: odd; look"),
+        ("", None, RAISED, "java.lang.IllegalStateException: it is odd; look"),
+        ("", None, RAISED.replace("it is odd", "Cannot assign requested address"), "no such address here"),
+        ("26/11/29 01:30:36 ERROR S3A: java.net.UnknownHostException: box\n", None, RAISED, "it is odd; look"),
+        ("java.net.UnknownHostException: other: x\n", 1, "", "no address for the name other"),
+    ],
+)
+def test_what_log4j_says_of_a_machine_without_a_network_is_no_cause(
+    said: str, code: int | None, raised: str, told: str
+) -> None:
+    for text in (OF_LOG4J + said, said + OF_LOG4J):
+        assert told in str(no_jvm(text, code, raised))

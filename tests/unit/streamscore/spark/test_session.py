@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
 
+from schemas.errors import SettingsError
 from schemas.settings import load_settings
-from streamscore.spark.session import ADDRESSES, CLASSES, jvm_variables, project_jars, session_conf
+from streamscore.spark.session import ADDRESSES, CLASSES, jvm_variables, project_jars, session_conf, start_session
 
 DAEMON = "spark.python.daemon.module"
 
@@ -62,6 +65,19 @@ def test_the_jvm_of_one_machine_asks_for_no_address_and_reads_text_as_utf_8() ->
 )
 def test_the_address_of_others_stays_theirs(environment: dict[str, str], master: str) -> None:
     assert not jvm_variables(environment, master).keys() & ADDRESSES.keys()
+
+
+@pytest.mark.parametrize(("port", "said"), [("1", "refused"), ("x", "invalid literal")])
+def test_a_variable_that_is_left_over_from_another_spark_is_told(
+    monkeypatch: pytest.MonkeyPatch, port: str, said: str
+) -> None:
+    monkeypatch.setattr(SparkContext, "_gateway", None)
+    monkeypatch.setattr(SparkSession, "_instantiatedSession", None)
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", port)
+    monkeypatch.setenv("PYSPARK_GATEWAY_SECRET", "x")
+    told = rf"PYSPARK_GATEWAY_PORT is '{port}', and no JVM .*{said}.*or: unset PYSPARK_GATEWAY_PORT"
+    with pytest.raises(SettingsError, match=told):
+        start_session(load_settings())
 
 
 def test_make_setup_has_archived_the_classes_of_a_start() -> None:
