@@ -78,7 +78,9 @@ class Model:
 
     def answer(self, rows: pa.Table) -> Any:
         """What the model itself says: an array, a frame, a series or a list."""
-        return self._pyfunc.predict(self._arrays(rows) if self._tensors else self._frame(rows))
+        if self._tensors:
+            return self._pyfunc.predict(self._arrays(rows))
+        return self._pyfunc.predict_promised(self._frame(rows))
 
     def predict_example(self, example: Any) -> pa.Array:
         """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""
@@ -97,6 +99,13 @@ class Model:
 
     def _frame(self, rows: pa.Table) -> "pd.DataFrame":
         columns = self._columns(rows)
+        if self._is_of_doubles:  # 20 µs where Arrow takes 200; the same block in memory
+            import pandas as pd
+
+            block = np.empty((len(columns), rows.num_rows))
+            for at, column in enumerate(columns):
+                block[at] = column.to_numpy()
+            return pd.DataFrame(block.T, columns=self._labels, copy=False)
         frame = pa.table(columns, [str(i.label) for i in self._inputs]).to_pandas()
         if not self._has_text_labels:
             frame.columns = [i.label for i in self._inputs]
@@ -118,6 +127,16 @@ class Model:
         if column.null_count and pa.types.is_string(column.type):
             values = np.where(column.is_null().to_numpy(), MISSING[self._pyfunc.missing_text], values)
         return values
+
+    @functools.cached_property
+    def _is_of_doubles(self) -> bool:
+        return all(pa.types.is_float64(i.type) for i in self._inputs)
+
+    @functools.cached_property
+    def _labels(self) -> "pd.Index[Any]":
+        import pandas as pd
+
+        return pd.Index([i.label for i in self._inputs])
 
     @functools.cached_property
     def _has_text_labels(self) -> bool:

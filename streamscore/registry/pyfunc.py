@@ -4,6 +4,8 @@ A Python process has one table of imported modules. The code of two versions mos
 those of our packages; what a version imports while it predicts, and what a pickle names, is looked up there, too.
 """
 
+import functools
+import inspect
 import shutil
 import sys
 import tempfile
@@ -33,6 +35,8 @@ class Pyfunc:
     Attributes:
         metadata: MLflow's `Model`: signature, input example and the like.
         predict: of MLflow's pyfunc.
+        predict_promised: the same without MLflow's check of the rows, which takes as long as a small model: for a frame
+            that has the columns of the signature in their order and types.
         forecast_windows: of a model of series; None if the model has no such method.
         missing_text: `nan` or `none`: what stands for missing text in what it was trained on.
         python_model: the object itself; None in a process of its own, or if there is no Python object.
@@ -41,6 +45,7 @@ class Pyfunc:
 
     metadata: Any
     predict: Callable[..., Any]
+    predict_promised: Callable[[Any], Any]
     forecast_windows: Callable[..., Any] | None
     missing_text: str
     python_model: Any = None
@@ -65,9 +70,8 @@ def load_pyfunc(path: Path) -> Pyfunc:
     linked = links.to(path)
     process = VersionProcess(linked)
     forecast = process.method("forecast_windows") if process.forecasts else None
-    loaded = Pyfunc(
-        Model.load(str(linked)), process.method("predict"), forecast, process.missing_text, memory=process.memory
-    )
+    predict = process.method("predict")
+    loaded = Pyfunc(Model.load(str(linked)), predict, predict, forecast, process.missing_text, memory=process.memory)
     weakref.finalize(loaded, links.remove)  # the process may be started again
     return loaded
 
@@ -103,6 +107,7 @@ def load_here(path: Path) -> Pyfunc:
     loaded = Pyfunc(
         pyfunc.metadata,
         pyfunc.predict,
+        _without_check(pyfunc),
         getattr(inner, "forecast_windows", None),
         missing,
         inner,
@@ -112,6 +117,26 @@ def load_here(path: Path) -> Pyfunc:
         weakref.finalize(loaded, sys.modules.pop, name, None)
     weakref.finalize(loaded, links.remove)  # a model may open its files later
     return loaded
+
+
+def _without_check(pyfunc: Any) -> Callable[[Any], Any]:
+    """What MLflow calls with rows that it has checked; MLflow's own `predict` where it does more than check them."""
+    metadata, schema = pyfunc.metadata, pyfunc.metadata.get_input_schema()
+    if (
+        schema is None
+        or schema.is_tensor_spec()
+        or not schema.has_input_names()
+        or any(type(spec.type).__name__ != "DataType" for spec in schema.inputs)
+        or metadata.get_params_schema() is not None
+        or metadata._is_signature_from_type_hint()
+        or metadata._is_type_hint_from_example()
+    ):
+        return pyfunc.predict
+    predict = pyfunc._predict_fn
+    params = inspect.signature(predict).parameters.get("params")
+    if params and params.kind != inspect.Parameter.VAR_KEYWORD:
+        return functools.partial(predict, params=None)
+    return predict
 
 
 def _measured(held: Any, path: Path) -> int:

@@ -13,6 +13,7 @@ from schemas.feed import Feed
 from streamscore.models.answers import OutputCountError, null_or_nan
 from streamscore.models.row_model import Model, load_model
 from streamscore.registry.model_version import ModelVersion
+from streamscore.registry.pyfunc import load_pyfunc
 
 ROWS = pa.table({"a": [1.0, 2.0], "b": [10.0, 20.0]})
 
@@ -94,3 +95,52 @@ def test_a_long_feed_widens_to_a_double_model(save_model: Callable[..., Path]) -
 )
 def test_null_and_nan_are_found_at_any_depth(values: pa.Array, bad: list[bool]) -> None:
     assert null_or_nan(values).to_pylist() == bad
+
+
+@pytest.mark.parametrize("with_nulls", [False, True])
+def test_a_model_gets_the_rows_that_mlflows_own_check_would_give_it(
+    save_model: Callable[..., Path], with_nulls: bool
+) -> None:
+    columns = {
+        "boolean": pa.array([True, False, True]),
+        "integer": pa.array([1, -2, 3], pa.int32()),
+        "long": pa.array([2**53 + 1, -2, 3]),
+        "float": pa.array([0.1, None if with_nulls else 0.2, 0.3], pa.float32()),
+        "double": pa.array([0.1, None if with_nulls else 0.2, 0.3]),
+        "string": pa.array(["a", None if with_nulls else "", "é"]),
+        "datetime": pa.array([0, None if with_nulls else 1, 2], pa.timestamp("ns")),
+    }
+    frame = pa.table(columns).to_pandas()
+    pyfunc = load_pyfunc(save_model("return model_input", np.array([1.0]), inputs=frame))
+    checked, promised = pyfunc.predict(frame), pyfunc.predict_promised(frame)
+    pd.testing.assert_frame_equal(checked, promised, check_exact=True, check_column_type=True)
+    for name in columns:
+        assert [type(value) for value in checked[name]] == [type(value) for value in promised[name]]
+
+
+def test_a_model_whose_params_have_defaults_still_gets_them(tmp_path: Path) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import infer_signature
+
+    inputs = pd.DataFrame({"a": [1.0]})
+    code = tmp_path / "model.py"
+    code.write_text(
+        "import mlflow\n"
+        "class Model(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
+        "        return model_input['a'].to_numpy() * params['factor']\n"
+        "mlflow.models.set_model(Model())\n"
+    )
+    signature = infer_signature(inputs, np.array([1.0]), params={"factor": 3.0})
+    mlflow.pyfunc.save_model(str(tmp_path / "m"), python_model=str(code), signature=signature, pip_requirements=[])
+    assert load_pyfunc(tmp_path / "m").predict_promised(inputs).tolist() == [3.0]
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_numbers_reach_the_model_as_arrow_would_lay_them_out(model_of: Callable[..., Model], rows: int) -> None:
+    model = model_of("return model_input['a'].to_numpy()", np.array([1.0]))
+    values = np.random.default_rng(1).random((2, rows))
+    given = {"b": pa.array(values[0]), "a": pa.array([None, *values[1, 1:]][:rows], pa.float64())}
+    wanted, found = pa.table([given["a"], given["b"]], ["a", "b"]).to_pandas(), model._frame(pa.table(given))
+    pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+    assert found.to_numpy().strides == wanted.to_numpy().strides  # a product of another order has other last bits
