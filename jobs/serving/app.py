@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,4 +67,6 @@ async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
         except StreamscoreError as error:
             log.error("not_ready", detail=str(error).splitlines()[0])
             await asyncio.sleep(RETRY_SECONDS)
+    gc.collect()
+    gc.freeze()  # what is there now stays: a collection that walks MLflow and pandas stops all requests for 0.1 s
     log.info("ready", models=list(uris))

@@ -1,6 +1,7 @@
 """JSON as the service takes it: UTF-8, no key twice, no NaN, nothing too deep."""
 
 import json
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -28,19 +29,15 @@ def parse_json(body: bytes) -> Any:
 
 
 def _strings(value: Any) -> int:
-    """How many strings a value is made of, keys included."""
-    found, containers = 0, [[value]]
-    while containers:
-        inner = containers.pop()
-        kinds = list(map(type, inner))
+    """How many strings a value is made of, keys included; all values of one depth are looked at together."""
+    found, level = 0, [value]
+    while level:
+        kinds = list(map(type, level))
         found += kinds.count(str)
-        if dict in kinds or list in kinds:
-            for one, kind in zip(inner, kinds, strict=True):
-                if kind is dict:
-                    found += len(one)
-                    containers.append(list(one.values()))
-                elif kind is list:
-                    containers.append(one)
+        objects = [one for one, kind in zip(level, kinds, strict=True) if kind is dict] if dict in kinds else []
+        lists = [one for one, kind in zip(level, kinds, strict=True) if kind is list] if list in kinds else []
+        found += sum(map(len, objects))
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(lists)]
     return found
 
 

@@ -4,6 +4,7 @@ import difflib
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -49,7 +50,7 @@ def of_records(records: Sequence[Any], inputs: Inputs) -> Values:
             raise RequestError(400, f"row {at} is {_kind(record)}, wanted an object with the inputs by name")
     names = records[0].keys() if records else ()
     if all(record.keys() == names for record in records):
-        return of_columns({name: [record[name] for record in records] for name in names}, inputs, len(records))
+        return of_columns({name: list(map(itemgetter(name), records)) for name in names}, inputs, len(records))
     for at, record in enumerate(records):
         _assert_names(record, inputs, at)
     every = {name: [record.get(name) for record in records] for record in records for name in record}
