@@ -9,7 +9,7 @@ import numpy as np
 from schemas.feed import Feed
 from schemas.reasons import Reason
 from streamscore.landing.manifest import LandedFile, source_file
-from streamscore.reading.header import BINARY_LOOK, Header, find_header, map_header
+from streamscore.reading.header import Header, assert_text, find_header, map_header
 from streamscore.reading.landed import LandedText, Open, is_packed, is_utf8
 from streamscore.reading.options import ReadOptions
 from streamscore.reading.records import MAX_RECORD, count_lines, cut, find_line_ends, find_records, is_plain
@@ -95,13 +95,19 @@ class _Reader:
     def _header(self, data: bytes, is_whole: bool) -> tuple[Header, int, int]:
         """What the header means, where the data begins, and on which line."""
         end = data.find(b"\n") + 1
-        known = self._first_lines.get(data[:end])
-        if known and data.find(b"\0", 0, BINARY_LOOK) < 0:
+        if known := self._first_lines.get(data[:end]):
             return known, end, 2
-        found = find_header(data, is_whole, self._feed.csv)
-        header = self._headers.get(found.text) or map_header(found.text, self._feed)
+        try:
+            found = find_header(data, is_whole, self._feed.csv)
+            header = self._headers.get(found.text) or map_header(found.text, self._feed)
+        except BadFileError:
+            assert_text(data)
+            raise
         self._headers[found.text] = header
-        if found.end == end and found.line == 2:
+        if header.refusal:
+            assert_text(data)
+            return header, found.end, found.line
+        if found.text and found.end == end and found.line == 2:  # without headers, it may be a blank line or a comment
             self._first_lines[data[:end]] = header
         return header, found.end, found.line
 

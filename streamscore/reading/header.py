@@ -14,7 +14,7 @@ from streamscore.reading.records import MAX_RECORD, UTF8_BOM, count_lines
 from streamscore.reading.rejects import BadFileError, FileReject, shorten
 from streamscore.reading.split import Scanned, first_record, split_record
 
-BINARY_LOOK = 8192  # bytes at the start of a file in which a NUL says that it is no text
+BINARY_LOOK = 8192  # bytes at the start of a file whose header does not fit, in which a NUL says that it is no text
 
 DELIMITERS = (",", ";", "\t", "|")  # that a file may seem to be written with
 NAMED = 100  # columns, in a reject of the whole file
@@ -62,11 +62,12 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
     Raises:
         BadFileError: there is none, or this is no text in the dialect's encoding.
     """
-    _assert_text(data)
     first = _first_line(data, dialect)
     if is_whole and not (data[first:] if dialect.header == "none" else data[first:].strip(b" \t")):
         raise BadFileError(FileReject(Reason.UNREADABLE, "the file is empty: no header line", rows=0))
     if dialect.header == "none":
+        row = _LINE_END.search(data, first, first + MAX_RECORD)
+        assert_text(data, row.start() if row else len(data))
         return HeaderLine("", first, count_lines(data[:first]) + 1)
     end = _LINE_END.search(data, first, first + MAX_RECORD)
     if not end and (not is_whole or len(data) - first > MAX_RECORD):
@@ -77,6 +78,7 @@ def find_header(data: bytes, is_whole: bool, dialect: Dialect) -> HeaderLine:
     if dialect.quote.encode() in line:
         line = first_record(data[first : first + MAX_RECORD], dialect)
         end = _LINE_END.match(data, first + len(line))
+    assert_text(data, first + len(line))
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -106,11 +108,15 @@ def _passed_over(dialect: Dialect) -> re.Pattern[bytes]:
     return re.compile(rb"(?:(?:" + blank + comment + rb")(?:\r\n|\n|\r))*+")
 
 
-def _assert_text(data: bytes) -> None:
+def assert_text(data: bytes, end: int = BINARY_LOOK) -> None:
+    """Raise BadFileError if a file is binary, as a NUL before the byte `end` or a UTF-16 mark says.
+
+    Below a header that fits, a NUL costs its own line only.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         detail = "found a UTF-16 byte order mark, wanted utf-8; save the file as UTF-8 or set the feed's csv.encoding"
         raise BadFileError(FileReject(Reason.BAD_ENCODING, detail))
-    at = data.find(b"\0", 0, BINARY_LOOK)
+    at = data.find(b"\0", 0, end)
     if at >= 0:
         detail = f"found a NUL at byte {at + 1}, as in a binary file or UTF-16 text, wanted CSV text"
         raise BadFileError(FileReject(Reason.UNREADABLE, detail))

@@ -471,10 +471,26 @@ def test_a_header_that_is_no_utf8_refuses_the_file(see_text: Callable[..., Seen]
     assert (seen.reasons, seen.rejects[0]["rows"]) == (["bad_encoding"], None)
 
 
-def test_a_nul_makes_a_file_binary_at_its_start_and_costs_a_line_later(see_text: Callable[..., Seen]) -> None:
-    assert see_text(b"a,b\n1,2\n\0\n").reasons == ["unreadable"]
-    seen = see_text(b"n,word\n" + b"1,x\n" * 3000 + b"2,\0\n3,y\n", feed=feed_of(WORDS))
-    assert (seen.reasons, seen.rejects[0]["source_line"], seen.table.num_rows) == (["unreadable"], 3002, 3001)
+@pytest.mark.parametrize("before", [0, 1, 3000])
+def test_a_nul_costs_its_line_where_the_header_fits(see_text: Callable[..., Seen], before: int) -> None:
+    seen = see_text(b"n,word\n" + b"1,x\n" * before + b"2,\0\n3,y\n\0\0", feed=feed_of(WORDS))
+    lines = [(reject["source_line"], reject["rows"]) for reject in seen.rejects]
+    assert (seen.reasons, lines) == (["unreadable"] * 2, [(before + 2, 1), (before + 4, 1)])
+    assert seen.table.num_rows == before + 1
+
+
+@pytest.mark.parametrize("content", [b"x,b\n1,2\n\0\n", b"a,b\0\n1,2\n", b"x" * 5000 + b"\0", b"a,\xff\n\0\n"])
+def test_a_nul_makes_a_file_binary_where_the_header_does_not_fit(see_text: Callable[..., Seen], content: bytes) -> None:
+    for seen in (see_text(content), see_text(content, "again.csv")):
+        assert (seen.reasons, seen.rejects[0]["source_line"]) == (["unreadable"], None)
+        assert "as in a binary file" in seen.rejects[0]["detail"]
+
+
+def test_without_headers_a_nul_makes_a_file_binary_in_its_first_row(see_text: Callable[..., Seen]) -> None:
+    feed = feed_of(WORDS, header="none")
+    assert see_text(b"1,\0\n2,x\n", feed=feed).rejects[0]["source_line"] is None
+    seen = see_text(b"1,x\n2,\0\n3,y\n", feed=feed)
+    assert (seen["n"], seen.rejects[0]["source_line"]) == ([1, 3], 2)
 
 
 # --- whole files ---
@@ -485,6 +501,14 @@ def test_an_empty_file_is_unreadable_with_no_rows(see_text: Callable[..., Seen],
     reject = see_text(content).rejects[0]
     assert (reject["reason"], reject["rows"]) == ("unreadable", 0)
     assert reject["detail"] == "the file is empty: no header line"
+
+
+def test_an_empty_file_is_one_whatever_was_read_before_it(
+    see: Callable[..., Seen], land: Callable[..., LandedFile]
+) -> None:
+    feed = feed_of(AB, header="none")
+    seen = see(land("\n1,2\n", "1.csv"), land("\n", "2.csv"), land("\n\n", "3.csv"), feed=feed)
+    assert (seen["a"], seen.reasons) == ([1], ["unreadable"] * 2)
 
 
 @pytest.mark.parametrize("content", ["a,b", "a,b\n", "a,b\r\n\r\n", "a,b\r"])
