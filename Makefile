@@ -5,10 +5,11 @@ STORE ?= minio
 BENCH ?= default
 PARTS ?=
 CONTESTANTS ?=
+WINE ?=
 IN_PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
-.PHONY: help setup demo services test test-fast coverage test-rest lint check bench bench-smoke faults lock clean
+.PHONY: help setup demo services test test-fast coverage test-rest lint check bench bench-smoke faults pollute lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -53,6 +54,9 @@ bench-smoke: setup ## the same on tiny input, 3 minutes: whether it works, no fi
 
 faults: setup ## kill the stream KILLS times (default 200) and compare with the batch oracle
 	@.venv/bin/python -m pytest tests/faults -m "faults or faults_long" --kills $(KILLS)
+
+pollute: setup ## read 2,400 polluted files by streams, Spark CSV, pandas and DuckDB, 20 minutes (PARTS="driver spark": only these; WINE=file: real wines)
+	@.venv/bin/python -m benchmarks.pollute $(PARTS) $(if $(WINE),--wine $(WINE))
 
 lock: setup ## resolve requirements.lock again from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

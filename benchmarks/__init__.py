@@ -15,5 +15,6 @@ figures       quantiles, spreads and ratios
 goals         the numbers to reach against what was measured
 report        the Markdown page
 plots         the pictures
+pollute       polluted files, and what readers make of them: `make pollute`
 __main__      the command
 """
