@@ -132,7 +132,7 @@ EVENTS_SCHEMA = pa.schema(
         pa.field(
             "kind", pa.string()
         ),  # swapped, refused, requirements, unverified, registry_down, registry_up, conflict, recovered,
-        # taken_up, passed_over, odd_time, found_late, not_cleaned_up
+        # taken_up, torn, passed_over, odd_time, found_late, not_cleaned_up
         pa.field("app_id", pa.string()),
         pa.field("batch_id", pa.int64()),
         pa.field("model_name", pa.string()),

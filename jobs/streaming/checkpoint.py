@@ -104,8 +104,27 @@ class Checkpoint:
             return
         done = tables.predictions.transaction(self.app_id) if tables.exists(tables.scored) else None
         if done is None or done < newest:
-            self.folder.delete(f"offsets/.{newest}.crc")
-            self.folder.delete(f"offsets/{newest}")
+            self._forget(f"offsets/{newest}")
+
+    def forget_torn(self, tables: Tables) -> list[str]:
+        """Forget the newest files of Spark's logs, as far as a power cut emptied them; their names, oldest first.
+
+        Spark syncs none of them. Without its commit a micro-batch runs again, and the tables say whether it is in.
+        Without its plan it never was, unless it is in the tables: then its plan stays, to be refused.
+        """
+        there = {number for log in ("offsets", "commits") for number in self._numbers(log)}
+        done = tables.predictions.transaction(self.app_id) if tables.exists(tables.scored) else None
+        forgotten: list[str] = []
+        for number in sorted(there, reverse=True):
+            for name in (f"commits/{number}", f"offsets/{number}"):
+                text = self.folder.read(name)
+                if text is None:
+                    continue
+                if text.strip(b"\0") or (name.startswith("offsets") and done is not None and done >= number):
+                    return forgotten[::-1]
+                self._forget(name)
+                forgotten.append(name)
+        return forgotten[::-1]
 
     def assert_whole(self, tables: Tables) -> None:
         """Refuse a checkpoint that lost files, or that two drivers wrote: rows would be lost or scored twice.
@@ -163,8 +182,17 @@ class Checkpoint:
             f"start over from the tables: streamscore run FEED --recover"
         )
 
+    def _forget(self, name: str) -> None:
+        """A file of Spark's logs, and first its checksum."""
+        log, _, number = name.partition("/")
+        self.folder.delete(f"{log}/.{number}.crc")
+        self.folder.delete(name)
+
     def _newest(self, log: str) -> int:
-        return max((int(name) for name in self.folder.names(log) if name.isdigit()), default=-1)
+        return max(self._numbers(log), default=-1)
+
+    def _numbers(self, log: str) -> list[int]:
+        return [int(name) for name in self.folder.names(log) if name.isdigit()]
 
 
 def open_checkpoint(

@@ -88,8 +88,9 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
 def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepared:
     """Open the checkpoint, and hold it against the tables.
 
-    1. Open it, and keep other drivers out.  2. Refuse one that the tables do not know.  3. Forget what an earlier
-    start planned and never scored, and refuse one that lost files.  4. Note where it stands, before Spark goes on.
+    1. Open it, and keep other drivers out.  2. Refuse one that the tables do not know.  3. Forget what a power cut
+    emptied, and what an earlier start planned and never scored; refuse one that lost files.  4. Note where it stands,
+    before Spark goes on.
 
     Raises:
         TryAgainError: another process streams with this checkpoint.
@@ -109,17 +110,21 @@ def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepar
         run.tables, checkpoint.app_id, is_new=checkpoint.is_new, recover=recover, last_commit=last_commit
     )
     # 3
+    torn = checkpoint.forget_torn(run.tables)
     checkpoint.discard_unscored_plan(run.tables)
     checkpoint.assert_whole(run.tables)
     # 4
     rounds = MaintenanceScheduler(Task.of(run.feed, run.settings))
     housekeeping = Housekeeping(run.tables, checkpoint.app_id, rounds)
+    report = Reporter(run.feed.name, run.metrics, run.display, housekeeping, run.archive.troubles)
+    if torn:
+        report.event("torn", detail=f"{', '.join(torn)} were empty, as a power cut leaves them; they are made anew")
     last_offset = checkpoint.last_offset
     return Prepared(
         run=run,
         checkpoint=checkpoint,
         housekeeping=housekeeping,
-        report=Reporter(run.feed.name, run.metrics, run.display, housekeeping, run.archive.troubles),
+        report=report,
         recover=recover,
         replay_until=last_offset,
         first=last_offset + 1 if last_commit == last_offset else None,

@@ -1,5 +1,6 @@
 """Lost checkpoints: refused without --recover, and with it every file is scored once; and kills on demand."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -256,6 +257,48 @@ def test_a_checkpoint_of_which_a_power_cut_emptied_the_newest_files_is_refused(
     folder.write(emptied, b"")
     with pytest.raises(RecoveryError, match=rf"is not whole: {said}; .*--recover"):
         checkpoint.assert_whole(tables)
+
+
+@pytest.mark.parametrize(
+    ("empty", "in_tables", "left"),
+    [
+        ([], 4, (3, 3)),
+        (["commits/3"], 4, (3, 2)),  # batch 3 runs again, and is in
+        (["commits/3", "offsets/3"], 3, (2, 2)),
+        (["offsets/3", "commits/3", "commits/2"], 3, (2, 1)),
+        (["offsets/3", "commits/3", "offsets/2", "commits/2"], 2, (1, 1)),
+        (["offsets/3", "-commits/3"], 3, (2, 2)),
+        (["commits/3", "-offsets/3"], 3, (2, 2)),
+        (["-commits/3", "offsets/3"], 4, None),  # in the tables, and nothing says with which files
+        (["offsets/3"], 3, None),  # its commit is whole
+    ],
+)
+def test_what_a_power_cut_emptied_at_the_end_of_sparks_logs_is_made_anew_or_refused(
+    tmp_path: Path, tables: Tables, empty: list[str], in_tables: int, left: tuple[int, int] | None
+) -> None:
+    folder, batches = LocalFolder(tmp_path / "checkpoint"), [a_batch(number) for number in range(4)]
+    checkpoint = Checkpoint(folder, batches[0].app_id, False, NoLease())
+    for log in ("offsets", "commits"):
+        folder.at(log).make()
+    folder.write("metadata", b'{"id":"of the query"}')
+    for batch in batches:
+        write_offset(folder, batch.manifest)
+        folder.write(f"commits/{batch.batch_id}", b"v1\n{}")
+        folder.open_journal("ledger").append(json.dumps(batch.manifest.to_offset()).encode())
+    put(tables, *batches[:in_tables])
+    for name in empty:
+        folder.delete(name[1:]) if name.startswith("-") else folder.write(name, b"\0" * (len(name) % 2))
+    emptied = sorted(name for name in empty if not name.startswith("-"))
+    forgotten = checkpoint.forget_torn(tables.reopen())
+    if left is None:
+        assert forgotten == []
+        with pytest.raises((RecoveryError, ConflictError)):
+            checkpoint.assert_whole(tables.reopen())
+        return
+    assert sorted(forgotten) == emptied
+    checkpoint.assert_whole(tables.reopen())
+    assert (checkpoint.last_offset, checkpoint.last_commit) == left
+    assert checkpoint.forget_torn(tables.reopen()) == []
 
 
 def test_a_query_whose_metadata_a_power_cut_emptied_is_refused(tmp_path: Path, tables: Tables) -> None:
