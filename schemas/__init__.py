@@ -10,6 +10,7 @@ dialect          how the CSV text of a feed is written
 columns          the columns of a feed
 feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings_blocks  every setting in blocks: its meaning, unit, bounds and default
+settings_online  the same of the online service and of routes
 kubernetes       variables of its own, which are no settings
 settings         flag > environment > profile > default
 local_clock      times in UTC as the clocks of a zone show them, and back

@@ -22,7 +22,6 @@ from schemas.settings_blocks import (
     Metrics,
     Models,
     Registry,
-    Serving,
     Spark,
     Storage,
     Store,
@@ -30,12 +29,15 @@ from schemas.settings_blocks import (
     Tables,
     Testing,
 )
+from schemas.settings_online import Key, Routing, Serving
 
 __all__ = [
     "PACKAGED",
+    "Key",
     "Metrics",
     "Models",
     "Registry",
+    "Routing",
     "Serving",
     "Settings",
     "Spark",
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
     streaming: Streaming = Streaming()
     spark: Spark = Spark()
     metrics: Metrics = Metrics()
+    routing: Routing = Routing()
     serving: Serving = Serving()
     testing: Testing = Testing()
 

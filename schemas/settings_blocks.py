@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
-class _Block(BaseModel):
+class Block(BaseModel):
+    """Unknown keys are refused, and nothing is changed later."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Registry(_Block):
+class Registry(Block):
     """The MLflow registry that models come from."""
 
     tracking_uri: str = Field(
@@ -36,7 +38,7 @@ class Registry(_Block):
     )
 
 
-class Store(_Block):
+class Store(Block):
     """The model store, which `store:/` URIs are of: versions in a folder or bucket, without an MLflow server."""
 
     path: str = Field(
@@ -46,7 +48,7 @@ class Store(_Block):
     )
 
 
-class Models(_Block):
+class Models(Block):
     """Which model versions may be loaded. A version's files are judged before anything of it is imported."""
 
     manifest: Literal["required", "warn"] = Field(
@@ -78,7 +80,7 @@ class Models(_Block):
     )
 
 
-class Storage(_Block):
+class Storage(Block):
     """How to reach the object store behind every `s3://` location. Credentials are not settings."""
 
     endpoint: str = Field(
@@ -118,7 +120,7 @@ class Storage(_Block):
         return given.rstrip("/")
 
 
-class Tables(_Block):
+class Tables(Block):
     """Where the tables are, who writes them, and how they are maintained."""
 
     path: str = Field("var/tables/{feed}", description="The folder of the feed's tables, or `s3://BUCKET/PREFIX`.")
@@ -159,7 +161,7 @@ class Tables(_Block):
     )
 
 
-class Streaming(_Block):
+class Streaming(Block):
     """How micro-batches are cut, and where they are scored."""
 
     mode: Literal["auto", "driver", "executors"] = Field(
@@ -203,7 +205,7 @@ class Streaming(_Block):
     )
 
 
-class Spark(_Block):
+class Spark(Block):
     """Spark's own settings."""
 
     master: str = Field("local[*]", description="The Spark master. `spark-submit.sh` ignores it.")
@@ -215,46 +217,16 @@ class Spark(_Block):
     )
 
 
-class Metrics(_Block):
+class Metrics(Block):
     """The Prometheus metrics of a run."""
 
     port: int = Field(0, ge=0, le=65535, description="The port that serves metrics. 0 serves none.")
     host: str = Field("127.0.0.1", description="The address that serves metrics.")
 
 
-class Testing(_Block):
+class Testing(Block):
     """Only for streamscore's own tests."""
 
     fail_points: bool = Field(
         False, description="Let `STREAMSCORE_FAIL_AT` kill the process at a named point, for tests of streamscore."
-    )
-
-
-class Serving(_Block):
-    """The online service, `streamscore serve`."""
-
-    host: str = Field("127.0.0.1", description="The address to listen on. Other machines reach `0.0.0.0`.")
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
-    workers: int = Field(1, gt=0, description="The number of processes that answer. Each loads its own models.")
-    models: tuple[str, ...] = Field(
-        (), description="Model URIs to load before the service is ready. All other models are loaded at first use."
-    )
-    default_model: str = Field(
-        "", description="The model that `/invocations` answers with. If it is empty, the first of `serving.models`."
-    )
-    batch_rows: int = Field(1024, gt=0, description="The most rows of waiting requests that are predicted in one call.")
-    waiting_rows: int = Field(
-        100_000, gt=0, description="The most rows that wait for one model. A request beyond them is answered with 503."
-    )
-    max_body_bytes: int = Field(
-        16 * 2**20, gt=0, description="The largest body of a request, in bytes. A larger one is answered with 413."
-    )
-    max_models: int = Field(
-        200, gt=0, description="The most versions in memory. The one that was not asked for longest goes first."
-    )
-    max_model_bytes: int | None = Field(
-        None,
-        gt=0,
-        description="The most memory for versions, in bytes, of all workers. "
-        "`null` takes half of the memory of the machine or its container.",
     )

@@ -44,6 +44,7 @@ SEE = {
     "storage": "[object store](#object-store)",
     "tables": "[maintenance](operations.md#maintain)",
     "streaming": "[streaming](streaming.md)",
+    "routing": "[routes](routing.md)",
     "serving": "[online](online.md)",
     "split": "[splits](#splits)",
     "validation": "[validation](#validation)",

@@ -9,6 +9,7 @@ storage      folders of this machine or of an object store, journals, the lease
 landing      which files are new, and which of them make a micro-batch
 registry     model versions in MLflow: resolved, verified, promoted
 reading      CSV files in, typed rows and rejects out
+routing      which model answers for whom
 models       a loaded version, and the watch for the next one
 tables       parts in, one commit per table, exactly once
 scoring      rows in, predictions out

@@ -6,5 +6,7 @@ service   what all routes share
 routes    what is asked at which path, by protocol
 openapi   the service described, and Swagger
 requests  bytes → values → typed rows, and answers → bytes
+access    API keys, and which addresses are listened on
+routing   which model a user is answered by
 models    what answers: versions, loaded at first use and followed in the registry
 """

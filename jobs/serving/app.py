@@ -9,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
+from jobs.serving.access.admin_server import admin_server, admin_socket
+from jobs.serving.access.keys import Keys
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.openapi.document import openapi_routes
@@ -17,12 +20,15 @@ from jobs.serving.routes.forecast_routes import forecast_routes
 from jobs.serving.routes.kserve_routes import kserve_routes
 from jobs.serving.routes.mlflow_routes import mlflow_routes
 from jobs.serving.routes.model_routes import model_routes
+from jobs.serving.routes.store_routes import store_routes
+from jobs.serving.routes.user_routes import user_routes
 from jobs.serving.routes.v2_routes import v2_routes
 from jobs.serving.service import Service
 from schemas.errors import StreamscoreError
 from schemas.settings import Settings, load_settings
 from streamscore import __version__
 from streamscore.registry.registry import open_registry
+from streamscore.routing.followed import FollowedRoutes, open_routes
 
 log = structlog.get_logger()
 
@@ -37,24 +43,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
-    table = ModelTable(open_registry(settings), settings, predicting)
-    service = Service(table, settings.serving, FeedHistories(settings))
+    registry, users = open_registry(settings), open_routes(settings.routing)
+    table = ModelTable(registry, settings, predicting)
+    service = Service(table, settings.serving, FeedHistories(settings), Keys(settings.serving.keys), users, registry)
+    admin, bound = Starlette(routes=store_routes(service)), admin_socket(settings.serving)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         beside = [
             asyncio.create_task(_get_ready(table, settings.serving.models)),
             asyncio.create_task(table.follow(settings.registry.poll_seconds)),
+            asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
         ]
-        yield
-        table.is_ready = False
+        async with admin_server(admin, bound):
+            yield
+            table.is_ready = False
         for task in beside:
             task.cancel()
 
     app = FastAPI(
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    for routes in (mlflow_routes, v2_routes, model_routes, forecast_routes, kserve_routes, openapi_routes):
+    for routes in (mlflow_routes, v2_routes, model_routes, forecast_routes, user_routes, kserve_routes, openapi_routes):
         app.router.routes.extend(routes(service))
     return app
 
@@ -70,3 +80,10 @@ async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: a collection that walks MLflow and pandas stops all requests for 0.1 s
     log.info("ready", models=list(uris))
+
+
+async def _follow_routes(routes: FollowedRoutes, poll_seconds: float) -> None:
+    """Take up what changes in the table of routes; for ever."""
+    while True:
+        await asyncio.sleep(poll_seconds)
+        await asyncio.to_thread(routes.look)

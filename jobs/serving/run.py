@@ -7,14 +7,20 @@ import httptools  # noqa: F401  without it and uvloop, uvicorn is half as fast a
 import uvicorn
 import uvloop  # noqa: F401
 
+from jobs.serving.access.listening import assert_may_listen
 from schemas.settings import PREFIX, Settings, as_variables
 from streamscore.logs import configure_logging
 
 
 def serve(settings: Settings) -> None:
-    """Answer until SIGTERM or Ctrl-C; what is being answered then is finished."""
+    """Answer until SIGTERM or Ctrl-C; what is being answered then is finished.
+
+    Raises:
+        SettingsError: others could ask without a key.
+    """
     configure_logging(debug=False)
     serving = settings.serving
+    assert_may_listen(serving)
     if serving.workers > 1:  # they load the same settings from the environment
         os.environ |= as_variables("serving", serving.model_dump(mode="json"))
         os.environ |= as_variables("registry", settings.registry.model_dump(mode="json"))

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jobs.serving.access.keys import OPEN, Keys, assert_may_ask
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.leases import holding_models
 from jobs.serving.models.load import Served
@@ -19,10 +20,15 @@ from jobs.serving.requests.answers import request_id
 from jobs.serving.requests.body import Body, read_body
 from jobs.serving.requests.problems import RequestError, refused_rows
 from jobs.serving.requests.values import Values
+from jobs.serving.routing.user_models import UserModels
 from schemas.settings import Serving
+from streamscore.registry.model_uri import model_name
 from streamscore.registry.model_version import version_uri
 from streamscore.registry.reader import ALIAS
+from streamscore.registry.registry import Registry
 from streamscore.registry.store.semantic import is_semantic
+from streamscore.routing.followed import FollowedRoutes
+from streamscore.routing.routes import ModelInfoRepository
 
 log = structlog.get_logger()
 
@@ -32,11 +38,14 @@ Refusal = Callable[[RequestError, str], Response]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The models and the limits of one process."""
+    """The models and the limits of one process, and who may ask for what."""
 
     table: ModelTable
     settings: Serving
     histories: FeedHistories
+    keys: Keys
+    routes: FollowedRoutes
+    registry: Registry
 
     async def body(self, request: Request) -> Body:
         """The body of a request, within the limits."""
@@ -48,19 +57,21 @@ class Service:
 
     async def rows_model(self, name: str, version: str = "") -> ServedModel:
         """As `model`, if it predicts rows."""
-        return _of_rows(await self.model(name, version))
+        return of_rows(await self.model(name, version))
 
     async def series_model(self, name: str, version: str = "") -> ServedSeries:
         """As `model`, if it forecasts series."""
-        served = await self.model(name, version)
-        if isinstance(served, ServedSeries):
-            return served
-        raise RequestError(409, f"model {name} predicts rows, wanted one of series; ask /models/{name}/predict")
+        return of_series(await self.model(name, version))
+
+    async def user_model(self, user: str, users: ModelInfoRepository) -> Served:
+        """The model that a user has by a table of routes."""
+        return await UserModels(users, self.table, self.uri).get(user)
 
     async def model(self, name: str, version: str = "") -> Served:
         """A model by name: its version in Production, or a version, or the version that an alias names."""
         if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
+        assert_may_ask(name)
         if not version:
             return await self.table.get(self.uri(name))
         is_number = version.isdigit() or is_semantic(version)
@@ -72,24 +83,49 @@ class Service:
             detail = "no model for /invocations; start the service with --model URI, or ask /models/NAME/predict"
             raise RequestError(404, detail)
         if ":/" in default:
-            return _of_rows(await self.table.get(default))
+            assert_may_ask(model_name(default) or default)
+            return of_rows(await self.table.get(default))
         return await self.rows_model(default)
 
 
-def _of_rows(served: Served) -> ServedModel:
+def of_rows(served: Served) -> ServedModel:
+    """A model that predicts rows.
+
+    Raises:
+        RequestError: it forecasts series (409).
+    """
     if isinstance(served, ServedModel):
         return served
     name = served.model.name
     raise RequestError(409, f"model {name} forecasts series, wanted one of rows; ask /models/{name}/forecast")
 
 
-def routing(service: Service, refusal: Refusal) -> Callable[..., Route]:
-    """Makes the routes of one protocol, whose refusals are said in its words: path, handler and methods → a route."""
+def of_series(served: Served) -> ServedSeries:
+    """A model that forecasts series.
+
+    Raises:
+        RequestError: it predicts rows (409).
+    """
+    if isinstance(served, ServedSeries):
+        return served
+    name = served.model.name
+    raise RequestError(409, f"model {name} predicts rows, wanted one of series; ask /models/{name}/predict")
+
+
+def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable[..., Route]:
+    """Makes the routes of one protocol, whose refusals are said in its words: path, handler and methods → a route.
+
+    Args:
+        admin: whether these are routes for admin keys.
+    """
 
     def route(path: str, handle: Handle, *methods: str) -> Route:
+        let_in = service.keys.let_in_admin if admin else (lambda _: None) if path in OPEN else service.keys.let_in
+
         async def handler(request: Request) -> Response:
             identity = request_id(request)
             try:
+                let_in(request)
                 with holding_models():
                     return await handle(service, request, identity)
             except RequestError as error:

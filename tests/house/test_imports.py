@@ -36,7 +36,7 @@ MAY_IMPORT = {
 LEVELS = (
     {"errors", "failpoints", "logs", "storage", "statistics"},
     {"landing", "registry"},
-    {"reading", "models", "tables"},
+    {"reading", "models", "routing", "tables"},
     {"scoring"},
     {"forecasting", "spark"},
 )

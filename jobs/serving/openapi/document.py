@@ -8,12 +8,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from jobs.serving.access.keys import may_ask
 from jobs.serving.models.load import Served
 from jobs.serving.models.served_model import ServedModel
 from jobs.serving.models.served_series import ServedSeries
 from jobs.serving.openapi.parts import operation, problem, schema_of
 from jobs.serving.openapi.series import series_paths
 from jobs.serving.requests.answers import json_answer
+from jobs.serving.requests.problems import RequestError
 from jobs.serving.service import Service
 from streamscore import __version__
 from streamscore.models.example import probe_value
@@ -54,17 +56,23 @@ _PROBLEM = {
         },
     },
 }
+_WITH_KEYS = {"security": [{"key": []}]}
 
 
 def openapi_routes(service: Service) -> list[Route | Mount]:
     """`/openapi.json`, and Swagger at `/docs/` and `/apidocs/`, without a network."""
 
-    async def document(_: Request) -> Response:
+    async def document(request: Request) -> Response:
         loaded = service.table.loaded()
         found = {served.model.name: served for served in loaded.values()}
         # of several versions the one that answers by the name alone
         found |= {name: loaded[uri] for name in found if (uri := service.uri(name)) in loaded}
-        return json_answer(described_service([found[name] for name in sorted(found)]))
+        try:
+            service.keys.let_in(request)
+            names = sorted(filter(may_ask, found))
+        except RequestError:  # as of Swagger's page, which has no key when it asks
+            names = []
+        return json_answer(described_service([found[name] for name in names]) | (_WITH_KEYS if service.keys else {}))
 
     async def page(_: Request) -> Response:
         return HTMLResponse(PAGE, headers={"content-security-policy": POLICY})
@@ -101,7 +109,10 @@ def described_service(models: list[Served]) -> dict[str, Any]:
             "description": "The models of the registry, answered online by the rules of the stream.",
         },
         "paths": paths,
-        "components": {"schemas": {"Problem": _PROBLEM}},
+        "components": {
+            "schemas": {"Problem": _PROBLEM},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 

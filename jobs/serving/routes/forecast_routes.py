@@ -1,5 +1,6 @@
 """The service's own route of forecasts."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -21,8 +22,16 @@ def forecast_routes(service: Service) -> list[Route]:
 
 
 async def _forecast(service: Service, request: Request, identity: str) -> Response:
+    name, version = request.path_params["name"], request.path_params.get("version", "")
+    return await forecast(service, request, identity, lambda: service.series_model(name, version))
+
+
+async def forecast(
+    service: Service, request: Request, identity: str, find: Callable[[], Awaitable[ServedSeries]]
+) -> Response:
+    """The forecasts of the model that `find` finds."""
     body = await service.body(request)
-    served = await service.series_model(request.path_params["name"], request.path_params.get("version", ""))
+    served = await find()
     wanted = read_series_request(body, request.query_params, served.inputs)
     ahead = await served.forecast(await _asked(service, served, wanted))
     names = [field.name for field in served.model.output]

@@ -1,12 +1,15 @@
 """The service's own routes: which models there are, what each wants, and its predictions."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jobs.serving.access.keys import may_ask
 from jobs.serving.models.load import Served
+from jobs.serving.models.served_model import ServedModel
 from jobs.serving.models.served_series import ServedSeries
 from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, problem, who
 from jobs.serving.requests.problems import MAX_SHOWN, RequestError
@@ -30,7 +33,7 @@ def model_routes(service: Service) -> list[Route]:
 async def _models(service: Service, _: Request, identity: str) -> Response:
     loaded = {served.model.name for served in service.table.loaded().values()}
     names = sorted({*loaded, *await service.table.production()})
-    found = [{"name": name, "loaded": name in loaded} for name in names]
+    found = [{"name": name, "loaded": name in loaded} for name in names if may_ask(name)]
     return json_answer({"models": found}, headers={REQUEST_ID: identity})
 
 
@@ -40,11 +43,19 @@ async def _model(service: Service, request: Request, identity: str) -> Response:
 
 
 async def _predict(service: Service, request: Request, identity: str) -> Response:
+    name, version = request.path_params["name"], request.path_params.get("version", "")
+    return await predict(service, request, identity, lambda: service.rows_model(name, version))
+
+
+async def predict(
+    service: Service, request: Request, identity: str, find: Callable[[], Awaitable[ServedModel]]
+) -> Response:
+    """The predictions of the model that `find` finds."""
     partly = request.query_params.get("errors", "refuse")
     if partly not in ("refuse", "rows"):
         raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
     body = await service.body(request)
-    served = await service.rows_model(request.path_params["name"], request.path_params.get("version", ""))
+    served = await find()
     answer = await answered(served, decode(body, served.inputs, served.model.text_columns), partly == "rows")
     value: dict[str, Any] = {
         "model": served.model.name,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jobs.serving.access.keys import may_ask
 from jobs.serving.models.served_model import ServedModel
 from jobs.serving.requests.answers import REQUEST_ID, assert_finite, json_answer, v2_error, who
 from jobs.serving.requests.json_text import parse_json
@@ -53,7 +54,7 @@ async def _index(service: Service, _: Request, identity: str) -> Response:
     found = [{"name": n, "version": v, "state": "READY"} for n, v in sorted(loaded)]
     names = {name for name, _ in loaded}
     found += [{"name": n, "state": "UNAVAILABLE"} for n in await service.table.production() if n not in names]
-    return json_answer(found, headers={REQUEST_ID: identity})
+    return json_answer([one for one in found if may_ask(one["name"])], headers={REQUEST_ID: identity})
 
 
 async def _model_ready(service: Service, request: Request, identity: str) -> Response:

@@ -104,6 +104,24 @@ def pull(store: ModelStore, stored: StoredVersion, target: Path, allowed: Models
     return target
 
 
+def put_pulled(store: ModelStore, folder: Path, name: str, version: str, allowed: Models) -> StoredVersion:
+    """Put what `pull` made into a store again, with all that is known of it.
+
+    Raises:
+        ContractError: it is not as its manifest says, may not be loaded, is another version than `name` and `version`,
+            or is there with other files.
+        SettingsError: no such version could be.
+        RegistryError: no answer.
+    """
+    stored = StoredVersion.from_json((folder / VERSION_FILE).read_bytes(), VERSION_FILE)
+    if (stored.name, stored.version) != (name, SemanticVersion.parse(version)):
+        msg = f"{VERSION_FILE} is of {stored.name} {stored.version}, wanted {name} {version}; put it as what it is"
+        raise ContractError(msg)
+    data = folder / DATA / stored.data.file if stored.data.file else None
+    _assert_as_stored(stored, folder / MODEL, data, allowed)
+    return store.put(stored, folder / MODEL, data)
+
+
 def copy(store: ModelStore, stored: StoredVersion, to: ModelStore, allowed: Models) -> StoredVersion:
     """The same version in another store, with all that is known of it.
 
@@ -118,17 +136,24 @@ def copy(store: ModelStore, stored: StoredVersion, to: ModelStore, allowed: Mode
 
 def _take(store: ModelStore, stored: StoredVersion, folder: Path, allowed: Models) -> tuple[Path, Path | None]:
     """Files and training data of a version, verified."""
-    title = f"{stored.name} {stored.version}"
     model = store.fetch(stored, folder / MODEL)
+    data = store.fetch_data(stored, folder / DATA) if stored.data.file else None
+    _assert_as_stored(stored, model, data, allowed, f" in {store.place}")
+    return model, data
+
+
+def _assert_as_stored(stored: StoredVersion, model: Path, data: Path | None, allowed: Models, where: str = "") -> None:
+    """Hold files against what is said of their version.
+
+    Raises:
+        ContractError: they are not those, or may not be loaded.
+    """
+    title = f"{stored.name} {stored.version}"
     stored.manifest.assert_same(take_manifest(model), title)
     assert_folder_loadable(model, title, allowed)
-    if not stored.data.file:
-        return model, None
-    data = store.fetch_data(stored, folder / DATA)
-    if _sha256(data) != stored.data.sha256:
-        msg = f"model {title}: its training data '{stored.data.file}' were changed in {store.place}; put them back"
+    if data and not (data.is_file() and _sha256(data) == stored.data.sha256):
+        msg = f"model {title}: its training data '{stored.data.file}' were changed{where}; put them back"
         raise ContractError(msg)
-    return model, data
 
 
 def _training_data(pushed: Pushed) -> tuple[TrainingData, Path | None]:

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from jobs.cli import app, main
 
-COMMANDS = "run status maintain replay serve train promote models lineage sample fetch schema doctor demo store".split()
+COMMANDS = (
+    "run status maintain replay serve train promote models lineage sample fetch schema doctor demo routes store".split()
+)
 
 
 def test_the_help_lists_the_commands_in_the_order_of_their_use() -> None:

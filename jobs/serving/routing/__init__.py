@@ -1,0 +1,5 @@
+"""Which model a user is answered by.
+
+repositories  what a model, and what keeps models, can do
+user_models   a user → the model that answers
+"""

@@ -1,0 +1,140 @@
+"""A routing key → its route: by the key itself, else by the first pattern that fits, else the default."""
+
+import fnmatch
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from schemas.errors import SettingsError
+from schemas.feed import first_problem
+from streamscore.registry.model_uri import FORMS, STORE, model_name
+
+URIS = ("models:/", "runs:/", STORE)
+
+
+class Route(BaseModel):
+    """The model that a routing key has.
+
+    Attributes:
+        model: a model URI, or the name of a registered model, whose version in Production it is; None: the key may use
+            no model.
+        canary: a second version that answers for a part of the keys.
+        shadow: a second version that is asked, too, and answers nobody.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None
+    canary: dict[str, Any] | None = None
+    shadow: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_model_alone(cls, value: Any) -> Any:
+        return {"model": value} if value is None or isinstance(value, str) else value
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_model(cls, model: str | None) -> str | None:
+        if model is None or (model.startswith(URIS) and model_name(model) + model.partition(":/")[2]):
+            return model
+        if not model or any(letter in model for letter in "/:@"):
+            msg = f"wanted the name of a model, {FORMS}, or null, found '{model[:100]}'"
+            raise ValueError(msg)
+        return model
+
+    @property
+    def name(self) -> str:
+        """The model's name, which says who may use it; of `runs:/…` the URI."""
+        return self.model or "" if self.is_name else model_name(self.model or "") or str(self.model)
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the model is named without a URI."""
+        return not (self.model or "").startswith(URIS)
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it is not at its default; the model always."""
+        return {"model": self.model} | self.model_dump(exclude={"model"}, exclude_none=True)
+
+
+class ModelInfoRepository(Protocol):
+    """Which model a routing key has."""
+
+    def find(self, key: str) -> Route | None:
+        """The route of a key; None: nobody knows the key."""
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """Every route, at some moment.
+
+    Attributes:
+        version: of this table; another one for another table.
+        keys: a key → its route.
+        patterns: `*`, `?` and `[…]` as in file names → the route of the keys that fit, unless an earlier pattern does.
+        default: the route of all other keys; None: they have none.
+    """
+
+    version: str
+    keys: Mapping[str, Route] = field(default_factory=dict)
+    patterns: Mapping[str, Route] = field(default_factory=dict)
+    default: Route | None = None
+
+    def __post_init__(self) -> None:
+        compiled = [(re.compile(fnmatch.translate(pattern)), route) for pattern, route in self.patterns.items()]
+        object.__setattr__(self, "_compiled", compiled)
+
+    def find(self, key: str) -> Route | None:
+        """The route of a key."""
+        if route := self.keys.get(key):
+            return route
+        compiled: list[tuple[re.Pattern[str], Route]] = self._compiled  # type: ignore[attr-defined]
+        return next((route for pattern, route in compiled if pattern.match(key)), self.default)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a file."""
+        said: dict[str, Any] = {"default": self.default.to_json()} if self.default else {}
+        for block, routes in (("keys", self.keys), ("patterns", self.patterns)):
+            said |= {block: {key: route.to_json() for key, route in routes.items()}} if routes else {}
+        return said
+
+
+class _File(BaseModel):
+    """The table as a file has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: dict[str, Route] = {}
+    patterns: dict[str, Route] = {}
+    default: Route | None = None
+
+
+def table_of(said: Any, where: str, version: str = "") -> RouteTable:
+    """The table that somebody wrote down.
+
+    Args:
+        said: a mapping with `keys`, `patterns` and `default`; None: it is empty.
+        version: of the table; where none is given, a digest of what it says.
+
+    Raises:
+        SettingsError: it is no such table; names the key, what was found and wanted.
+    """
+    try:
+        file = _File.model_validate({} if said is None else said)
+    except ValidationError as error:
+        msg = f"{where}: {first_problem(error, _File)}"
+        raise SettingsError(msg) from error
+    table = RouteTable(version, file.keys, file.patterns, file.default)
+    return table if version else RouteTable(digest_of(table), file.keys, file.patterns, file.default)
+
+
+def digest_of(table: RouteTable) -> str:
+    """Twelve hexadecimal digits of what a table says."""
+    text = json.dumps(table.to_json())
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,86 @@
+"""A routing key → its route."""
+
+from typing import Any
+
+import pytest
+
+from schemas.errors import SettingsError
+from streamscore.routing.routes import RouteTable, table_of
+
+SAID: dict[str, Any] = {
+    "keys": {"alice": "wine_quality", "mallory": None, "bob": {"model": "store:/wine/^1", "canary": {"percent": 5}}},
+    "patterns": {"eu-[0-9]*": "models:/wine_eu@production", "eu-*": "wine_rest", "*.test": None},
+    "default": "models:/wine_quality/3",
+}
+
+
+def model_of(table: RouteTable, key: str) -> str | None:
+    route = table.find(key)
+    assert route is not None
+    return route.model
+
+
+@pytest.mark.parametrize(
+    ("key", "model"),
+    [
+        ("alice", "wine_quality"),
+        ("bob", "store:/wine/^1"),
+        ("mallory", None),
+        ("eu-1", "models:/wine_eu@production"),
+        ("eu-x", "wine_rest"),
+        ("eu-1.test", "models:/wine_eu@production"),  # the first pattern that fits
+        ("a.test", None),
+        ("ALICE", "models:/wine_quality/3"),  # keys have a case
+        ("alice\n", "models:/wine_quality/3"),
+        ("", "models:/wine_quality/3"),
+    ],
+)
+def test_a_key_has_its_own_route_then_that_of_a_pattern_then_the_default(key: str, model: str | None) -> None:
+    assert model_of(table_of(SAID, "routes"), key) == model
+
+
+def test_without_a_default_other_keys_have_no_route() -> None:
+    assert table_of({"keys": {"a": "m"}}, "routes").find("b") is None
+    assert table_of(None, "routes").find("b") is None
+
+
+def test_a_route_keeps_its_other_keys() -> None:
+    route = table_of(SAID, "routes").find("bob")
+    assert route is not None and route.canary == {"percent": 5}
+
+
+def test_the_version_is_that_of_what_is_said() -> None:
+    table = table_of(SAID, "routes")
+    assert table.version == table_of(table.to_json(), "written again").version
+    changed = SAID | {"default": "models:/wine_quality/4"}
+    assert table.version != table_of(changed, "routes").version
+
+
+def test_the_name_of_a_route_says_who_may_use_it() -> None:
+    named = {"wine": "wine", "models:/wine@production": "wine", "store:/wine/^1": "wine", "runs:/1/m": "runs:/1/m"}
+    for model, name in named.items():
+        route = table_of({"default": model}, "routes").default
+        assert route is not None and (route.name, route.is_name) == (name, model == "wine")
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"users": {"a": "m"}}, "unknown key 'users'"),
+        ({"keys": {"a": {"modle": "m"}}}, "did you mean 'model'?"),
+        ({"keys": {"a": {"canary": {}}}}, "keys.a.model"),
+        ({"keys": {"a": "models:/"}}, "found 'models:/'"),
+        ({"keys": {"a": "http://elsewhere/m"}}, "found 'http://elsewhere/m'"),
+        ({"keys": {"a": ""}}, "wanted the name of a model"),
+        ({"keys": {"a": 3}}, "keys.a"),
+        ({"keys": {1001: "m"}}, "1001"),
+        ({"keys": ["a"]}, "'keys'"),
+        (["a"], "routes"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused(said: Any, problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        table_of(said, "conf/routes.yaml")
+    assert str(caught.value).startswith("conf/routes.yaml: ")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
