@@ -56,7 +56,7 @@ _PROBLEM = {
         },
     },
 }
-_WITH_KEYS = {"security": [{"key": []}]}
+_WITH_KEYS: dict[str, Any] = {"security": [{"key": []}]}
 
 
 def openapi_routes(service: Service) -> list[Route | Mount]:
