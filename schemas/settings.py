@@ -57,7 +57,9 @@ NOT_SETTINGS = frozenset({"PROFILE", "FAIL_AT", "PID_FILE"})  # read elsewhere
 class Settings(BaseSettings):
     """Every setting, with its default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
+    )
 
     profile: str = Field("local", description="The name of a file `conf/<profile>.yaml`.")
     landing: str = Field(

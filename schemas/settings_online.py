@@ -56,7 +56,9 @@ class Routing(Block):
 class Serving(Block):
     """The online service, `streamscore serve`."""
 
-    host: str = Field("127.0.0.1", description="The address to listen on. Other machines reach `0.0.0.0`.")
+    host: str = Field(
+        "127.0.0.1", description="The address to listen on. Other machines reach `0.0.0.0`; it needs keys."
+    )
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     workers: int = Field(1, gt=0, description="The number of processes that answer. Each loads its own models.")
     models: tuple[str, ...] = Field(

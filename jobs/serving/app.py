@@ -86,4 +86,7 @@ async def _follow_routes(routes: FollowedRoutes, poll_seconds: float) -> None:
     """Take up what changes in the table of routes; for ever."""
     while True:
         await asyncio.sleep(poll_seconds)
-        await asyncio.to_thread(routes.look)
+        try:
+            await asyncio.to_thread(routes.look)
+        except Exception:  # it goes on with the table that it has
+            log.exception("routes_failed")

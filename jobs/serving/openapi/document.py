@@ -92,6 +92,7 @@ def described_service(models: list[Served]) -> dict[str, Any]:
     """The OpenAPI document."""
     paths: dict[str, Any] = {
         "/models": {"get": operation("models", "The models that there are", {"type": "object"})},
+        "/predict/{user}": {"post": _predict_for_user()},
         "/v2/health/ready": {"get": operation("ready", "Whether the first models are loaded", {"type": "object"})},
     }
     for served in models:
@@ -146,5 +147,16 @@ def _predict(served: ServedModel) -> dict[str, Any]:
         }
     ]
     for status, what in (("400", "a row is refused"), ("413", "too large"), ("422", "the model has no prediction")):
+        described["responses"][status] = problem(what)
+    return described
+
+
+def _predict_for_user() -> dict[str, Any]:
+    """Predictions by the model that the table of routes gives a user; its inputs are that model's."""
+    answer = {"type": "object", "properties": {"predictions": {"type": "array"}, "model": {"type": "string"}}}
+    described = operation("predict_for_user", "Predictions by the model of a user", answer)
+    described["parameters"] = [{"name": "user", "in": "path", "required": True, "schema": {"type": "string"}}]
+    described["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    for status, what in (("400", "a row is refused"), ("403", "no right"), ("422", "the model has no prediction")):
         described["responses"][status] = problem(what)
     return described

@@ -1,14 +1,16 @@
 import os
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from schemas.errors import SettingsError
-from schemas.settings import load_settings
+from schemas.settings import Key, Serving, Settings, as_variables, load_settings
 
 
 @pytest.fixture
@@ -187,3 +189,17 @@ def test_variables_that_are_no_settings_are_left_alone(
 def test_every_value_of_a_type_goes_through_as_it_is(files: Any, seconds: Any) -> None:
     settings = load_settings(None, {"streaming.max_files": files, "registry.poll_seconds": seconds})
     assert (settings.streaming.max_files, settings.registry.poll_seconds) == (files, seconds)
+
+
+def test_a_block_goes_through_variables_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        block = getattr(Settings(), name)
+        if isinstance(block, BaseModel):  # null among its values, too
+            for variable, value in as_variables(name, block.model_dump(mode="json")).items():
+                monkeypatch.setenv(variable, value)
+    key = Key(name="web", hash="sha256:" + "0" * 64, predict=("a*", "b"), expires=date(2030, 1, 1))
+    serving = Serving(keys=(key,), admin_port=8001, max_model_bytes=None)
+    for variable, value in as_variables("serving", serving.model_dump(mode="json")).items():
+        monkeypatch.setenv(variable, value)
+    assert load_settings("local").serving == serving
+    assert load_settings("local").streaming == Settings().streaming
