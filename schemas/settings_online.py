@@ -74,6 +74,26 @@ class Serving(Block):
     max_body_bytes: int = Field(
         16 * 2**20, gt=0, description="The largest body of a request, in bytes. A larger one is answered with 413."
     )
+    max_requests: int = Field(
+        1024,
+        gt=0,
+        description="The most requests that a worker answers at once. One more is answered with 503, unread.",
+    )
+    max_connections: int = Field(
+        4096, gt=0, description="The most connections of a worker. Requests on more are answered with 503."
+    )
+    request_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="The longest that a request may take. A caller can ask for less with the header "
+        "`x-request-timeout-ms`.",
+    )
+    drain_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="How long the service says that it is not ready, and still answers, between SIGTERM and its end. "
+        "Give a load balancer the time to notice.",
+    )
     max_models: int = Field(
         200, gt=0, description="The most versions in memory. The one that was not asked for longest goes first."
     )

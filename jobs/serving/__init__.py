@@ -1,6 +1,8 @@
 """The online service: the models of the registry answered over REST.
 
 run       starts the processes
+protocol  HTTP, with a bound for headers
+drain     the end of a process
 app       the application and what runs beside the requests
 service   what all routes share
 routes    what is asked at which path, by protocol

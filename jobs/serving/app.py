@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from jobs.serving.access.admin_server import admin_server, admin_socket
 from jobs.serving.access.keys import Keys
+from jobs.serving.drain import drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.openapi.document import openapi_routes
@@ -55,9 +56,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(table.follow(settings.registry.poll_seconds)),
             asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
         ]
+        drain_at_sigterm(table.drain, settings.serving.drain_seconds)
         async with admin_server(admin, bound):
             yield
-            table.is_ready = False
+            table.drain()
         for task in beside:
             task.cancel()
 
@@ -71,9 +73,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
     """Load what is wanted first, however long the registry takes to come up."""
-    while not table.is_ready:
+    while True:
         try:
             await table.start(uris)
+            break
         except StreamscoreError as error:
             log.error("not_ready", detail=str(error).splitlines()[0])
             await asyncio.sleep(RETRY_SECONDS)

@@ -3,11 +3,11 @@
 import os
 import signal
 
-import httptools  # noqa: F401  without it and uvloop, uvicorn is half as fast and says nothing
 import uvicorn
-import uvloop  # noqa: F401
+import uvloop  # noqa: F401  without it, uvicorn is half as fast
 
 from jobs.serving.access.listening import assert_may_listen
+from jobs.serving.protocol import BoundedProtocol
 from schemas.settings import PREFIX, Settings, as_variables
 from streamscore.logs import configure_logging
 
@@ -36,10 +36,12 @@ def serve(settings: Settings) -> None:
         port=serving.port,
         workers=serving.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         access_log=False,
         log_level="warning",
         server_header=False,
         timeout_keep_alive=75,  # longer than a proxy keeps a connection, so that it never meets a closing one
         timeout_graceful_shutdown=30,
+        timeout_worker_healthcheck=60,  # a load may hold the interpreter for seconds; who has ended is seen at once
+        limit_concurrency=serving.max_connections,
     )

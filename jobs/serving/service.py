@@ -1,7 +1,8 @@
 """What all routes share: the models, the settings, and one way from a body to an answer."""
 
+import functools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import structlog
@@ -18,6 +19,7 @@ from jobs.serving.models.served_model import Answer, Read, ServedModel
 from jobs.serving.models.served_series import ServedSeries
 from jobs.serving.requests.answers import request_id
 from jobs.serving.requests.body import Body, read_body
+from jobs.serving.requests.patience import Gate, body_is_read, in_time
 from jobs.serving.requests.problems import RequestError, refused_rows
 from jobs.serving.requests.values import Values
 from jobs.serving.routing.user_models import UserModels
@@ -46,10 +48,13 @@ class Service:
     keys: Keys
     routes: FollowedRoutes
     registry: Registry
+    gate: Gate = field(default_factory=Gate)
 
     async def body(self, request: Request) -> Body:
         """The body of a request, within the limits."""
-        return await read_body(request, self.settings.max_body_bytes)
+        body = await read_body(request, self.settings.max_body_bytes)
+        body_is_read(request)
+        return body
 
     def uri(self, name: str) -> str:
         """What stands for a name alone: a model of the store, else the version in Production."""
@@ -127,7 +132,8 @@ def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable
             try:
                 let_in(request)
                 with holding_models():
-                    return await handle(service, request, identity)
+                    answer = functools.partial(handle, service, request, identity)
+                    return await in_time(request, service.gate, service.settings, answer)
             except RequestError as error:
                 return refusal(error, identity)
             except ClientDisconnect:

@@ -4,6 +4,7 @@ model_table    which version stands for a URI
 version_key    a version as the cache knows it
 leases         what a request uses stays in memory
 load           a version's files → what answers with it
+quiet_load     a load lets requests through
 served_model   rows → predictions and errors
 served_series  observations → the next steps of their series
 feed_history   the observations in a feed's table

@@ -13,6 +13,7 @@ import structlog
 
 from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
+from jobs.serving.models.quiet_load import beside_requests
 from jobs.serving.models.version_key import VersionKey
 from jobs.serving.requests.problems import RequestError
 from schemas.errors import ContractError, NoRoomError, RegistryError, StreamscoreError
@@ -66,7 +67,7 @@ class ModelTable:
         self._exchanging: dict[str, asyncio.Task[None]] = {}
         self._failures: Failures[str] = Failures()
         self.default = ""
-        self.is_ready = False
+        self._is_loaded = self._is_draining = False
 
     async def start(self, uris: Sequence[str]) -> None:
         """Load the models that are wanted from the first request on.
@@ -80,7 +81,16 @@ class ModelTable:
                 self.cache.pin(key)
             self._followed[uri] = _Followed(key, wanted=True)
         self.default = self._settings.serving.default_model or (uris[0] if uris else "")
-        self.is_ready = True
+        self._is_loaded = True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the models that are wanted first answer, and requests may still come."""
+        return self._is_loaded and not self._is_draining
+
+    def drain(self) -> None:
+        """Requests should go elsewhere from now on."""
+        self._is_draining = True
 
     def loaded(self) -> dict[str, Served]:
         """What is in memory, by URI."""
@@ -225,7 +235,8 @@ class ModelTable:
             if manifest := wanted_manifest(key.ref, self._registry.models):
                 reserve(sum(size for _, size in manifest.files.values()))
             path = self._registry.download(key.ref, self._folder)
-            served = load_served(path, key.ref, self._predicting, self._settings.serving)
+            with beside_requests():
+                served = load_served(path, key.ref, self._predicting, self._settings.serving)
         except StreamscoreError as error:
             log.warning("not_loaded", uri=key.ref.uri, version=key.model.version, detail=str(error).splitlines()[0])
             raise

@@ -1,5 +1,6 @@
 """Bytes → values → typed rows, and answers → bytes.
 
+patience        how long a request is worked on
 body            the bytes of a request, within their bounds
 json_text       JSON without doubles
 tabular         MLflow's JSON, CSV, Parquet and Arrow → values
