@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +60,10 @@ class RoutesDatabase:
     def read(self, known: RouteTable | None, version: int | None = None) -> RouteTable:
         """The table as it is now: `known` itself if nothing has changed since it was read.
 
+        Of a table that is known only the changed routes are read.
+
         Args:
+            known: what this database gave before.
             version: the table as it was at that version.
 
         Raises:
@@ -69,9 +73,12 @@ class RoutesDatabase:
         with self._answering() as connection:
             newest = connection.scalar(sql.select(sql.func.max(_VERSIONS.c.version))) or 0
             version = newest if version is None else version
-            if known is not None and known.version == str(version):
+            where = f"{self.place} version {version}"
+            if known is None:
+                return _table(_entries(connection, version), where, str(version))
+            if known.version == str(version):
                 return known
-            return _table(_entries(connection, version), f"{self.place} version {version}", str(version))
+            return _changed(known, _changes(connection, int(known.version), version), where, str(version))
 
     def write(self, table: RouteTable) -> str:
         """Make the table what another one says, as one version; what stays as it was is not touched.
@@ -118,6 +125,28 @@ def _entries(connection: sql.Connection, version: int) -> dict[int, Entry]:
     holds = (_ROUTES.c.added <= version) & (_ROUTES.c.removed.is_(None) | (_ROUTES.c.removed > version))
     rows = connection.execute(_ROUTES.select().where(holds).order_by(_ROUTES.c.position, _ROUTES.c.id))
     return {row.id: (row.kind, row.key, row.position, row.route) for row in rows}
+
+
+def _changes(connection: sql.Connection, since: int, version: int) -> dict[int, tuple[Entry, bool]]:
+    """The keys whose route is another one than at the version `since`, and all other routes; and whether each holds."""
+    touched = (_ROUTES.c.added > since) | (_ROUTES.c.removed > since)
+    wanted = (_ROUTES.c.kind != "key") | touched
+    rows = connection.execute(_ROUTES.select().where(wanted).order_by(_ROUTES.c.position, _ROUTES.c.id))
+    return {
+        row.id: (
+            (row.kind, row.key, row.position, row.route),
+            row.added <= version and (row.removed is None or row.removed > version),
+        )
+        for row in rows
+    }
+
+
+def _changed(known: RouteTable, changes: dict[int, tuple[Entry, bool]], where: str, version: str) -> RouteTable:
+    """A table with some of its routes changed."""
+    changed = _table({number: entry for number, (entry, holds) in changes.items() if holds}, where, version)
+    gone = {entry[1] for entry, holds in changes.values() if entry[0] == "key" and not holds} - changed.keys.keys()
+    keys = {key: route for key, route in known.keys.items() if key not in gone} | dict(changed.keys)
+    return replace(changed, keys=keys)
 
 
 def _table(entries: dict[int, Entry], where: str, version: str) -> RouteTable:

@@ -1,10 +1,13 @@
 """The table of routes in a SQL database."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sql
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.errors import SettingsError, StorageError, TryAgainError
 from streamscore.routing import database
@@ -31,6 +34,31 @@ def test_each_change_is_a_version_and_every_version_can_be_read(url: str) -> Non
     assert list(routes.read(None).patterns) == ["*y", "x*"]
     assert routes.read(None, version=1).to_json() == FIRST.to_json()
     assert [routes.read(None).version, routes.read(None, 1).version] == ["2", "1"]
+
+
+ROUTES = st.fixed_dictionaries(
+    {
+        "keys": st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["m", "n", None])),
+        "patterns": st.dictionaries(st.sampled_from(["x*", "*y", "?"]), st.sampled_from(["m", "n"])),
+        "default": st.sampled_from([{"model": "m"}, {"model": None}]),
+    }
+)
+
+
+@given(st.lists(ROUTES, min_size=1, max_size=5), st.integers(0, 4))
+@settings(max_examples=12)
+def test_a_table_that_is_known_and_one_that_is_not_are_read_as_the_same(tables: list[Any], seen: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        routes = RoutesDatabase(f"sqlite:///{folder}/routes.db")
+        known = None
+        for number, said in enumerate(tables):
+            routes.write(table_of(said, "written"))
+            known = routes.read(known) if number == seen else known
+        found, whole = routes.read(known), routes.read(None)
+    said = table_of(tables[-1], "said")
+    assert found.to_json() == whole.to_json() == said.to_json()
+    assert list(found.patterns) == list(whole.patterns) == list(said.patterns)
+    assert found.version == whole.version
 
 
 def test_what_stays_as_it_was_is_not_written_again(url: str) -> None:
