@@ -22,6 +22,7 @@ from schemas.settings_blocks import (
     Metrics,
     Models,
     Registry,
+    RequestLog,
     Spark,
     Storage,
     Store,
@@ -37,6 +38,7 @@ __all__ = [
     "Metrics",
     "Models",
     "Registry",
+    "RequestLog",
     "Routing",
     "Serving",
     "Settings",
@@ -83,6 +85,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     routing: Routing = Routing()
     serving: Serving = Serving()
+    request_log: RequestLog = RequestLog()
     testing: Testing = Testing()
 
     @classmethod

@@ -224,6 +224,31 @@ class Metrics(Block):
     host: str = Field("127.0.0.1", description="The address that serves metrics.")
 
 
+class RequestLog(Block):
+    """The log of requests to the online service: the table `requests` beside a feed's predictions."""
+
+    share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="The share of the requests that is logged, whatever became of them. 0 turns the log off.",
+    )
+    leave_out: tuple[str, ...] = Field(
+        (),
+        description="The columns whose values are not logged, by their names in requests. With one or more of them, "
+        "bodies that were not understood and refused lines of CSV are not logged either.",
+    )
+    spool: str = Field(
+        "var/spool",
+        description="A folder on this machine for what is in no table yet. Each process has a folder of its own there.",
+    )
+    spool_bytes: int = Field(
+        2**30,
+        gt=0,
+        description="The most bytes in the spool of a process. Requests beyond them are counted as lost.",
+    )
+
+
 class Testing(Block):
     """Only for streamscore's own tests."""
 

@@ -11,6 +11,7 @@ FORECASTS = "forecasts"
 QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
+REQUESTS = "requests"
 
 FORECAST_TIME = "forecast_time"  # in forecasts; tables that were made before it existed get it at the next start
 
@@ -94,6 +95,47 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("replayed_as", pa.string()),
     ]
 )
+
+# What the log of the online service says of a row of a request, beside its values and its prediction.
+REQUEST_FIELDS = [
+    pa.field("model_name", pa.string()),
+    pa.field("model_version", pa.string()),
+    pa.field("model_run_id", pa.string()),
+    pa.field("trial", pa.string()),  # canary: the candidate answered; shadow: it was asked beside, and nobody got it
+    pa.field("app_id", pa.string()),  # of the spool that the request went through
+    pa.field("request_number", pa.int64()),  # in that spool, from 1
+    pa.field("request_id", pa.string()),  # as the answer has it
+    pa.field("request_row", pa.int64()),  # as answers count rows; null: the request as a whole
+    pa.field("request_route", pa.string()),  # the path with the names of its parts, as /models/{name}/predict
+    pa.field("request_status", pa.int32()),  # of HTTP
+    pa.field("requested_at", TIME),
+    pa.field("request_seconds", pa.float64()),  # until the answer; of a shadow, its call
+    pa.field("requester", pa.string()),  # name of the API key
+    pa.field("sampling", pa.float64()),  # the share of the requests that was logged then
+    pa.field("reason", pa.string()),
+    pa.field("column", pa.string()),
+    pa.field("detail", pa.string()),
+    pa.field("raw", pa.string()),  # what the typed columns do not hold: a row as JSON, or the begin of a body
+]
+
+
+def requests_schema(feed: Feed | None, output: pa.DataType) -> pa.Schema:
+    """The feed's columns, the prediction or a step of a forecast, and what is said of the request.
+
+    `(app_id, request_number, request_row, trial)` is unique, of series with `step`; every request has at least one
+    row. A column of the feed that has the name of one of the others gets a `_` at its end.
+
+    Args:
+        feed: None: the rows are JSON in `raw`, and the predictions JSON, too.
+    """
+    if feed is None:
+        return pa.schema([pa.field("prediction", pa.string()), *REQUEST_FIELDS])
+    taken = {field.name for field in REQUEST_FIELDS}
+    columns = [f.with_name(f.name + "_" * (f.name in taken)) for f in feed.arrow_schema]
+    if feed.kind == "series":
+        return pa.schema([*columns, pa.field("step", pa.int32()), *forecast_type(feed), *REQUEST_FIELDS])
+    return pa.schema([*columns, pa.field("prediction", output), *REQUEST_FIELDS])
+
 
 # One row per predictions commit, folded from the commit metadata, so that it outlives log clean-up.
 BATCHES_SCHEMA = pa.schema(

@@ -46,6 +46,7 @@ SEE = {
     "streaming": "[streaming](streaming.md)",
     "routing": "[routes](routing.md)",
     "serving": "[online](online.md)",
+    "request_log": "[log of requests](online.md#log-of-requests)",
     "split": "[splits](#splits)",
     "validation": "[validation](#validation)",
     "estimator": "[estimators](#estimators)",

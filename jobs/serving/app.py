@@ -17,6 +17,8 @@ from jobs.serving.drain import drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.openapi.document import openapi_routes
+from jobs.serving.request_log.log import RequestLog
+from jobs.serving.request_log.seen import SeenRequests
 from jobs.serving.routes.forecast_routes import forecast_routes
 from jobs.serving.routes.kserve_routes import kserve_routes
 from jobs.serving.routes.mlflow_routes import mlflow_routes
@@ -48,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     table = ModelTable(registry, settings, predicting)
     service = Service(table, settings.serving, FeedHistories(settings), Keys(settings.serving.keys), users, registry)
     admin, bound = Starlette(routes=store_routes(service)), admin_socket(settings.serving)
+    requests = RequestLog(settings) if settings.request_log.share else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,17 +60,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
         ]
         drain_at_sigterm(table.drain, settings.serving.drain_seconds)
+        if requests:
+            requests.start()
         async with admin_server(admin, bound):
             yield
             table.drain()
         for task in beside:
             task.cancel()
+        if requests:
+            await asyncio.to_thread(requests.stop)
 
     app = FastAPI(
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     for routes in (mlflow_routes, v2_routes, model_routes, forecast_routes, user_routes, kserve_routes, openapi_routes):
         app.router.routes.extend(routes(service))
+    if requests:
+        app.add_middleware(SeenRequests, done=requests.done)
     return app
 
 

@@ -16,7 +16,15 @@ from jobs.serving.models.leases import holding_models
 from jobs.serving.models.load import Served
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.models.served_model import Answer, Read, ServedModel
-from jobs.serving.models.served_series import ServedSeries
+from jobs.serving.models.served_series import Ahead, Asked, ServedSeries
+from jobs.serving.request_log.record import (
+    note_answer,
+    note_body,
+    note_forecasts,
+    note_model,
+    note_refusal,
+    note_route,
+)
 from jobs.serving.requests.answers import request_id
 from jobs.serving.requests.body import Body, read_body
 from jobs.serving.requests.patience import Gate, body_is_read, in_time
@@ -54,6 +62,7 @@ class Service:
         """The body of a request, within the limits."""
         body = await read_body(request, self.settings.max_body_bytes)
         body_is_read(request)
+        note_body(body.data)
         return body
 
     def uri(self, name: str) -> str:
@@ -100,6 +109,7 @@ def of_rows(served: Served) -> ServedModel:
         RequestError: it forecasts series (409).
     """
     if isinstance(served, ServedModel):
+        note_model(served)
         return served
     name = served.model.name
     raise RequestError(409, f"model {name} forecasts series, wanted one of rows; ask /models/{name}/forecast")
@@ -112,6 +122,7 @@ def of_series(served: Served) -> ServedSeries:
         RequestError: it predicts rows (409).
     """
     if isinstance(served, ServedSeries):
+        note_model(served)
         return served
     name = served.model.name
     raise RequestError(409, f"model {name} predicts rows, wanted one of series; ask /models/{name}/predict")
@@ -124,23 +135,28 @@ def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable
         admin: whether these are routes for admin keys.
     """
 
+    def refused(error: RequestError, identity: str) -> Response:
+        note_refusal(error)
+        return refusal(error, identity)
+
     def route(path: str, handle: Handle, *methods: str) -> Route:
         let_in = service.keys.let_in_admin if admin else (lambda _: None) if path in OPEN else service.keys.let_in
 
         async def handler(request: Request) -> Response:
             identity = request_id(request)
+            note_route(path, identity)
             try:
                 let_in(request)
                 with holding_models():
                     answer = functools.partial(handle, service, request, identity)
                     return await in_time(request, service.gate, service.settings, answer)
             except RequestError as error:
-                return refusal(error, identity)
+                return refused(error, identity)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception:
                 log.exception("failed", request_id=identity, path=quote(request.url.path))
-                return refusal(RequestError(500, "the service failed; its log has the request id"), identity)
+                return refused(RequestError(500, "the service failed; its log has the request id"), identity)
 
         return Route(path, handler, methods=list(methods))
 
@@ -156,7 +172,20 @@ async def answered(served: ServedModel, rows: Values | Read, partly: bool = Fals
     Raises:
         RequestError: a row has no prediction, and `partly` is not asked for.
     """
+    note_answer(served, rows, None)
     answer = await served.predict(rows)
+    note_answer(served, rows, answer)
     if answer.errors and not partly:
         raise refused_rows(answer.errors)
     return answer
+
+
+async def forecasts(served: ServedSeries, asked: Asked) -> list[Ahead]:
+    """The forecasts of a model of series.
+
+    Raises:
+        RequestError: a row is refused, or a series has no forecast.
+    """
+    ahead = await served.forecast(asked)
+    note_forecasts(served, ahead)
+    return ahead

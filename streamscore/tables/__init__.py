@@ -9,6 +9,7 @@ owner              the run that may commit to them
 delta_log          a table's log: its transactions, and what its commits say
 deltalake_log      the same, where `deltalake` puts the next commit
 own_put_log        the same, where we put it: in 0.2 ms, whatever the table holds
+make               a table that is not there yet
 take_over          how a run becomes the owner of tables
 tables             the tables of a feed
 commit             rejects, then predictions, which decide the batch

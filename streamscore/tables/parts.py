@@ -99,11 +99,12 @@ class Parts:
         )
 
 
-def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part:
+def write_part(table: pa.Table, folder: Folder, rows: int | None = None, *, durable: bool = False) -> Part:
     """Write a table as one new Parquet file with Delta's statistics.
 
     Args:
         rows: of landed files, where they are not those of the table.
+        durable: safe from a power cut on return.
 
     Raises:
         StorageError: the folder cannot be written; names the file.
@@ -123,7 +124,7 @@ def write_part(table: pa.Table, folder: Folder, rows: int | None = None) -> Part
     )
     data = memoryview(content.getvalue())
     try:
-        folder.write(name, data)
+        folder.write(name, data, durable=durable)
     except OSError as error:
         msg = f"cannot write {folder.uri}/{name}: {error.strerror or error}; check space and rights: streamscore doctor"
         raise StorageError(msg) from error

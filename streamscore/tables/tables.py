@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import Schema
 from deltalake.exceptions import DeltaError
 from deltalake.schema import ArrayType, DataType, StructType
 
@@ -28,15 +28,13 @@ from streamscore.storage.places import open_folder
 from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
 from streamscore.tables.deltalake_log import DeltalakeLog
 from streamscore.tables.log_entry import unusable
+from streamscore.tables.make import is_table, make_table
 from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.owner import APP_IDS, Owner
 from streamscore.tables.take_over import register, take_over
 
 STAGING = "_staging"
-FIRST = f"{0:020}.json"  # entry of a table's log
 
-# A wide feed must not push `batch_id` and `source_file` out of the statistics, which end at column 32 by default.
-PROPERTIES = {"delta.dataSkippingNumIndexedCols": "-1"}
 SIDE_TABLES = {BATCHES: BATCHES_SCHEMA, EVENTS: EVENTS_SCHEMA}
 
 
@@ -100,17 +98,8 @@ class Tables:
         return self._side_table(EVENTS)
 
     def exists(self, table: str) -> bool:
-        """Whether a table is there: its log begins, or a checkpoint of it does.
-
-        Not by `deltalake`, which stops all threads of Python while a slow object store does not answer.
-        """
-        if table in self._logs:
-            return True
-        log = open_folder(self.uri(table), self.storage).at("_delta_log")
-        try:
-            return any(log.read(name) for name in (FIRST, "_last_checkpoint"))
-        except OSError as error:
-            raise unusable(self.uri(table), "use", error) from error
+        """Whether a table is there."""
+        return table in self._logs or is_table(self.uri(table), self.storage)
 
     @property
     def prediction_type(self) -> pa.DataType | None:
@@ -138,7 +127,7 @@ class Tables:
             if self.exists(table):
                 self._fit(table, wanted)
             else:
-                self._make(table, wanted)
+                make_table(self.uri(table), wanted, self.storage)
         for folder in self.folders:
             open_folder(folder, self.storage).make()
 
@@ -186,20 +175,8 @@ class Tables:
 
     def _side_table(self, table: str) -> DeltaLog:
         if not self.exists(table):
-            self._make(table, SIDE_TABLES[table])
+            make_table(self.uri(table), SIDE_TABLES[table], self.storage)
         return self.log(table)
-
-    def _make(self, table: str, schema: pa.Schema) -> None:
-        folder = open_folder(self.uri(table), self.storage)
-        try:
-            folder.make()
-            if folder.at("_delta_log").read(FIRST) == b"":  # a power cut took its content
-                folder.at("_delta_log").delete(FIRST)
-            options = folder.delta_options()
-            DeltaTable.create(folder.uri, schema, mode="ignore", configuration=PROPERTIES, storage_options=options)
-            folder.sync()  # before anything else is in the table: without its first entry nobody can open it
-        except (DeltaError, OSError) as error:
-            raise unusable(self.uri(table), "use", error) from error
 
     def _assert_ours(self) -> None:
         if "prediction" not in self.predictions.schema.names:

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     },
     "jobs": {"schemas", "streamscore"},
     "jobs.streaming": {"schemas", "streamscore", "jobs.maintenance"},  # a run starts maintenance
+    "jobs.serving": {"schemas", "streamscore", "jobs.maintenance"},  # so does the service, of its log of requests
     "jobs.operations": {"schemas", "streamscore", "jobs.streaming.checkpoint"},
     "jobs.maintenance": {"schemas", "streamscore"},
     "jobs.cli": {"schemas", "streamscore", "jobs", "training"},

@@ -28,7 +28,8 @@ class Inputs:
     """What a request gives the model, and how the answer is shaped.
 
     Attributes:
-        feed: the columns and their rules; its features are the model's inputs.
+        feed: the columns and their rules; its features are the model's inputs. Without a name if no feed follows the
+            model: then the signature says them.
         names: the inputs by their names in the signature; of a tensor, its columns in their order.
         is_tensor: whether the signature wants one `(-1, k)` array; then rows are lists.
         output: the name of the output, where the signature has a single one; else "predict".
@@ -103,7 +104,7 @@ def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None",
     columns += [_SignatureColumn(name=str(k), type="string", role="key", nullable=True) for k in said.get("key") or {}]
     columns += [_SignatureColumn(name=str(name), type="double") for name in said.get("endogenous") or ()]
     rules = Series(steps=int(said.get("steps") or Series().steps), ahead_seconds=None)
-    return Feed.model_construct(name="request", kind="series", series=rules, columns=tuple(columns))
+    return Feed.model_construct(name="", kind="series", series=rules, columns=tuple(columns))
 
 
 def _column(one: ModelInput) -> _SignatureColumn:
@@ -114,4 +115,4 @@ def _column(one: ModelInput) -> _SignatureColumn:
 
 
 def _feed(columns: list[_SignatureColumn]) -> Feed:
-    return Feed.model_construct(name="request", columns=tuple(columns))  # nothing of it goes into a table
+    return Feed.model_construct(name="", columns=tuple(columns))  # no table is of it

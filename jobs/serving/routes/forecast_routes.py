@@ -11,7 +11,7 @@ from jobs.serving.models.served_series import Ahead, Asked, ServedSeries
 from jobs.serving.requests.answers import json_answer, problem, who
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.series_request import SeriesRequest, read_series_request
-from jobs.serving.service import Service, routing
+from jobs.serving.service import Service, forecasts, routing
 
 
 def forecast_routes(service: Service) -> list[Route]:
@@ -33,7 +33,7 @@ async def forecast(
     body = await service.body(request)
     served = await find()
     wanted = read_series_request(body, request.query_params, served.inputs)
-    ahead = await served.forecast(await _asked(service, served, wanted))
+    ahead = await forecasts(served, await _asked(service, served, wanted))
     names = [field.name for field in served.model.output]
     value = {
         "model": served.model.name,

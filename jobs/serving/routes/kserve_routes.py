@@ -18,7 +18,7 @@ from jobs.serving.requests.json_text import parse_json
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.series_request import steps_of
 from jobs.serving.requests.values import Values
-from jobs.serving.service import Service, routing
+from jobs.serving.service import Service, forecasts, routing
 from schemas.columns import Column
 from schemas.frequency import DAY, Frequency
 from schemas.value_text import parse
@@ -62,7 +62,7 @@ async def _forecast(service: Service, request: Request, identity: str) -> Respon
     quantiles = _quantiles(options.get("quantiles"))
     content = []
     for given in inputs:
-        (ahead,) = await served.forecast(Asked(observations_of(given, served), steps))
+        (ahead,) = await forecasts(served, Asked(observations_of(given, served), steps))
         content.append(_content(given, ahead, quantiles, served.model.contract.coverage))
     output = {"type": "time_series_forecast", "id": identity, "status": "completed", "content": content, "error": None}
     value = {"id": identity, "created_at": int(time.time()), "status": "completed", "error": None}

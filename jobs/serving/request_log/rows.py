@@ -1,0 +1,289 @@
+"""What was noted of requests → rows of the table `requests`."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from jobs.serving.models.served_model import Answer, Read
+from jobs.serving.models.served_series import Ahead
+from jobs.serving.request_log.record import Record, Scored
+from jobs.serving.requests.problems import RowError
+from jobs.serving.requests.values import Values, typed
+from schemas.feed import Feed
+from schemas.tables import REQUEST_FIELDS, forecast_type, requests_schema
+
+SERVICE = "serving"  # what stands for the feed in the place of the table of requests that are of no feed
+_TYPES = {one.name: one.type for one in REQUEST_FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class LogRows:
+    """Rows for the table of one feed.
+
+    Attributes:
+        feed: its name, or `serving`.
+        requests: how many requests they are of; a shadow's rows are of none.
+    """
+
+    feed: str
+    rows: pa.Table
+    requests: int
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Rows of some requests.
+
+    Attributes:
+        of: the position of the request among them, for each row.
+        at: the row's number in its request; None: the request as a whole.
+        values: the columns that this kind of row has, by their names in the table; the others are null.
+        errors, raw: by position.
+    """
+
+    of: Sequence[int]
+    at: Sequence[int | None]
+    values: dict[str, pa.Array] = field(default_factory=dict)
+    errors: dict[int, RowError] = field(default_factory=dict)
+    raw: dict[int, str] = field(default_factory=dict)
+
+
+def log_rows(records: Iterable[Record], app_id: str, leave_out: Collection[str] = ()) -> list[LogRows]:
+    """The rows of requests, for each table in one piece; each request has at least one.
+
+    Args:
+        app_id: of the spool.
+        leave_out: columns by their names in requests; nothing that may be of them is logged.
+    """
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_kind(record), []).append(record)
+    found: dict[Any, list[LogRows]] = {}
+    for group in groups.values():
+        scored = group[0].scored
+        feed = scored.inputs.feed if scored and scored.inputs.feed.name else None
+        lines = _lines(group, feed, leave_out)
+        schema = requests_schema(feed, scored.output if scored else pa.null())
+        rows = pa.table(_columns(group, lines, schema, app_id, leave_out), schema=schema)
+        of = LogRows(feed.name if feed else SERVICE, rows, sum(record.trial != "shadow" for record in group))
+        found.setdefault((of.feed, schema), []).append(of)
+    return [joined(some) for some in found.values()]
+
+
+def joined(some: Sequence[LogRows]) -> LogRows:
+    """Rows of one schema in one piece."""
+    rows = some[0].rows if len(some) == 1 else pa.concat_tables([one.rows for one in some])
+    return LogRows(some[0].feed, rows, sum(one.requests for one in some))
+
+
+def _kind(record: Record) -> Any:
+    """Requests of one kind become rows together."""
+    scored = record.scored
+    if scored is None:
+        return None
+    if isinstance(scored.answer, list):
+        kind: Any = "series"
+    elif isinstance(scored.given, Read):
+        kind = id(record)
+    else:
+        kind = "values" if scored.given is not None and scored.given.count else "whole"
+    return id(scored.inputs), scored.version, scored.output, kind
+
+
+def _lines(group: Sequence[Record], feed: Feed | None, leave_out: Collection[str]) -> _Lines:
+    scored = group[0].scored
+    if scored is not None and isinstance(scored.answer, list):
+        return _of_series(group, scored, feed)
+    if scored is not None and isinstance(scored.given, Read) and scored.given.count:
+        return _of_file(group[0], scored, scored.given, feed, leave_out)
+    if scored is not None and isinstance(scored.given, Values) and scored.given.count:
+        return _of_values(group, scored, feed, leave_out)
+    bodies = {} if leave_out else {at: record.body for at, record in enumerate(group) if record.body}
+    raw = {at: body.decode("utf-8", "backslashreplace") for at, body in bodies.items()}
+    return _Lines(range(len(group)), [None] * len(group), raw=raw)
+
+
+def _of_values(group: Sequence[Record], scored: Scored, feed: Feed | None, leave_out: Collection[str]) -> _Lines:
+    """Rows that were sent as values."""
+    given = [record.scored.given for record in group if record.scored]
+    requests = [values for values in given if isinstance(values, Values)]
+    rows, untyped = typed(requests, scored.inputs, scored.text)
+    of = rows.table["source_file"].cast(pa.int64()).to_pylist() + [int(reject.source_file) for reject in untyped]
+    at = rows.table["source_line"].to_pylist() + [reject.source_line for reject in untyped]
+    starts = np.concatenate([[0], np.cumsum([values.count for values in requests])])
+    lines = _Lines(of, at, errors=_errors(group, of, at))
+    as_json = range(len(of)) if feed is None else range(rows.table.num_rows, len(of))
+    for line in as_json:
+        lines.raw[line] = _row_as_json(requests[of[line]], at[line], leave_out)
+    if feed is not None:
+        lines.values |= _with_nulls(rows.table, feed, len(untyped))
+    index = np.full(starts[-1], -1)
+    predictions: list[pa.Array] = []
+    count = 0
+    for record, start, values in zip(group, starts[:-1], requests, strict=True):
+        if (answer := _answer(record)) is not None and (found := len(answer.predictions)):
+            taken = slice(start, start + values.count) if answer.rows is None else start + np.asarray(answer.rows)
+            index[taken] = np.arange(count, count + found)
+            predictions.append(answer.predictions)
+            count += found
+    lines.values["prediction"] = _taken(predictions, index[starts[of] + np.array(at, np.int64)], scored.output, feed)
+    return lines
+
+
+def _of_file(record: Record, scored: Scored, given: Read, feed: Feed | None, leave_out: Collection[str]) -> _Lines:
+    """Rows of a body that was read as the stream reads a file."""
+    table, rejects = given.rows.table, given.rejects
+    at = table["source_line"].to_pylist() + rejects["source_line"].to_pylist()
+    of = [0] * len(at)
+    lines = _Lines(of, at, errors=_errors([record], of, at))
+    if feed is not None:
+        lines.values |= _with_nulls(table, feed, rejects.num_rows)
+    else:
+        names = [column.table_name for column in scored.inputs.feed.columns if column.name not in leave_out]
+        lines.raw = {line: _json(row) for line, row in enumerate(table.select(names).to_pylist())}
+    if not leave_out:
+        lines.raw |= {n: raw for n, raw in enumerate(rejects["raw"].to_pylist(), table.num_rows) if raw is not None}
+    answer, index = _answer(record), np.full(len(at), -1)
+    if answer is not None:
+        answered = at[: table.num_rows] if answer.rows is None else answer.rows
+        whose = {line: number for number, line in enumerate(answered)}
+        index = np.array([whose.get(line, -1) for line in at], np.int64)
+    predictions = [answer.predictions] if answer is not None and len(answer.predictions) else []
+    lines.values["prediction"] = _taken(predictions, index, scored.output, feed)
+    return lines
+
+
+def _of_series(group: Sequence[Record], scored: Scored, feed: Feed | None) -> _Lines:
+    """The steps of forecasts."""
+    lines: list[tuple[int, int, int, Ahead]] = []
+    for of, record in enumerate(group):
+        assert record.scored and isinstance(record.scored.answer, list)
+        for at, ahead in enumerate(record.scored.answer):
+            lines += [(of, at, step, ahead) for step in range(len(ahead.values))]
+    found = _Lines([line[0] for line in lines], [line[1] for line in lines])
+    if feed is None:
+        names = [one.name for one in scored.output]
+        shown = [dict(zip(names, ahead.values[step].ravel().tolist(), strict=True)) for *_, step, ahead in lines]
+        found.values["prediction"] = pa.array([_json(one) for one in shown], pa.string())
+        found.raw = {
+            n: _json(ahead.key | {"after": ahead.after, "step": step + 1}) for n, (*_, step, ahead) in enumerate(lines)
+        }
+        return found
+    for column in feed.keys:
+        found.values[column.table_name] = pa.array([a.key[column.name] for *_, a in lines], column.arrow_type)
+    found.values[feed.time.table_name] = pa.array([ahead.after for *_, ahead in lines], feed.time.arrow_type)
+    found.values["step"] = pa.array([step + 1 for *_, step, _ in lines], pa.int32())
+    numbers = np.array([ahead.values[step].ravel() for *_, step, ahead in lines])
+    for at, one in enumerate(forecast_type(feed)):
+        found.values[one.name] = pa.array(numbers[:, at], pa.float64())
+    return found
+
+
+def _columns(
+    group: Sequence[Record], lines: _Lines, schema: pa.Schema, app_id: str, leave_out: Collection[str]
+) -> list[pa.Array]:
+    """The columns of the table, in its order."""
+    scored = group[0].scored
+    left = {c.table_name for c in scored.inputs.feed.columns if c.name in leave_out} if scored else set()
+    said = _of_requests(group, app_id, lines.of) | _of_rows(group, lines, leave_out)
+    nothing = len(lines.at)
+    return [
+        said[one.name]
+        if one.name in said
+        else lines.values[name]
+        if (name := one.name.removesuffix("_")) in lines.values and name not in left
+        else pa.nulls(nothing, one.type)
+        for one in schema
+    ]
+
+
+def _of_requests(group: Sequence[Record], app_id: str, of: Sequence[int]) -> dict[str, pa.Array]:
+    """What is the same for all rows of a request."""
+    version = group[0].scored.version if group[0].scored else None
+    of_all = {
+        "model_name": version and version.name,
+        "model_version": version and version.version,
+        "model_run_id": version and version.run_id,
+        "app_id": app_id,
+    }
+    of_each: dict[str, list[Any]] = {
+        "trial": [record.trial or None for record in group],
+        "request_number": [record.number for record in group],
+        "request_id": [record.identity for record in group],
+        "request_route": [record.route or None for record in group],
+        "request_status": [record.status for record in group],
+        "requested_at": [record.at // 1000 for record in group],
+        "request_seconds": [record.seconds for record in group],
+        "requester": [record.requester or None for record in group],
+        "sampling": [record.sampling for record in group],
+    }
+    whose = pa.array(of, pa.int64())
+    found = {name: pa.repeat(pa.scalar(value, _TYPES[name]), len(whose)) for name, value in of_all.items()}
+    return found | {name: pa.array(values, _TYPES[name]).take(whose) for name, values in of_each.items()}
+
+
+def _of_rows(group: Sequence[Record], lines: _Lines, leave_out: Collection[str]) -> dict[str, pa.Array]:
+    """What is said of each row; the column, reason and detail of the request where the row has none of its own."""
+    whole = [_whole(record, leave_out) for record in group]
+    said = [whole[of] for of in lines.of]
+    for line, error in lines.errors.items():
+        said[line] = (error.reason, error.column, None if error.column in leave_out else error.detail)
+    reason, column, detail = zip(*said, strict=True) if said else ((), (), ())
+    raw = [lines.raw.get(line) for line in range(len(lines.at))] if lines.raw else [None] * len(lines.at)
+    texts = {"reason": reason, "column": column, "detail": detail, "raw": raw}
+    found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
+    return found | {"request_row": pa.array(lines.at, pa.int64())}
+
+
+def _whole(record: Record, leave_out: Collection[str]) -> tuple[str | None, str | None, str | None]:
+    blamed = next((error for error in record.errors if error.row is None), None)
+    tells = any(error.column in leave_out for error in record.errors)
+    detail = None if tells else record.detail or None
+    return (blamed.reason, blamed.column, detail) if blamed else (None, None, detail)
+
+
+def _errors(group: Sequence[Record], of: Sequence[int], at: Sequence[int | None]) -> dict[int, RowError]:
+    if not any(record.errors for record in group):
+        return {}
+    where = {place: line for line, place in enumerate(zip(of, at, strict=True))}
+    named = [((number, error.row), error) for number, record in enumerate(group) for error in record.errors]
+    return {where[place]: error for place, error in named if place in where}
+
+
+def _answer(record: Record) -> Answer | None:
+    """What the caller, or a shadow, got: of a request that was refused nothing, though some rows may have an answer."""
+    answer = record.scored.answer if record.scored else None
+    return answer if isinstance(answer, Answer) and record.status < 400 else None
+
+
+def _taken(predictions: Sequence[pa.Array], index: Any, output: pa.DataType, feed: Feed | None) -> pa.Array:
+    """The predictions of rows, null where there is none."""
+    if not predictions:
+        return pa.nulls(len(index), output if feed else pa.string())
+    found = pa.concat_arrays(predictions).take(pa.array(index, pa.int64(), mask=index < 0))
+    return found if feed else pa.array([None if one is None else _json(one) for one in found.to_pylist()], pa.string())
+
+
+def _with_nulls(table: pa.Table, feed: Feed, more: int) -> dict[str, pa.Array]:
+    """The feed's columns with so many nulls after their values."""
+    columns = {}
+    for column in feed.columns:
+        chunks = [*table[column.table_name].chunks, *([pa.nulls(more, column.arrow_type)] if more else [])]
+        columns[column.table_name] = pa.chunked_array(chunks, column.arrow_type)
+    return columns
+
+
+def _row_as_json(values: Values, at: int, leave_out: Collection[str]) -> str:
+    return _json({name: column[at] for name, column in values.columns.items() if name not in leave_out})
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, default=str)

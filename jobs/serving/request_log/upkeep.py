@@ -1,0 +1,54 @@
+"""Maintenance of the tables that requests are logged in, as of any other: in processes of its own."""
+
+import structlog
+
+from jobs.maintenance.maintain import Task
+from jobs.maintenance.schedule import MaintenanceScheduler
+from jobs.serving.request_log.rows import SERVICE
+from schemas.columns import Column
+from schemas.errors import StreamscoreError
+from schemas.feed import Feed, load_feed
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Rounds of maintenance, by the feed. For one thread.
+
+    A stream of the feed does the same; of two at once, one leaves it to the other.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rounds: dict[str, MaintenanceScheduler | None] = {}
+
+    def committed(self, feed: str) -> None:
+        """Something was committed to the table of a feed."""
+        if feed not in self._rounds:
+            self._rounds[feed] = self._scheduler(feed)
+        if rounds := self._rounds[feed]:
+            rounds.committed()
+
+    def look(self) -> None:
+        """Start a round of each table whose time has come."""
+        for rounds in filter(None, self._rounds.values()):
+            rounds.look()
+
+    def stop(self) -> None:
+        """End the rounds that are at work."""
+        for rounds in filter(None, self._rounds.values()):
+            rounds.stop()
+
+    def _scheduler(self, name: str) -> MaintenanceScheduler | None:
+        try:
+            feed = service_feed() if name == SERVICE else load_feed(name)
+            return MaintenanceScheduler(Task.of(feed, self._settings))
+        except StreamscoreError as error:
+            log.warning("maintenance", feed=name, outcome="failed", error=str(error).splitlines()[0])
+            return None
+
+
+def service_feed() -> Feed:
+    """What stands for a feed in the place of the table of requests that are of no feed; it has no other tables."""
+    return Feed(name=SERVICE, columns=(Column(name="prediction_of_no_feed", type="string"),))

@@ -1,0 +1,171 @@
+"""The log as a whole: requests in, rows in Delta tables out, each once, whatever happens in between."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from jobs.serving.request_log import log as log_module
+from jobs.serving.request_log import write
+from jobs.serving.request_log.account import Balance, read_balance
+from jobs.serving.request_log.log import RequestLog
+from jobs.serving.request_log.queue import RecordQueue
+from tests.support.request_kit import answered, requests_in, settings_of
+from tests.support.wait import until
+
+ROOT = Path(__file__).parents[5]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SPOOL_SECONDS", 0.05)
+    monkeypatch.setattr(log_module, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(write, "RETRY_SECONDS", 0.1)
+
+
+def test_every_request_is_in_the_table_within_a_second(tmp_path: Path) -> None:
+    log = RequestLog(settings_of(tmp_path))
+    log.start()
+    for number in range(500):
+        log.done(answered(number))
+    begun = time.monotonic()
+    until(lambda: log.balance.waiting == 0, 10)
+    assert time.monotonic() - begun < 1
+    rows = requests_in(tmp_path)
+    assert sorted((r["request_id"], r["raw_"], r["prediction"], r["request_number"]) for r in rows) == sorted(
+        (f"id{n}", n, n / 4, n + 1) for n in range(500)
+    )
+    log.stop()
+    assert log.balance == Balance(answered=500, logged=500)
+
+
+def test_the_account_is_settled_by_sampling_and_by_what_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RequestLog(settings_of(tmp_path, share=0.5))
+    monkeypatch.setattr(log, "_queue", RecordQueue(most=50 * answered(0).weight))
+    for number in range(400):
+        log.done(answered(number))
+    log.start()
+    log.stop()
+    found = log.balance
+    assert (found.answered, found.logged, found.waiting) == (400, 50, 0)
+    assert 100 < found.sampled_out < 300
+    rows = requests_in(tmp_path)
+    assert (len(rows), {row["sampling"] for row in rows}) == (50, {0.5})
+
+
+def test_storage_that_is_away_costs_disk_and_no_memory(tmp_path: Path) -> None:
+    wall = tmp_path / "tables"
+    wall.write_text("a file where the folder of tables should be refuses every write")
+    log = RequestLog(settings_of(tmp_path))
+    log.start()
+    tracemalloc.start()
+    used = []
+    for number in range(6_000):
+        log.done(answered(number))
+        if number % 50 == 49:
+            time.sleep(0.01)
+        if number % 1000 == 999:
+            until(lambda: log._queue.size == 0, 10)
+            used.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert max(used[2:]) < used[1] + 300_000, used  # the requests are 5 MB
+    assert log.balance.logged == 0
+    assert log.balance.lost == 0
+    wall.unlink()
+    until(lambda: log.balance.waiting == 0, 20)
+    log.stop()
+    assert Counter(row["request_id"] for row in requests_in(tmp_path)) == {f"id{n}": 1 for n in range(6_000)}
+
+
+def test_a_spool_that_is_full_loses_what_it_counts(tmp_path: Path) -> None:
+    (tmp_path / "tables").write_text("")
+    log = RequestLog(settings_of(tmp_path, spool_bytes=1))
+    log.start()
+    for number in range(100):
+        log.done(answered(number))
+        time.sleep(0.005)
+    log.stop()
+    assert log.balance.lost > 0
+    (tmp_path / "tables").unlink()
+    again = RequestLog(settings_of(tmp_path))
+    again.start()
+    again.stop()
+    found = again.balance
+    assert (found.answered, found.waiting, found.lost) == (100, 0, log.balance.lost)
+    assert len(requests_in(tmp_path)) == found.logged > 0
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from jobs.serving.request_log import log as log_module
+from jobs.serving.request_log.log import RequestLog
+from tests.support.request_kit import answered, settings_of
+log_module.SPOOL_SECONDS = 0.05
+log = RequestLog(settings_of(Path(sys.argv[1])))
+log.start()
+for number in range(1_000_000):
+    log.done(answered(int(sys.argv[2]) + number))
+    print(number + 1, flush=True)
+    time.sleep(0.0005)
+"""
+
+
+def test_after_a_kill_the_account_is_settled_and_nothing_is_there_twice(tmp_path: Path) -> None:
+    at_least = 0
+    for turn, seconds in enumerate((0.4, 0.63)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path), str(turn * 1_000_000)],
+            stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        )  # fmt: skip
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        at_least += int(process.stdout.read().split()[-1])
+        process.wait()
+    log = RequestLog(settings_of(tmp_path))
+    assert log.spool.lost > 0
+    log.start()
+    log.stop()
+    found = log.balance
+    assert found.waiting == 0
+    assert 0 <= found.answered - at_least <= 2
+    rows = requests_in(tmp_path)
+    assert len(rows) == len({row["request_id"] for row in rows}) == found.logged
+    assert found.logged + found.lost == found.answered
+    assert found.logged > found.answered / 2
+    assert len({(row["app_id"], row["request_number"]) for row in rows}) == len(rows)
+    assert read_balance(tmp_path / "spool" / "0") == found
+
+
+def test_several_processes_write_one_table_and_what_a_dead_one_left_goes_in_too(tmp_path: Path) -> None:
+    (tmp_path / "tables").write_text("")
+    logs = [RequestLog(settings_of(tmp_path)) for _ in range(3)]
+    assert [log.spool.folder.path.name for log in logs] == ["0", "1", "2"]
+    for log in logs:
+        log.start()
+    for number in range(300):
+        logs[number % 3].done(answered(number))
+    until(lambda: all(log._queue.size == 0 for log in logs), 10)
+    for log in logs:
+        log.stop()
+    (tmp_path / "tables").unlink()
+    again = [RequestLog(settings_of(tmp_path)) for _ in range(2)]  # one worker: spools from 1 on are of nobody
+    for log in again:
+        log.start()
+        log.done(answered(300 + again.index(log)))
+    for log in again:
+        log.stop()
+    ids = [row["request_id"] for row in requests_in(tmp_path)]
+    assert sorted(ids) == sorted(f"id{n}" for n in range(302))
+    balances = [read_balance(path) for path in (tmp_path / "spool").iterdir()]
+    assert Balance.of(balances) == Balance(answered=302, logged=302)
