@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from sklearn.linear_model import LinearRegression
 
 from schemas.feed import Feed, load_feed
@@ -47,6 +48,11 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
 
 
+def read_table(path: Path) -> pa.Table:
+    """A Delta table."""
+    return DeltaTable(path).to_pyarrow_table()
+
+
 class Server:
     """A running `streamscore serve`."""
 
@@ -58,7 +64,8 @@ class Server:
             "STREAMSCORE_REGISTRY__POLL_SECONDS": "0.5",
             "STREAMSCORE_SCRATCH": str(folder / "scratch"),
             "STREAMSCORE_STORE__PATH": str(folder / "store"),
-            "STREAMSCORE_TABLES__PATH": str(folder / "tables"),
+            "STREAMSCORE_TABLES__PATH": str(folder / "tables/{feed}"),
+            "STREAMSCORE_REQUEST_LOG__SPOOL": str(folder / "spool"),
         }
         self.folder, self.log = folder, folder / "serve.log"
         command = [sys.executable, "-m", "jobs.cli", "serve", f"--port={self.port}", *arguments]
@@ -364,7 +371,7 @@ def test_a_series_is_forecast_as_by_statsmodels_and_as_in_the_stream(
     feed = load_feed("macrodata")
     assert server.ask("/models/macrodata/forecast?feed=macrodata", b"")[0] == 404
     driver = Driver(tmp_path, feed)
-    driver.tables = Tables(server.folder / "tables", feed, TablesSettings())
+    driver.tables = Tables(server.folder / "tables" / feed.name, feed, TablesSettings())
     driver.forecasts = SeriesScorer(driver.tables)
     ref = registry.registry.resolve("models:/macrodata@production")
     model = load_series_model(registry.registry.download(ref, tmp_path / "model"), feed, ref.model)
@@ -436,6 +443,56 @@ def test_swagger_and_the_document_need_no_network(server: Server) -> None:
         assert server.ask(f"{place}/static/swagger-ui-bundle.js")[0] == 200
 
 
+def test_what_became_of_each_request_is_in_the_table_a_second_later(server: Server, wine_row: dict[str, float]) -> None:
+    good, bad = {"dataframe_records": [wine_row, wine_row]}, {"dataframe_records": [wine_row, wine_row | {"pH": "x"}]}
+    history = {"steps": 2, "dataframe_records": [{"date": "2009-01-01", "realgdp": 1}]}
+    asked: list[tuple[str, Any, int]] = [
+        ("/models/wine_quality/predict", good, 200),
+        ("/models/wine_quality/predict?errors=rows", bad, 200),
+        ("/invocations", bad, 400),
+        ("/models/wine_quality/predict", b"{", 400),
+        ("/models/long/predict", {"dataframe_records": [{"x": 5}]}, 200),
+        ("/models/nobody/predict", good, 404),
+        ("/models/macrodata/forecast", {"steps": 2}, 200),
+        ("/models/macrodata/forecast", history, 400),
+    ]
+    said = [server.ask(path, body, x_request_id=f"logged-{n}") for n, (path, body, _) in enumerate(asked)]
+    assert [status for status, *_ in said] == [status for *_, status in asked]
+    places = {feed: server.folder / "tables" / feed / "requests" for feed in ("wine_quality", "macrodata", "serving")}
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def all_there() -> bool:
+        for feed, place in places.items():
+            rows = read_table(place).to_pylist() if place.is_dir() else []
+            found[feed] = [row for row in rows if row["request_id"].startswith("logged-")]
+        return len({row["request_id"] for rows in found.values() for row in rows}) == len(asked)
+
+    until(all_there, 10)
+    for rows in found.values():
+        rows.sort(key=lambda row: (row["request_id"], row["request_row"] or 0, row.get("step") or 0))
+    predictions = json.loads(said[0][2])["predictions"]
+    wine = [(r["request_id"][-1], r["request_row"], r["request_status"], r["prediction"], r["reason"], r["ph"])
+            for r in found["wine_quality"]]  # fmt: skip
+    assert wine == [
+        ("0", 0, 200, predictions[0], None, wine_row["pH"]),
+        ("0", 1, 200, predictions[1], None, wine_row["pH"]),
+        ("1", 0, 200, predictions[0], None, wine_row["pH"]),
+        ("1", 1, 200, None, "bad_type", None),
+        ("2", 0, 400, None, None, wine_row["pH"]),
+        ("2", 1, 400, None, "bad_type", None),
+        ("3", None, 400, None, None, None),
+    ]
+    assert [(r["request_id"][-1], r["request_status"], r["prediction"]) for r in found["serving"]] == [
+        ("4", 200, "5.0"),
+        ("5", 404, None),
+    ]
+    steps = json.loads(said[6][2])["series"][0]["forecasts"]
+    assert [(r["step"], r["realgdp_forecast"]) for r in found["macrodata"]] == [
+        *((f["step"], f["realgdp_forecast"]) for f in steps),
+        (None, None),
+    ]
+
+
 def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> None:
     server = Server(registry.uri, tmp_path)
     until(server.is_ready, START_SECONDS)
@@ -443,4 +500,6 @@ def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> Non
     assert server.predict("long", [{"x": 5}])[1]["predictions"] == [5.0]
     assert server.ask("/invocations", {"inputs": []})[0] == 404
     assert server.stop() == 0, server.log.read_text()
+    logged = read_table(tmp_path / "tables/serving/requests").to_pylist()
+    assert [(row["request_status"], row["prediction"]) for row in logged] == [(200, "5.0"), (404, None)]
     print(f"first answer of a model that was not loaded and the stop: {time.monotonic() - begun:.1f} s")

@@ -1,6 +1,7 @@
 """Every answered, refused and failed request, in the table `requests` beside the predictions.
 
 record     what is known of a request, noted while it is answered
+seen       when it is noted: the application around all others
 queue      in memory, bounded: all that a request waits for
 rows       what was noted → rows of the table
 account    how many requests were answered, and what became of them; it survives a kill

@@ -7,29 +7,21 @@ import pyarrow as pa
 import pytest
 
 from jobs.serving.models.served_model import Answer, Read
-from jobs.serving.request_log.record import Record, Scored
+from jobs.serving.request_log.record import Record
 from jobs.serving.request_log.rows import log_rows
 from jobs.serving.requests.body import Body
-from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.problems import RowError
 from jobs.serving.requests.tabular import decode
 from jobs.serving.requests.values import Values
-from schemas.feed import Column, Feed
+from schemas.feed import Feed
 from schemas.tables import requests_schema
-from streamscore.registry.model_version import ModelVersion
-
-FEED = Feed(
-    name="tiny",
-    columns=(Column(name="fixed Acid", type="double"), Column(name="raw", type="long", nullable=True)),
-)
-INPUTS = Inputs(FEED, ("fixed Acid", "raw"), False, "predict")
-SCORED = Scored(ModelVersion("m", "3", "run"), INPUTS, frozenset(), pa.float64())
+from tests.support.request_kit import FEED, INPUTS, SCORED
 
 
 def record(given: Values | Read | None, predictions: list[float], **more: Any) -> Record:
     answer = Answer(pa.array(predictions, pa.float64()), more.pop("rows", None), more.get("errors", ()))
     number = more.setdefault("number", 1)
-    made = {"identity": f"id{number}", "route": "/models/{name}/predict", "status": 200, "sampling": 1.0} | more
+    made: dict[str, Any] = {"identity": f"id{number}", "route": "/models/{name}/predict", "status": 200} | more
     return Record(scored=replace(SCORED, given=given, answer=answer if given else None), **made)
 
 
