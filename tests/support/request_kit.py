@@ -46,5 +46,6 @@ def requests_in(folder: Path, feed: str = "tiny") -> list[dict[str, Any]]:
     from deltalake import DeltaTable
 
     path = folder / "tables" / feed / "requests"
-    rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if path.is_dir() else []
+    is_there = (path / "_delta_log" / f"{0:020}.json").exists()
+    rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if is_there else []
     return rows

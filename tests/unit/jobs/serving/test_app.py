@@ -1,0 +1,93 @@
+"""The application with real models out of a model store, in the test's own process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from jobs.serving.app import create_app
+from schemas.settings import Models, Settings, Store, load_settings
+from streamscore.registry.store.folder_store import FolderStore
+from streamscore.registry.store.push import Pushed, push
+from streamscore.storage.folder import LocalFolder
+from tests.support.asgi_kit import InProcess
+from tests.support.request_kit import requests_in, settings_of
+from tests.support.wait import until
+
+
+def push_slope(store: Path, name: str, version: str, slope: float, folder: Path) -> None:
+    """A version that gives its input, times something."""
+    from mlflow.models import infer_signature
+    from mlflow.sklearn import save_model
+
+    frame = pd.DataFrame({"x": np.array([0.0, 1.0])})
+    model = LinearRegression(fit_intercept=False).fit(frame, frame["x"] * slope)
+    files = folder / f"{name}-{version}"
+    signature = infer_signature(frame, model.predict(frame))
+    save_model(model, files, signature=signature, serialization_format="skops", pip_requirements=["scikit-learn"])
+    push(FolderStore(LocalFolder(store)), Pushed(files, str(files)), name, version, Models(manifest="warn"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`line` in two versions."""
+    folder = tmp_path_factory.mktemp("store")
+    push_slope(folder / "store", "line", "1.0.0", 1.0, folder)
+    push_slope(folder / "store", "line", "2.0.0", 2.0, folder)
+    return folder / "store"
+
+
+def settings(folder: Path, store: Path, *models: str, **serving: Any) -> Settings:
+    """Of a service with a model store and no registry."""
+    made = load_settings("local", {f"serving.{key}": value for key, value in serving.items()})
+    more = settings_of(folder)
+    return made.model_copy(
+        update={
+            "store": Store(path=str(store)),
+            "tables": more.tables,
+            "request_log": more.request_log,
+            "scratch": str(folder / "scratch"),
+            "serving": made.serving.model_copy(update={"models": models}),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, store: Path) -> Iterator[InProcess]:
+    with InProcess(create_app(settings(folder, store, "store:/line/1.0.0"))) as app:
+        until(lambda: app.ask("/v2/health/ready").status == 200, 30)
+        yield app
+
+
+def rows(*values: float) -> dict[str, Any]:
+    return {"dataframe_records": [{"x": value} for value in values]}
+
+
+def test_each_request_is_logged_with_what_was_answered(service: InProcess, folder: Path) -> None:
+    assert service.ask("/models/line/predict", rows(1, 2), x_request_id="a").json()["predictions"] == [1.0, 2.0]
+    assert service.ask("/models/line/predict", rows("x"), x_request_id="b").status == 400
+    assert service.ask("/v2/models/line/versions/9.9.9/infer", {"inputs": []}, x_request_id="c").status == 404
+    assert service.ask("/models/line", x_request_id="d").status == 200
+
+    def logged() -> list[dict[str, Any]]:
+        found = [row for row in requests_in(folder, "serving") if row["request_id"] in "abcd"]
+        return sorted(found, key=lambda row: (row["request_id"], row["request_row"] or 0))
+
+    until(lambda: len(logged()) == 4, 5)
+    names = ("request_id", "request_row", "request_status", "prediction", "reason", "raw")
+    assert [tuple(row[name] for name in names) for row in logged()[:3]] == [
+        ("a", 0, 200, "1.0", None, '{"x":1}'),
+        ("a", 1, 200, "2.0", None, '{"x":2}'),
+        ("b", 0, 400, None, "bad_type", '{"x":"x"}'),
+    ]
+    routes = {row["request_route"]: row["model_version"] for row in logged()}
+    assert routes == {"/models/{name}/predict": "1.0.0", "/v2/models/{name}/versions/{version}/infer": None}
