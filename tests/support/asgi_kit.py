@@ -47,7 +47,7 @@ class InProcess:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         given |= {"content-type": kind, "content-length": str(len(data)), "host": "test"}
-        return self._await(self._ask(path, data, "GET" if body is None else "POST", given))  # type: ignore[no-any-return]
+        return self._await(self._ask(path, data, "GET" if body is None else "POST", given))
 
     async def _ask(self, path: str, data: bytes, method: str, headers: dict[str, str]) -> Answer:
         path, _, query = path.partition("?")

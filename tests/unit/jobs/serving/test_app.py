@@ -68,7 +68,7 @@ def service(folder: Path, store: Path) -> Iterator[InProcess]:
         yield app
 
 
-def rows(*values: float) -> dict[str, Any]:
+def rows(*values: Any) -> dict[str, Any]:
     return {"dataframe_records": [{"x": value} for value in values]}
 
 
