@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from jobs.cli.variables import write_variables
 from schemas.errors import SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from streamscore.registry.model_version import ModelVersion
 
 Data = Annotated[
     Path | None,
@@ -80,7 +83,8 @@ def promote(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Put a version into Production: manifest, stage and alias; exit 3 if it does not fit or may not be loaded."""
+    """Put a version into Production: manifest, stage and alias; exit 3 if the feed's stream would refuse it."""
+    from jobs.operations.trial import Trial, not_followed
     from streamscore.registry.registry import open_registry
 
     if rollback == (version is not None):
@@ -90,11 +94,22 @@ def promote(
             f"then: streamscore promote {shown} VERSION, or: streamscore promote {shown} --rollback"
         )
         raise SettingsError(msg)
-    registry, fits = open_registry(write_variables(load_settings(profile))), load_feed(feed or name)
-    with working("promoting"):
-        done = registry.rollback(name, fits) if version is None else registry.promote(name, version, fits)
+    settings, fits = write_variables(load_settings(profile)), load_feed(feed or name)
+    registry = open_registry(settings)
+    notes: list[str] = []
+    with working("promoting"), Trial(fits, profile) as tried:
+
+        def trial(path: Path, of: "ModelVersion") -> None:
+            notes.extend(tried(path, of))
+
+        if version is None:
+            done = registry.rollback(name, fits, trial=trial)
+        else:
+            done = registry.promote(name, version, fits, trial=trial)
     before = f", before it v{done.previous}" if done.previous else ""
     out.print(f"{name} v{done.version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
+    for note in [*notes, *not_followed(settings.model_uri or fits.model_uri, name, fits)]:
+        out.print(f"note: {note}", soft_wrap=True)
 
 
 @app.command()
@@ -126,6 +141,19 @@ def lineage(
     show_lineage(found, out, as_json=as_json)
     if found.trouble:
         raise found.trouble
+
+
+@app.command("try-version", hidden=True)
+def try_version(feed: FeedName, profile: Profile = None) -> None:
+    """Read from standard input where the files of a version are; load it, and put a file of the feed through it."""
+    from jobs.operations.trial import try_version as try_it
+    from streamscore.models.load import import_loaders
+
+    wanted = load_feed(feed)
+    write_variables(load_settings(profile))
+    import_loaders()
+    if asked := sys.stdin.readline().strip():
+        print(try_it(wanted, asked))
 
 
 @app.command("check-version", hidden=True)

@@ -4,34 +4,30 @@ For the training pipeline, which may not import the stream and starts this as a 
 """
 
 import importlib
-import io
 import itertools
 import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.operations.example_file import land_rows
 from schemas.errors import ContractError
 from schemas.feed import FORECAST, Column, Feed
 from streamscore.forecasting.history import History
 from streamscore.forecasting.score import score_series
-from streamscore.landing.manifest import LandedFile, local_file
-from streamscore.models.example import probe_value
 from streamscore.models.load import import_loaders
 from streamscore.models.row_model import Model, load_model
 from streamscore.models.series_model import Floats, SeriesModel, load_series_model
 from streamscore.reading.options import ReadOptions
-from streamscore.reading.written import DialectWriter, written
 from streamscore.registry.model_version import version_uri
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
@@ -104,7 +100,7 @@ def check_version(feed: Feed, name: str, version: str, registry: Registry) -> Fo
 
 def _rows_differences(feed: Feed, model: Model, example: Any, landing: Path) -> Iterator[str]:
     alone = model.predict_example(example)
-    file = _land(feed, _frame(feed, example), landing)
+    file = land_rows(feed, _frame(feed, example).to_dict("records"), landing)
     scored = list(score([file], feed, model, ReadOptions(landing.as_uri(), CHUNK_ROWS)))
     predictions = pa.concat_tables(chunk.predictions for chunk in scored)
     rejects = pa.concat_tables(chunk.rejects for chunk in scored)
@@ -117,7 +113,10 @@ def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Pyfunc, example:
     rules = {"ahead_seconds": None, "gap": "forecast", "untrained": "forecast"}
     feed = feed.model_copy(update={"series": feed.series.model_copy(update=rules)})
     window = _frame(feed, example).tail(model.window_rows)
-    file, before = _land(feed, _with_times(feed, window), landing), History(model.window_rows, {})
+    file, before = (
+        land_rows(feed, _with_times(feed, window).to_dict("records"), landing),
+        History(model.window_rows, {}),
+    )
     done = list(score_series([file], feed, model, before, ReadOptions(landing.as_uri(), CHUNK_ROWS)))
     rejects = pa.concat_tables(chunk.scored.rejects for chunk in done)
     if rejects.num_rows:
@@ -188,32 +187,6 @@ def _frame(feed: Feed, example: Any) -> "pd.DataFrame":
     return pd.DataFrame(np.asarray(example), columns=[column.name for column in feed.features])
 
 
-def _as_csv(feed: Feed, example: "pd.DataFrame") -> str:
-    """The example's rows as a file of the feed; columns that it lacks are null, or a made-up value."""
-    text, dialect = io.StringIO(), feed.csv
-    writer = DialectWriter(text, dialect)
-    if dialect.header != "none":
-        writer.write(column.name for column in feed.file_columns)
-    null = dialect.null_values[0] if dialect.null_values else ""
-    for row in example.to_dict("records"):
-        texts = [(column, _as_text(column, row, null)) for column in feed.file_columns]
-        writer.write(one if one == null else written(one, column, dialect) for column, one in texts)
-    return text.getvalue()
-
-
-def _as_text(column: Column, row: Mapping[str, Any], null: str) -> str:
-    import pandas as pd
-
-    value = row.get(column.name)
-    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
-        return null if column.nullable or column.name in row else str(probe_value(column))
-    if isinstance(value, pd.Timestamp):
-        return value.strftime("%Y-%m-%d") if column.type == "date" else value.isoformat() + "Z" * (value.tzinfo is None)
-    if column.type in ("int", "long") and isinstance(value, float):  # nullable whole numbers are floats in pandas
-        return str(int(value))
-    return str(value)
-
-
 def _with_times(feed: Feed, example: "pd.DataFrame") -> "pd.DataFrame":
     """The example with the feed's time as times, made up where it has none."""
     import pandas as pd
@@ -221,15 +194,6 @@ def _with_times(feed: Feed, example: "pd.DataFrame") -> "pd.DataFrame":
     name = feed.time.name
     days = pd.date_range("2000-01-01", periods=len(example), freq="D")
     return example.assign(**{name: pd.to_datetime(example[name]) if name in example else days})  # JSON has text
-
-
-def _land(feed: Feed, example: "pd.DataFrame", landing: Path) -> LandedFile:
-    made_up = [(c, written(str(probe_value(c)), c, feed.csv)) for c in feed.columns if c.source == "folder"]
-    path = landing.joinpath(*(f"{quote(c.name, safe='')}={quote(text, safe='')}" for c, text in made_up), "example.csv")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_as_csv(feed, example), feed.csv.encoding, newline="")
-    status = path.stat()
-    return local_file(str(path), status)
 
 
 def _rejected(rejects: pa.Table) -> Iterator[str]:

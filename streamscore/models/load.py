@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from schemas.errors import ContractError, StreamscoreError
 from schemas.feed import Feed
 from streamscore.models.row_model import Model, load_model
 from streamscore.models.series_model import SeriesModel, load_series_model
@@ -33,9 +34,15 @@ def load_version(path: Path, feed: Feed, identity: ModelVersion) -> LoadedModel:
     """Load a version, hold it against the feed's contract, and try it.
 
     Raises:
-        ContractError: it does not fit the feed, or cannot do what it is for.
-        Exception: whatever loading raises.
+        ContractError: it does not load or fit the feed, or cannot do what it is for.
+        RegistryError: it is in a process of its own, which does not start again.
     """
-    if feed.kind == "series":
-        return load_series_model(path, feed, identity)
-    return load_model(path, feed, identity)
+    try:
+        if feed.kind == "series":
+            return load_series_model(path, feed, identity)
+        return load_model(path, feed, identity)
+    except StreamscoreError:
+        raise
+    except Exception as error:  # a model's code may raise anything
+        msg = f"model {identity.title} does not load: {type(error).__name__}: {error}; try it: {identity.try_it}"
+        raise ContractError(msg) from error

@@ -21,6 +21,7 @@ from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     import pandas as pd
+    from mlflow.models import ModelSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ class Model:
         if self._tensors:
             return self._pyfunc.predict(self._arrays(rows))
         return self._pyfunc.predict_promised(self._frame(rows))
+
+    @property
+    def signature(self) -> "ModelSignature":
+        """The version's."""
+        return self._pyfunc.metadata.signature
+
+    def example(self) -> Any:
+        """The version's input example as MLflow loads it; None if it has none."""
+        metadata = self._pyfunc.metadata
+        return metadata.load_input_example(self.path) if metadata.saved_input_example_info else None
 
     def predict_example(self, example: Any) -> pa.Array:
         """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""
@@ -171,11 +182,10 @@ def _input(column: Column, one: ModelInput, text: frozenset[str]) -> _Input:
 
 def _warm_up(model: Model, feed: Feed, wanted: ModelInputs) -> None:
     """Predict the model's own input example, and the same as rows of the feed; where it has none, a made-up one."""
-    metadata = model._pyfunc.metadata
-    if not metadata.saved_input_example_info:
+    example = model.example()
+    if example is None:
         _try(model, feed, "a made-up row", lambda: model.predict(probe(feed, model.text_columns)))
         return
-    example = metadata.load_input_example(model.path)
     _try(model, feed, "its example", lambda: model.predict_example(example))
     rows = example_rows(example, feed, wanted)
     if rows.num_rows:

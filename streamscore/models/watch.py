@@ -238,15 +238,7 @@ class ModelWatcher:
         model = self._loaded.get(str(path))
         if model is None:
             self._digests[str(path)] = take_manifest(path).digest
-            try:
-                model = load_version(path, self._feed, identity)
-            except ContractError:
-                raise
-            except Exception as error:
-                msg = (
-                    f"model {identity.title} does not load: {type(error).__name__}: {error}; try it: {identity.try_it}"
-                )
-                raise ContractError(msg) from error
+            model = load_version(path, self._feed, identity)
             self._loaded[str(path)] = model
         if self._output is not None and model.output != self._output:
             msg = (

@@ -1,6 +1,7 @@
 """Which models may be loaded: judged by their `MLmodel` file against the settings, importing nothing of theirs."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from schemas.settings import Models
 
 PYFUNC = "python_function"
 SKLEARN_LOADER = "mlflow.sklearn"
-CODE_LOADERS = frozenset({"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model"})
+CODE_LOADERS = ("mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model")  # what is compared with them may be a list
 PICKLES = (".pkl", ".pickle", ".pck", ".joblib", ".cloudpickle")
 
 
@@ -48,21 +49,26 @@ def assert_loadable(mlmodel: Mapping[str, Any], model: str, allowed: Models) -> 
     What MLflow writes is listed, and how its loaders read it; whatever is not known counts as a pickle.
 
     Raises:
-        ContractError: names what was found, what is allowed, and the setting.
+        ContractError: names all that was found, what is allowed, and the settings that would allow it.
     """
     flavors = mlmodel["flavors"]
     pyfunc, sklearn = flavors.get(PYFUNC), flavors.get("sklearn", {})
     if pyfunc is None:
         raise _refusal(model, f"it has no flavor {PYFUNC}", "log it with MLflow's own log_model")
-    # 1
-    _assert_in(model, "its flavor", flavors, allowed.flavors, "flavors")
-    _assert_in(model, "its loader module", [pyfunc.get("loader_module")], allowed.loader_modules, "loader_modules")
-    # 2
-    _assert_in(model, "it is stored as", sorted(_formats(pyfunc, sklearn, flavors)), allowed.formats, "formats")
-    # 3
     trusted = sklearn.get("skops_trusted_types") or []
-    trusted = trusted if isinstance(trusted, list) else [trusted]
-    _assert_in(model, "it wants skops to trust", trusted, allowed.skops_types, "skops_types")
+    barred = [
+        # 1
+        *_not_in(allowed, "flavors", "its flavor", flavors),
+        *_not_in(allowed, "loader_modules", "its loader module", [pyfunc.get("loader_module")]),
+        # 2
+        *_not_in(allowed, "formats", "it is stored as", sorted(set(_formats(pyfunc, sklearn, flavors)))),
+        # 3
+        *_not_in(
+            allowed, "skops_types", "it wants skops to trust", trusted if isinstance(trusted, list) else [trusted]
+        ),
+    ]
+    if barred:
+        raise _refusal(model, "; ".join(one.told for one in barred), _what_allows(barred, allowed))
     # 4
     for path in _texts(_loaded_paths(flavors)):
         if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/") or ":/" in path:
@@ -111,14 +117,29 @@ def _texts(root: Any) -> Iterator[str]:
             waiting.extend(node.values() if isinstance(node, Mapping) else node)
 
 
-def _assert_in(model: str, what: str, found: Collection[Any], allowed: tuple[str, ...], setting: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Barred:
+    setting: str
+    value: str
+    told: str
+
+
+def _not_in(allowed: Models, setting: str, what: str, found: Collection[Any]) -> Iterator[_Barred]:
+    """What a setting does not allow."""
+    listed = getattr(allowed, setting)
     for one in found:
-        if one not in allowed:
-            raise _refusal(
-                model,
-                f"{what} '{one}', the setting models.{setting} allows {', '.join(allowed) or 'none'}",
-                f"log it as one of these, or, if you trust it, add it to models.{setting}",
-            )
+        if one not in listed:
+            allows = f"the setting models.{setting} allows {', '.join(listed) or 'none'}"
+            yield _Barred(setting, str(one), f"{what} '{one}', {allows}")
+
+
+def _what_allows(barred: Collection[_Barred], allowed: Models) -> str:
+    """What to do, with the settings as they would be."""
+    settings = {one.setting: [*getattr(allowed, one.setting)] for one in barred}
+    for one in barred:
+        settings[one.setting].append(one.value)
+    text = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).strip()
+    return f"log it as one that these allow, or, if you trust it, write into conf/PROFILE.yaml: models: {text}"
 
 
 def _refusal(model: str, why: str, act: str) -> ContractError:

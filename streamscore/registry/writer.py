@@ -4,6 +4,7 @@ import getpass
 import shlex
 import tempfile
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,17 +38,26 @@ class RegistryWriter:
     def __init__(self, connection: Connection, reader: RegistryReader) -> None:
         self._connection, self._reader = connection, reader
 
-    def promote(self, name: str, version: str, feed: Feed, by: str = "", rollback: bool = False) -> Promotion:
+    def promote(
+        self,
+        name: str,
+        version: str,
+        feed: Feed,
+        by: str = "",
+        rollback: bool = False,
+        trial: Callable[[Path, ModelVersion], object] = lambda *_: None,
+    ) -> Promotion:
         """Put a version into Production, for those who follow the stage and for those who follow the alias.
 
         1. Its files must be those of its manifest, if it has one, and such as the settings allow; they are not loaded.
-        2. Its signature must fit the feed.  3. A manifest, if it has none.  4. Tag who and when.
+        2. Its signature must fit the feed.  3. The trial of its files.  4. A manifest, if it has none; who and when.
         5. The stage, archiving others.  6. The alias, which decides; the stage of what it names by then.
         7. The history.
         A crash between any two is repaired by promoting again. Of two promotions at once, the last alias stands.
 
         Args:
             rollback: what the history calls it.
+            trial: gets the folder of its files, and raises if it may not be promoted.
 
         Raises:
             ContractError: model and feed do not fit, or its files may not be loaded; nothing was changed.
@@ -64,11 +74,13 @@ class RegistryWriter:
                 recorded.assert_same(manifest, ref.title)
             assert_folder_loadable(files, ref.title, self._connection.models)
             asked, metadata = signature(files), parse_mlmodel((files / "MLmodel").read_bytes(), name).get("metadata")
-        # 2
-        assert_contract(feed, asked, ref.title, metadata)
-        if feed.kind == "rows":
-            output_type(asked, ref.title)
-        # 3, 4
+            # 2
+            assert_contract(feed, asked, ref.title, metadata)
+            if feed.kind == "rows":
+                output_type(asked, ref.title)
+            # 3
+            trial(files, ref.model)
+        # 4
         who = {PROMOTED_BY: by, PROMOTED_AT: at.isoformat(timespec="seconds")}
         self.tag_version(name, version, ({} if recorded else manifest.to_tags()) | who)
         done = Promotion(name, version, previous, by, at, rollback)
@@ -82,7 +94,9 @@ class RegistryWriter:
             repeated(partial(client.set_registered_model_tag, name, *done.to_tag()))
         return done
 
-    def rollback(self, name: str, feed: Feed, by: str = "") -> Promotion:
+    def rollback(
+        self, name: str, feed: Feed, by: str = "", trial: Callable[[Path, ModelVersion], object] = lambda *_: None
+    ) -> Promotion:
         """Put that version into Production which was there before the current one; once more leads further back.
 
         Raises:
@@ -99,7 +113,7 @@ class RegistryWriter:
                 f"next: streamscore models {shlex.quote(name)}, then: streamscore promote {shlex.quote(name)} VERSION"
             )
             raise GateError(msg)
-        return self.promote(name, before, feed, by, rollback=True)
+        return self.promote(name, before, feed, by, rollback=True, trial=trial)
 
     def tag_version(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags of a version, in their order."""

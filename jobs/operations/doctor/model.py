@@ -103,9 +103,9 @@ def _sqlite(uri: str) -> Path | None:
 
 
 def _named(message: str) -> str:
-    """The first command that a message names."""
-    found = re.search(r"next: ((?:streamscore|mkdir) [^,;]+)", message)
-    return found[1] if found else ""
+    """The first command that a message names, or the setting."""
+    found = re.search(r"next: ((?:streamscore|mkdir) [^,;]+)|if you trust it, (write into .+)", message)
+    return (found[1] or found[2]) if found else ""
 
 
 def _reach(registry: Registry) -> str:

@@ -66,6 +66,25 @@ def test_a_column_that_the_stream_adds_is_refused(name: Any) -> None:
         feed_of({"name": name.replace("_", " ").title(), "type": "double"})
 
 
+def test_a_table_column_names_what_could_not_have_its_own_name() -> None:
+    names = {"age_<30": "age_below_30", "age_>30": "age_above_30", "%": "percent", "prediction": "earlier"}
+    feed = feed_of(*({"name": name, "type": "double", "table_column": to} for name, to in names.items()))
+    assert feed.arrow_schema.names == list(names.values())
+    assert [field.metadata[b"original_name"].decode() for field in feed.arrow_schema] == list(names)
+
+
+@pytest.mark.parametrize("name", ["", "Age", "age-30", "_age", "age 30"])
+def test_a_table_column_is_in_snake_case(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"found '{name}', wanted a name in snake_case, as 'age"):
+        feed_of({"name": "a", "type": "double", "table_column": name})
+
+
+@pytest.mark.parametrize("name", ["batch_id", "b"])
+def test_a_table_column_is_one_of_its_own(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"give (it|one) a table_column"):
+        feed_of({"name": "b", "type": "double"}, {"name": "a", "type": "double", "table_column": name})
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -136,8 +136,13 @@ def test_another_flavor_is_refused_and_what_is_unknown_counts_as_a_pickle(saved:
     import statsmodels.api as sm
 
     path = saved(mlflow.statsmodels, statsmodels_model=sm.OLS(TARGET, INPUTS).fit())
-    with pytest.raises(ContractError, match=r"its flavor 'statsmodels', the setting models\.flavors allows"):
+    with pytest.raises(ContractError, match=r"its flavor 'statsmodels', the setting models\.flavors allows") as refused:
         assert_folder_loadable(path, "m v1", Models())
+    text = str(refused.value)
+    assert "; its loader module 'mlflow.statsmodels', " in text
+    assert "; it is stored as 'pickle', " in text
+    written = yaml.safe_load(text.partition("write into conf/PROFILE.yaml: ")[2])
+    assert_folder_loadable(path, "m v1", Models.model_validate(written["models"]))
     allowed = {"flavors": ("python_function", "statsmodels"), "loader_modules": ("mlflow.statsmodels",)}
     with pytest.raises(ContractError, match="stored as 'pickle'"):
         assert_folder_loadable(path, "m v1", Models(**allowed))

@@ -159,7 +159,7 @@ def test_a_version_that_may_not_be_loaded_is_a_failure(trained: Trained) -> None
         "safety",
         False,
         3,
-        "streamscore models wine_quality",
+        "write into conf/PROFILE.yaml: models: {formats: [code, skops]}",
     )
     assert "stored as 'skops', the setting models.formats allows code" in safety.found
 

@@ -1,0 +1,69 @@
+"""What `promote` tries before a version is in Production."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs.operations.trial import Trial, not_followed, try_version
+from schemas.errors import ContractError
+from schemas.feed import Feed
+from streamscore.registry.model_version import ModelVersion
+
+VERSION = ModelVersion("small", "7", "run-1")
+PAIR = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0]})
+
+
+def tried(path: Path, feed: Feed) -> tuple[str, list[str]]:
+    found = json.loads(try_version(feed, json.dumps([str(path), "small", "7", "run-1"])))
+    return found["refused"], found["notes"]
+
+
+def test_a_version_that_the_stream_takes_is_not_refused(save_model: Callable[..., Path], small_feed: Feed) -> None:
+    assert tried(save_model("return model_input['a']", np.ones(1)), small_feed) == ("", [])
+    assert tried(save_model("return model_input['a']", np.ones(1), example=False), small_feed) == ("", [])
+
+
+def test_a_row_of_the_example_without_a_prediction_is_told(save_model: Callable[..., Path], small_feed: Feed) -> None:
+    path = save_model("return model_input['a'].where(model_input['a'] < 2)", np.ones(2), inputs=PAIR)
+    refused, (note,) = tried(path, small_feed)
+    assert not refused
+    assert note.startswith("the stream has no prediction for 1 of 2 rows of its example: bad_prediction, found None")
+
+
+def test_a_version_that_predicts_no_row_of_its_example_is_refused(
+    save_model: Callable[..., Path], small_feed: Feed
+) -> None:
+    refused, _ = tried(save_model("return model_input['a'] * np.nan", np.ones(1)), small_feed)
+    assert refused.startswith("model small v7 predicts no row of its example in the stream of feed small: bad_predict")
+
+
+def test_what_a_fresh_process_says_of_a_version_is_raised(
+    save_model: Callable[..., Path], small_feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("schemas").mkdir()
+    Path("schemas/small.yaml").write_text(json.dumps(small_feed.model_dump(mode="json", exclude_defaults=True)))
+    path = save_model("return model_input['a'] / 4", pd.Series([1], name="y"))
+    with (
+        Trial(small_feed, None) as trial,
+        pytest.raises(ContractError, match="small v7 cannot predict its example for"),
+    ):
+        trial(path, VERSION)
+
+
+@pytest.mark.parametrize("uri", ["", "models:/small@production", "models:/small/PRODUCTION"])
+def test_a_stream_that_follows_promotions_needs_no_note(small_feed: Feed, uri: str) -> None:
+    assert not_followed(small_feed.model_copy(update={"model": uri}).model_uri, "small", small_feed) == []
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/small@champion", "models:/small/3", "models:/other@production", "store:/small/^1", "runs:/r/small"]
+)
+def test_a_stream_that_follows_something_else_is_told(small_feed: Feed, uri: str) -> None:
+    (note,) = not_followed(uri, "small", small_feed)
+    assert note.startswith(f"feed small follows {uri}, which this does not change; ")
+    assert note.endswith("write into schemas/small.yaml: model: models:/small@production")
