@@ -185,7 +185,7 @@ def _input(name: str, label: Any, kind: Any, required: bool, model: str) -> Mode
     found = COLUMN_TYPES.get(type_name(kind))
     if found is None:
         raise _no_column(model, name, type_name(kind), COLUMN_TYPES)
-    if found.name == "boolean" and not required:  # as objects, which MLflow lets pass; of whole numbers it does not
+    if not required:
         found = replace(found, holds_null=True)
     return ModelInput(name, label, found, required)
 

@@ -71,6 +71,12 @@ class Serving(Block):
     waiting_rows: int = Field(
         100_000, gt=0, description="The most rows that wait for one model. A request beyond them is answered with 503."
     )
+    batch_bytes: int = Field(
+        16 * 2**20, gt=0, description="The most bytes of their bodies in one call; a larger request goes alone."
+    )
+    waiting_bytes: int = Field(
+        256 * 2**20, gt=0, description="The most bytes of bodies that wait for one model. Beyond them, 503."
+    )
     max_body_bytes: int = Field(
         16 * 2**20, gt=0, description="The largest body of a request, in bytes. A larger one is answered with 413."
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 BUILT = Path(__file__).parents[1] / ".tools" / "bin"
-Program = Literal["minio", "versitygw", "compose", "postgres", "openssl", "strace"]
+Program = Literal["minio", "versitygw", "compose", "postgres", "openssl", "strace", "chromium"]
 
 
 def built(name: Literal["minio", "versitygw", "compose"]) -> Path:
@@ -28,6 +28,12 @@ def postgres_programs() -> str | None:
     return _folder_of(of_debian[-1] if of_debian else shutil.which("initdb"))
 
 
+def browser() -> str | None:
+    """A browser that can be driven without a screen; None if there is none."""
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return next((path for path in found if path), None)
+
+
 def missing(program: Program) -> str | None:
     """What is not on this machine and how to get it, in one line; None if it is there."""
     if program == "postgres":
@@ -36,6 +42,8 @@ def missing(program: Program) -> str | None:
         return None if shutil.which("openssl") else "found no openssl; install it"
     if program == "strace":
         return _cannot_trace()
+    if program == "chromium":
+        return None if browser() else "found no chromium; install it"
     return None if built(program).exists() else f"found no .tools/bin/{program}; make it: services/tools.sh {program}"
 
 

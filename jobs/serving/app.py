@@ -23,6 +23,8 @@ from jobs.serving.routes.forecast_routes import forecast_routes
 from jobs.serving.routes.kserve_routes import kserve_routes
 from jobs.serving.routes.mlflow_routes import mlflow_routes
 from jobs.serving.routes.model_routes import model_routes
+from jobs.serving.routes.not_there import not_there
+from jobs.serving.routes.repository_routes import admin_repository_routes, repository_routes
 from jobs.serving.routes.store_routes import store_routes
 from jobs.serving.routes.user_routes import user_routes
 from jobs.serving.routes.v2_routes import v2_routes
@@ -49,7 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
     service = Service(table, settings.serving, FeedHistories(settings), Keys(settings.serving.keys), users, registry)
-    admin, bound = Starlette(routes=store_routes(service)), admin_socket(settings.serving)
+    of_admins = [*store_routes(service), *admin_repository_routes(service)]
+    admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
     requests = RequestLog(settings) if settings.request_log.share else None
 
     @contextlib.asynccontextmanager
@@ -73,8 +76,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    for routes in (mlflow_routes, v2_routes, model_routes, forecast_routes, user_routes, kserve_routes, openapi_routes):
+    of_mlflow_and_v2 = mlflow_routes, v2_routes, repository_routes
+    for routes in (*of_mlflow_and_v2, model_routes, forecast_routes, user_routes, kserve_routes, openapi_routes):
         app.router.routes.extend(routes(service))
+    for status in (404, 405):
+        app.add_exception_handler(status, not_there)
     if requests:
         app.add_middleware(SeenRequests, done=requests.done)
     return app

@@ -15,8 +15,9 @@ from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.leases import holding_models
 from jobs.serving.models.load import Served
 from jobs.serving.models.model_table import ModelTable
-from jobs.serving.models.served_model import Answer, Read, ServedModel
-from jobs.serving.models.served_series import Ahead, Asked, ServedSeries
+from jobs.serving.models.served_model import Answer, Asked, ServedModel
+from jobs.serving.models.served_series import Ahead, ServedSeries
+from jobs.serving.models.served_series import Asked as AskedAhead
 from jobs.serving.request_log.record import (
     note_answer,
     note_body,
@@ -29,14 +30,14 @@ from jobs.serving.requests.answers import request_id
 from jobs.serving.requests.body import Body, read_body
 from jobs.serving.requests.patience import Gate, body_is_read, in_time
 from jobs.serving.requests.problems import RequestError, refused_rows
-from jobs.serving.requests.values import Values
 from jobs.serving.routing.user_models import UserModels
+from schemas.errors import RegistryError
 from schemas.settings import Serving
-from streamscore.registry.model_uri import model_name
+from streamscore.registry.model_uri import STORE, model_name
 from streamscore.registry.model_version import version_uri
 from streamscore.registry.reader import ALIAS
 from streamscore.registry.registry import Registry
-from streamscore.registry.store.semantic import is_semantic
+from streamscore.registry.store.semantic import LATEST, is_semantic
 from streamscore.routing.followed import FollowedRoutes
 from streamscore.routing.routes import ModelInfoRepository
 
@@ -44,6 +45,9 @@ log = structlog.get_logger()
 
 Handle = Callable[["Service", Request, str], Awaitable[Response]]
 Refusal = Callable[[RequestError, str], Response]
+
+
+NO_REGISTRY = RequestError(503, "the model registry does not answer", headers={"Retry-After": "5"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +87,75 @@ class Service:
 
     async def model(self, name: str, version: str = "") -> Served:
         """A model by name: its version in Production, or a version, or the version that an alias names."""
+        self._assert_name(name, version)
+        assert_may_ask(name)
+        return await self.table.get(self._version_uri(name, version))
+
+    def _version_uri(self, name: str, version: str) -> str:
+        if not version:
+            return self.uri(name)
+        if version.startswith("^") or (version == LATEST and self.table.named(name)):
+            return f"{STORE}{name}/{version}"
+        if version == LATEST:
+            return f"models:/{name}/{version}"
+        is_number = version.isdigit() or is_semantic(version)
+        return version_uri(name, version) if is_number else f"models:/{name}@{version}"
+
+    def _assert_name(self, name: str, version: str = "") -> None:
         if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
+
+    async def names(self) -> list[str]:
+        """The models that a request may name, loaded or not; MLflow is not asked if only those of a store are served.
+
+        Raises:
+            RequestError: the registry does not answer (503).
+        """
+        wanted = self.settings.models
+        found = {served.model.name for served in self.table.loaded_versions()} | {model_name(uri) for uri in wanted}
+        if not wanted or not all(uri.startswith(STORE) for uri in wanted):
+            found |= set(await self.table.production())
+        return sorted(found - {""})
+
+    async def load(self, name: str) -> Served:
+        """Load a model by name, or its newest version in place of an older one."""
+        self._assert_name(name)
+        return await self.table.load(self.uri(name))
+
+    def loaded(self, name: str, version: str = "") -> list[Served]:
+        """The loaded versions of a model, or the one of a number or an alias.
+
+        Raises:
+            RequestError: none is loaded (404).
+        """
+        self._assert_name(name, version)
         assert_may_ask(name)
-        if not version:
-            return await self.table.get(self.uri(name))
-        is_number = version.isdigit() or is_semantic(version)
-        return await self.table.get(version_uri(name, version) if is_number else f"models:/{name}@{version}")
+        uri = self._version_uri(name, version)
+        loaded = self.table.loaded()
+        found = [loaded[uri]] if version and uri in loaded else []
+        found = found or [
+            s for s in self.table.loaded_versions() if s.model.name == name and version in ("", s.model.version)
+        ]
+        if not found:
+            raise RequestError(404, f"no version of model '{name[:100]}' is loaded; what there is: GET /models")
+        return found
+
+    @property
+    def default_uri(self) -> str:
+        """What stands for the model of `/invocations`; empty: there is none."""
+        default = self.table.default
+        return self.uri(default) if default and ":/" not in default else default
 
     async def default_model(self) -> ServedModel:
         """The model of `/invocations`."""
-        if not (default := self.table.default):
+        if not (default := self.default_uri):
             detail = "no model for /invocations; start the service with --model URI, or ask /models/NAME/predict"
             raise RequestError(404, detail)
-        if ":/" in default:
+        if ":/" in self.table.default:
             assert_may_ask(model_name(default) or default)
-            return of_rows(await self.table.get(default))
-        return await self.rows_model(default)
+        else:
+            assert_may_ask(self.table.default)
+        return of_rows(await self.table.get(default))
 
 
 def of_rows(served: Served) -> ServedModel:
@@ -152,6 +208,8 @@ def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable
                     return await in_time(request, service.gate, service.settings, answer)
             except RequestError as error:
                 return refused(error, identity)
+            except RegistryError:
+                return refused(NO_REGISTRY, identity)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception:
@@ -163,7 +221,7 @@ def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable
     return route
 
 
-async def answered(served: ServedModel, rows: Values | Read, partly: bool = False) -> Answer:
+async def answered(served: ServedModel, asked: Asked, partly: bool = False) -> Answer:
     """The answer of a model.
 
     Args:
@@ -172,15 +230,15 @@ async def answered(served: ServedModel, rows: Values | Read, partly: bool = Fals
     Raises:
         RequestError: a row has no prediction, and `partly` is not asked for.
     """
-    note_answer(served, rows, None)
-    answer = await served.predict(rows)
-    note_answer(served, rows, answer)
+    note_answer(served, asked.rows, None)
+    answer = await served.predict(asked, partly)
+    note_answer(served, asked.rows, answer)
     if answer.errors and not partly:
         raise refused_rows(answer.errors)
     return answer
 
 
-async def forecasts(served: ServedSeries, asked: Asked) -> list[Ahead]:
+async def forecasts(served: ServedSeries, asked: AskedAhead) -> list[Ahead]:
     """The forecasts of a model of series.
 
     Raises:

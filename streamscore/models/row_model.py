@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class _Input:
     column: str  # in a table of rows
     label: Any  # in what the model gets
     type: pa.DataType
+    is_whole: bool  # numbers of which one may be missing
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Model:
         """Measures the bytes that it takes."""
         return self._pyfunc.memory()
 
+    def with_params(self, params: Mapping[str, Any]) -> "Model":
+        """The same model, asked with params of its signature instead of their defaults."""
+        calls = self._pyfunc.predict, self._pyfunc.predict_unchecked
+        predict, unchecked = (functools.partial(call, params=dict(params)) for call in calls)
+        asked = replace(self._pyfunc, predict=predict, predict_promised=predict, predict_unchecked=unchecked)
+        return replace(self, _pyfunc=asked)
+
     def predict(self, rows: pa.Table) -> pa.Array:
         """One prediction a row, of type `output`.
 
@@ -81,6 +89,8 @@ class Model:
         """What the model itself says: an array, a frame, a series or a list."""
         if self._tensors:
             return self._pyfunc.predict(self._arrays(rows))
+        if any(i.is_whole and rows[i.column].null_count for i in self._inputs):
+            return self._pyfunc.predict_unchecked(self._frame(rows))
         return self._pyfunc.predict_promised(self._frame(rows))
 
     @property
@@ -120,6 +130,9 @@ class Model:
         frame = pa.table(columns, [str(i.label) for i in self._inputs]).to_pandas()
         if not self._has_text_labels:
             frame.columns = [i.label for i in self._inputs]
+        for one, column in zip(self._inputs, columns, strict=True):
+            if one.is_whole and column.null_count:  # it would be of floats
+                frame[one.label] = column.to_pandas(types_mapper=_nullable)
         if (missing := self._pyfunc.missing_text) != NONE:  # as Arrow has it
             pairs = zip(self._inputs, columns, strict=True)
             mark_missing(frame, [i.label for i, c in pairs if pa.types.is_string(c.type) and c.null_count], missing)
@@ -154,6 +167,13 @@ class Model:
         return all(isinstance(i.label, str) for i in self._inputs)
 
 
+def _nullable(kind: pa.DataType) -> Any:
+    """Pandas' type of whole numbers some of which are missing."""
+    import pandas as pd
+
+    return pd.Int32Dtype() if pa.types.is_int32(kind) else pd.Int64Dtype()
+
+
 def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
     """Load a downloaded version, hold it against the feed's contract, and predict its example and a row of the feed.
 
@@ -175,9 +195,9 @@ def load_model(path: Path, feed: Feed, identity: ModelVersion) -> Model:
 
 def _input(column: Column, one: ModelInput, text: frozenset[str]) -> _Input:
     label = column.name if one.label is None else one.label
-    return _Input(
-        TEXT + column.name if column.name in text else column.table_name, label, one.type.arrow or column.arrow_type
-    )
+    kind = one.type.arrow or column.arrow_type
+    name = TEXT + column.name if column.name in text else column.table_name
+    return _Input(name, label, kind, one.type.holds_null and pa.types.is_integer(kind))
 
 
 def _warm_up(model: Model, feed: Feed, wanted: ModelInputs) -> None:

@@ -4,6 +4,7 @@ A Python process has one table of imported modules. The code of two versions mos
 those of our packages; what a version imports while it predicts, and what a pickle names, is looked up there, too.
 """
 
+import copy
 import functools
 import inspect
 import shutil
@@ -37,6 +38,8 @@ class Pyfunc:
         predict: of MLflow's pyfunc.
         predict_promised: the same without MLflow's check of the rows, which takes as long as a small model: for a frame
             that has the columns of the signature in their order and types.
+        predict_unchecked: the same without MLflow's check of the inputs: it takes no whole numbers that lack some, even
+            where the signature says that they may.
         forecast_windows: of a model of series; None if the model has no such method.
         missing_text: `nan` or `none`: what stands for missing text in what it was trained on.
         python_model: the object itself; None in a process of its own, or if there is no Python object.
@@ -46,6 +49,7 @@ class Pyfunc:
     metadata: Any
     predict: Callable[..., Any]
     predict_promised: Callable[[Any], Any]
+    predict_unchecked: Callable[..., Any]
     forecast_windows: Callable[..., Any] | None
     missing_text: str
     python_model: Any = None
@@ -70,8 +74,9 @@ def load_pyfunc(path: Path) -> Pyfunc:
     linked = links.to(path)
     process = VersionProcess(linked)
     forecast = process.method("forecast_windows") if process.forecasts else None
-    predict = process.method("predict")
-    loaded = Pyfunc(Model.load(str(linked)), predict, predict, forecast, process.missing_text, memory=process.memory)
+    predict, unchecked = process.method("predict"), process.method("predict_unchecked")
+    metadata = Model.load(str(linked))
+    loaded = Pyfunc(metadata, predict, predict, unchecked, forecast, process.missing_text, memory=process.memory)
     weakref.finalize(loaded, links.remove)  # the process may be started again
     return loaded
 
@@ -108,6 +113,7 @@ def load_here(path: Path) -> Pyfunc:
         pyfunc.metadata,
         pyfunc.predict,
         _without_check(pyfunc),
+        lambda *arguments, **named: _unchecked(pyfunc).predict(*arguments, **named),
         getattr(inner, "forecast_windows", None),
         missing,
         inner,
@@ -137,6 +143,16 @@ def _without_check(pyfunc: Any) -> Callable[[Any], Any]:
     if params and params.kind != inspect.Parameter.VAR_KEYWORD:
         return functools.partial(predict, params=None)
     return predict
+
+
+def _unchecked(pyfunc: Any) -> Any:
+    """The same model, as if its signature said nothing of the inputs."""
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import PyFuncModel
+
+    metadata, signature = copy.copy(pyfunc.metadata), pyfunc.metadata.signature
+    metadata.signature = ModelSignature(None, signature.outputs, signature.params)
+    return PyFuncModel(metadata, pyfunc._model_impl, pyfunc._predict_fn.__name__)
 
 
 def _measured(held: Any, path: Path) -> int:

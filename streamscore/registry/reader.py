@@ -180,6 +180,16 @@ class RegistryReader:
                 return str(version)
             return next((str(v.version) for v in found if v.current_stage == STAGE), None)
 
+    def version(self, name: str, number: str) -> VersionInfo:
+        """One version of a registered model.
+
+        Raises:
+            RegistryError: no such version, or no answer.
+        """
+        with self._connection.reaching() as client:
+            aliases = client.get_registered_model(name).aliases
+            return version_info(client, client.get_model_version(name, number), aliases)
+
     def versions_tagged(self, name: str, tag: str, value: str) -> list[VersionInfo]:
         """The versions of a model with that value of a tag, newest first; none if there is no such model."""
         return self._versions(name, tag, value)

@@ -54,6 +54,7 @@ class Registry:
         reader = RegistryReader(connection, store)
         self.resolve, self.download, self.mlmodel = reader.resolve, reader.download, reader.mlmodel
         self.metrics, self.heads = reader.metrics, reader.heads
+        self.version = reader.version
         self.versions, self.versions_tagged = reader.versions, reader.versions_tagged
         self.in_production, self.history, self.run_file = reader.in_production, reader.history, reader.run_file
         writer = RegistryWriter(connection, reader)

@@ -67,6 +67,8 @@ def _try(model: Model[Answer], start: int, stop: int) -> Answer | Exception:
         raise
     except Exception as error:  # a model may raise anything; it costs the row, never the query
         return error
+    except SystemExit as asked:  # nor does it end the process
+        return RuntimeError(f"the model asked to end the process with {asked.code!r}")
 
 
 def _count(outcome: Sized | Exception) -> float:

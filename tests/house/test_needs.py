@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.programs import missing
+from services.programs import Program, missing
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,8 @@ def test_in_the_second_pass_of_ci_a_missing_server_is_a_failure(newcomer: dict[s
 def test_each_program_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SERVICES_PROGRAMS", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = {program: missing(program) for program in ("minio", "versitygw", "compose", "postgres", "openssl", "strace")}
+    programs: tuple[Program, ...] = ("minio", "versitygw", "compose", "postgres", "openssl", "strace", "chromium")
+    said = {program: missing(program) for program in programs}
     assert said == {
         "minio": "found no .tools/bin/minio; make it: services/tools.sh minio",
         "versitygw": "found no .tools/bin/versitygw; make it: services/tools.sh versitygw",
@@ -60,6 +61,7 @@ def test_each_program_that_is_missing_is_named_in_one_line(monkeypatch: pytest.M
         "postgres": "found no PostgreSQL server; install postgresql (Debian)",
         "openssl": "found no openssl; install it",
         "strace": "found no strace; install it",
+        "chromium": "found no chromium; install it",
     }
 
 

@@ -12,13 +12,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import requests
 from deltalake import DeltaTable
 from sklearn.linear_model import LinearRegression
 
@@ -37,14 +40,26 @@ from streamscore.scoring.score import score
 from streamscore.storage.folder import LocalFolder
 from streamscore.tables.tables import Tables
 from tests.support import var_kit
+from tests.support.code_models import (
+    MISSING,
+    SCALED,
+    missing_signature,
+    put_code_into_production,
+    scaled_signature,
+)
 from tests.support.fixture_types import Trained
+from tests.support.json_values import spoiled
 from tests.support.series_kit import Driver
+from tests.support.swagger import swagger
 from tests.support.wait import until
 from training.data.sample import sample
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+BOUNDED = hypothesis.settings(
+    deadline=None, database=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
 START_SECONDS = 120
 
 
@@ -123,6 +138,8 @@ def registry(wine_registry: Any) -> Trained:
     for name, kind in types.items():
         put_into_production(made.registry, name, pd.DataFrame({"x": np.array([1, 0], kind)}))
     var_kit.put_into_production(made.registry)
+    put_code_into_production(made.registry, "scaled", SCALED, scaled_signature())
+    put_code_into_production(made.registry, "missing", MISSING, missing_signature())
     return made
 
 
@@ -491,6 +508,251 @@ def test_what_became_of_each_request_is_in_the_table_a_second_later(server: Serv
         *((f["step"], f["realgdp_forecast"]) for f in steps),
         (None, None),
     ]
+
+
+def test_params_are_held_against_the_signature_and_reach_the_model(server: Server) -> None:
+    body = {"inputs": {"x": [1, 2]}, "params": {"factor": 3}}
+    status, said = 200, [3.0, 6.0]
+    for path in ("/models/scaled/predict", "/models/scaled/versions/production/predict"):
+        found, _, answer = server.ask(path, body)
+        assert (found, json.loads(answer)["predictions"]) == (status, said)
+    tensor = {"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2]}
+    asked = {"inputs": [tensor], "parameters": {"factor": 3, "content_type": "pd", "priority": 1}}
+    _, _, answer = server.ask("/v2/models/scaled/infer", asked)
+    assert json.loads(answer)["outputs"][0]["data"] == [3.0, 6.0]
+    for params, wanted in (
+        ({"factor": "3"}, "param 'factor': found '3', wanted double"),
+        ({"factor": None}, "param 'factor': found null, wanted double"),
+        ({"factor": [1]}, "param 'factor': found [1], wanted double"),
+        ({"limit": 3_000_000_000}, "param 'limit': found 3000000000, wanted int"),
+        ({"limit": 1.5}, "param 'limit': found 1.5, wanted int"),
+        ({"exact": "false"}, "param 'exact': found 'false', wanted boolean"),
+        ({"since": "soon"}, "param 'since': found 'soon', wanted timestamp"),
+        ({"weights": [1, 2.5]}, "param 'weights', element 1: found 2.5, wanted long"),
+        ({"weights": 1}, "param 'weights': found 1, wanted long, in a list"),
+        ({"faktor": 3}, "found param 'faktor', the signature has factor, mode"),
+        (["factor"], "params is no object"),
+    ):
+        status, _, answer = server.ask("/models/scaled/predict", body | {"params": params})
+        assert (status, wanted in json.loads(answer)["detail"]) == (400, True), answer
+    status, said = server.predict("long", [{"x": 1}])
+    status, _, answer = server.ask("/models/long/predict", {"inputs": {"x": [1]}, "params": {"factor": 3}})
+    assert (status, b"the signature has none" in answer) == (400, True)
+
+
+def test_a_null_reaches_the_model_where_the_signature_says_optional(server: Server) -> None:
+    whole: dict[str, Any] = {
+        "boolean": True,
+        "integer": 1,
+        "long": 2**53 + 1,
+        "float": 1.5,
+        "double": 1,
+        "string": "",
+        "datetime": "2024-01-01",
+    }
+    rows = [whole, dict.fromkeys(whole), *(whole | {name: None} for name in whole), {"long": 1}]
+    wanted = [0.0, 7.0, *[1.0] * 7, 6.0]
+    assert server.predict("missing", rows)[1]["predictions"] == wanted
+    table = pa.Table.from_pylist(rows[:-1])
+    table = table.set_column(6, "datetime", table["datetime"].cast(pa.timestamp("us")))
+    parquet = io.BytesIO()
+    pa.parquet.write_table(table, parquet)
+    text = ",".join(whole).encode() + b"\n,,1,,,,\n,,,,nan,,\n,,1,,1,,\n"
+    for body, kind, found in (
+        (parquet.getvalue(), "application/vnd.apache.parquet", wanted[:-1]),
+        (text, "text/csv", [6.0, 7.0, 5.0]),
+        ({"inputs": {"long": [1, None], "boolean": [None, False]}}, "application/json", [6.0, 6.0]),
+    ):
+        status, _, said = server.ask("/models/missing/predict", body, kind)
+        assert (status, json.loads(said).get("predictions")) == (200, found), said
+    tensors = [{"name": "long", "shape": [2], "datatype": "INT64", "data": [None, 2**53 + 1]}]
+    assert json.loads(server.ask("/v2/models/missing/infer", {"inputs": tensors})[2])["outputs"][0]["data"] == [7, 6]
+
+
+def test_nan_is_no_value_of_a_required_input_in_any_format(server: Server) -> None:
+    table = pa.table({"x": [1.0, float("nan")]})
+    parquet = io.BytesIO()
+    pa.parquet.write_table(table, parquet)
+    for body, kind in (
+        (b'{"inputs": {"x": [1, NaN]}}', "application/json"),
+        (b"x\n1\nnan\n", "text/csv"),
+        (parquet.getvalue(), "application/vnd.apache.parquet"),
+    ):
+        status, _, said = server.ask("/models/scaled/predict", body, kind)
+        assert (status, b"predictions" in said) == (400, False), (kind, said)
+    head = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}]}'
+    size = {"inference_header_content_length": str(len(head))}
+    status, _, said = server.ask("/v2/models/scaled/infer", head + np.array([np.nan]).tobytes(), **size)
+    assert (status, b"not_finite" in said) == (400, True), said
+
+
+def test_requests_of_different_params_and_sizes_each_get_their_own_rows(server: Server) -> None:
+    def ask(number: int) -> list[float]:
+        rows = [number] * (1 + number % 3)
+        body = {"inputs": {"x": rows}, "params": {"factor": number % 4}}
+        status, _, said = server.ask("/models/scaled/predict", body)
+        assert status == 200
+        return list(json.loads(said)["predictions"])
+
+    numbers = [n for n in range(1, 120) if n not in (13, 66)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, numbers))
+    assert answers == [[n * (n % 4)] * (1 + n % 3) for n in numbers]
+
+
+def test_a_row_that_breaks_a_call_costs_only_its_own_request_an_answer(server: Server) -> None:
+    def ask(number: int) -> tuple[int, Any]:
+        return server.predict("scaled", [{"x": number}])
+
+    numbers = [1, 13, 2, -1, 3, 66, 4, -2, 5, 13] * 4
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, numbers))
+    wanted = {13: "ValueError: thirteen", -1: "bad_prediction", 66: "asked to end the process", -2: "infinite"}
+    for number, (status, said) in zip(numbers, answers, strict=True):
+        if number in wanted:
+            assert (status, wanted[number] in said["detail"]) == (422, True), said
+        else:
+            assert (status, said["predictions"]) == (200, [float(number)])
+    status, said = server.predict("scaled", [{"x": n} for n in (1, 13, 66, -1, 2)], "?errors=rows")
+    assert (status, said["predictions"], said["rows"], said["refused"]) == (200, [1.0, 2.0], [0, 4], 3)
+    assert [(e["row"], e["reason"]) for e in said["errors"]] == [
+        (1, "model_error"),
+        (2, "model_error"),
+        (3, "bad_prediction"),
+    ]
+
+
+def test_a_model_is_loaded_unloaded_and_counted_by_the_client_of_triton(server: Server) -> None:
+    import tritonclient.http as triton
+
+    def states() -> dict[str, str]:
+        return {one["name"]: one["state"] for one in client.get_model_repository_index()}
+
+    made: Any = triton.InferenceServerClient
+    with contextlib.closing(made(f"127.0.0.1:{server.port}")) as client:
+        assert {"model_repository", "statistics"} <= set(client.get_server_metadata()["extensions"])
+        client.load_model("integer")
+        tensor: Any = triton.InferInput("x", [3], "INT32")
+        tensor.set_data_from_numpy(np.array([1, 2, 3], np.int32))
+        before = client.get_inference_statistics("integer")["model_stats"][0]
+        client.infer("integer", [tensor])
+        (after,) = client.get_inference_statistics("integer", "1")["model_stats"]
+        assert after["inference_count"] - before["inference_count"] == 3
+        assert after["inference_stats"]["success"]["count"] - before["inference_stats"]["success"]["count"] == 1
+        assert after["execution_count"] - before["execution_count"] == 1
+        names = [one["name"] for one in client.get_inference_statistics()["model_stats"]]
+        assert {"integer", "wine_quality"} <= set(names)
+        assert states()["integer"] == "READY"
+        client.unload_model("integer")
+        assert (states()["integer"], client.is_model_ready("integer")) == ("UNAVAILABLE", False)
+        with pytest.raises(triton.InferenceServerException, match="integer was unloaded"):
+            client.infer("integer", [tensor])
+        with pytest.raises(triton.InferenceServerException, match="integer"):
+            client.get_inference_statistics("integer")
+        assert server.predict("integer", [{"x": 1}])[0] == 404
+        client.load_model("integer")
+        assert client.infer("integer", [tensor]).as_numpy("predict").tolist() == [1.0, 2.0, 3.0]
+        assert states()["integer"] == "READY"
+        with pytest.raises(triton.InferenceServerException, match="no model"):
+            client.load_model("nobody")
+
+
+def test_a_model_says_all_that_is_known_of_it(server: Server, registry: Trained) -> None:
+    described = json.loads(server.ask("/models/wine_quality/aliases/production")[2])
+    version = registry.registry.version("wine_quality", "1")
+    assert (described["version"], described["stage"], described["aliases"]) == ("1", "Production", ["production"])
+    assert described["metrics"] == pytest.approx(version.metrics) and "rmse" in described["metrics"]
+    assert described["tags"]["streamscore.feed"] == "wine_quality"
+    assert not any("manifest" in tag for tag in described["tags"])
+    assert described["training_data"]["rows"] == int(version.tags["streamscore.data_rows"])
+    assert described["gate"]["verdict"] == "passed" and described["gate"]["report"]["checks"]
+    assert len(described["digest"]) == 64 and described["signature"]["inputs"]
+    stored = json.loads(server.ask("/models/summed/versions/1.0.0")[2])
+    assert (stored["version"], stored["stage"], stored["registry"]) == ("1.0.0", None, "answered")
+    assert [param["name"] for param in json.loads(server.ask("/models/scaled")[2])["params"]][:2] == ["factor", "mode"]
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("/nothing", "detail"), ("/v2/nothing", "error"), ("/v1/nothing", "error"), ("/models/a/b/c", "detail")],
+)
+def test_a_path_that_is_not_there_is_refused_in_the_words_of_its_protocol(server: Server, path: str, key: str) -> None:
+    status, headers, said = server.ask(path)
+    assert (status, key in json.loads(said), "x-request-id" in headers) == (404, True, True)
+    status, headers, said = server.ask("/invocations")
+    assert (status, headers["allow"], "error_code" in json.loads(said)) == (405, "POST", True)
+
+
+EXAMPLES = [10, pytest.param(150, marks=pytest.mark.repeats)]
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_no_request_after_the_document_or_against_it_makes_the_service_fail(server: Server, examples: int) -> None:
+    import schemathesis
+    from schemathesis import GenerationMode
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    schema = schemathesis.openapi.from_dict(json.loads(server.ask("/openapi.json")[2]))
+    session = requests.Session()
+    for found in schema.get_all_operations():
+        result: Any = found
+        operation = result.ok()
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            if mode is GenerationMode.NEGATIVE and operation.method != "post":
+                continue  # there is nothing in it that could be wrong
+
+            @hypothesis.settings(BOUNDED, max_examples=examples)
+            @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+            def holds(case: Any) -> None:
+                case.call_and_validate(base_url=server.url, session=session, checks=checks)
+
+            holds()
+
+
+@pytest.mark.parametrize("examples", [40, pytest.param(1500, marks=pytest.mark.repeats)])
+def test_no_body_makes_the_service_fail(server: Server, examples: int) -> None:
+    document = json.loads(server.ask("/openapi.json")[2])
+    bodies = {
+        path: methods["post"]["requestBody"]["content"]["application/json"]["example"]
+        for path, methods in document["paths"].items()
+        if "post" in methods
+    }
+    session = requests.Session()
+    for path, whole in bodies.items():
+
+        @hypothesis.settings(BOUNDED, max_examples=examples)
+        @hypothesis.given(body=spoiled(whole))
+        def holds(body: Any, path: str = path) -> None:
+            answer = session.post(server.url + path, json=body, timeout=30)
+            assert answer.status_code < 500, (body, answer.text)
+            json.loads(answer.text, parse_constant=pytest.fail)  # NaN is no JSON
+
+        holds()
+    assert server.is_ready()
+
+
+@pytest.mark.needs("chromium")
+def test_each_example_runs_in_a_browser_without_a_network(server: Server, tmp_path: Path) -> None:
+    with swagger(server.url) as page:
+        page.open("/apidocs/")
+        for operation, wanted in (
+            ("predict_wine_quality", "predictions"),
+            ("forecast_macrodata", "realgdp_forecast"),
+            ("timeseries_forecast", "mean_forecast"),
+            ("invocations", "predictions"),
+            ("v2_infer_wine_quality", "outputs"),
+        ):
+            status, said = page.try_out(operation)
+            assert (status, wanted in said) == (200, True), (operation, said)
+        page.picture("forecast_macrodata", tmp_path / "forecast.png")
+        assert (page.blocked, page.errors) == ([], [])
+    assert (tmp_path / "forecast.png").stat().st_size > 1000
 
 
 def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> None:

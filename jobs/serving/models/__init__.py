@@ -9,4 +9,6 @@ served_model   rows → predictions and errors
 served_series  observations → the next steps of their series
 feed_history   the observations in a feed's table
 batcher        what waits is predicted together
+statistics     what a version has answered so far
+about          what the registry knows of a version
 """

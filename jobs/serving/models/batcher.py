@@ -1,42 +1,84 @@
 """Requests that wait while a model is busy are predicted together; no request waits for another to come."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
+from jobs.serving.models.statistics import Statistics
 from jobs.serving.requests.problems import RequestError
+from schemas.errors import StreamscoreError
+from schemas.settings import Serving
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
+
+
+class Weight(NamedTuple):
+    """How large a request is."""
+
+    rows: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The largest sum of weights.
+
+    Attributes:
+        call: in one call, unless one request alone is more.
+        waiting: in the queue.
+    """
+
+    call: Weight
+    waiting: Weight
+
+
+def bounds_of(settings: Serving) -> Bounds:
+    """As the settings have them."""
+    return Bounds(
+        Weight(settings.batch_rows, settings.batch_bytes), Weight(settings.waiting_rows, settings.waiting_bytes)
+    )
+
+
+class _Waiting(NamedTuple, Generic[Asked, Answered]):
+    request: Asked
+    weight: Weight
+    answer: "asyncio.Future[Answered]"
+    since: int
 
 
 class Batcher(Generic[Asked, Answered]):
     """A queue in front of one function that answers many requests at once, in another thread, one call at a time.
 
     Args:
-        answer: gives one answer for each request, in their order; an exception is the answer of that request.
+        answer: gives one answer for each request, in their order; an exception is the answer of that request. If it
+            raises, it is asked for each half of the requests, and so on: who is to blame is alone in the end.
         pool: where it runs.
-        weight: how large a request is.
-        most: the largest sum of weights in a call, unless one request alone is more.
-        waiting: the largest sum of weights in the queue.
+        weigh: how large a request is.
+        bounds: of a call and of the queue.
+        key: requests are answered in one call only if they have the same.
     """
 
     def __init__(
         self,
         answer: Callable[[Sequence[Asked]], Sequence[Answered | Exception]],
         pool: Executor,
-        weight: Callable[[Asked], int],
-        most: int,
-        waiting: int,
+        weigh: Callable[[Asked], Weight],
+        bounds: Bounds,
+        key: Callable[[Asked], Hashable] = lambda _: None,
     ) -> None:
-        self._answer, self._pool, self._weight = answer, pool, weight
-        self._most, self._room = most, waiting
-        self._waiting: deque[tuple[Asked, asyncio.Future[Answered]]] = deque()
+        self._answer, self._pool, self._weigh, self._key = answer, pool, weigh, key
+        self._call, self._most = bounds.call, bounds.waiting
+        self._rows = self._bytes = 0  # that wait
+        self._queues: OrderedDict[Hashable, deque[_Waiting[Asked, Answered]]] = OrderedDict()
         self._busy = False
         self._drained = asyncio.Event()
         self._drained.set()
+        self.statistics = Statistics()
 
     async def ask(self, request: Asked) -> Answered:
         """The answer to a request.
@@ -45,12 +87,16 @@ class Batcher(Generic[Asked, Answered]):
             RequestError: too much is waiting (503).
             Exception: whatever the function has for this request.
         """
-        weight = self._weight(request)
-        if self._waiting and weight > self._room:
-            raise RequestError(503, "too many rows are waiting for this model; try again", headers={"Retry-After": "1"})
+        weight = self._weigh(request)
+        rows, size = self._rows + weight.rows, self._bytes + weight.bytes
+        if self._queues and (rows > self._most.rows or size > self._most.bytes):
+            raise RequestError(503, "too much is waiting for this model; try again", headers={"Retry-After": "1"})
+        self._rows, self._bytes = rows, size
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self._room -= weight
-        self._waiting.append((request, future))
+        key = self._key(request)
+        if (queue := self._queues.get(key)) is None:
+            queue = self._queues[key] = deque()
+        queue.append(_Waiting(request, weight, future, time.perf_counter_ns()))
         if not self._busy:
             self._next()
         return await future
@@ -60,36 +106,66 @@ class Batcher(Generic[Asked, Answered]):
         await self._drained.wait()
 
     def _next(self) -> None:
-        batch: list[tuple[Asked, asyncio.Future[Answered]]] = []
-        rows = 0
-        while self._waiting:
-            request, future = self._waiting[0]
-            weight = self._weight(request)
-            if batch and rows + weight > self._most:
-                break
-            self._waiting.popleft()
-            self._room += weight
-            if not future.cancelled():  # whoever asked has gone
-                batch.append((request, future))
-                rows += weight
+        batch: list[_Waiting[Asked, Answered]] = []
+        while self._queues and not batch:  # a queue may hold nobody but who has gone
+            batch = self._take()
         self._busy = bool(batch)
         if not batch:
             self._drained.set()
             return
         self._drained.clear()
-        answers = asyncio.get_running_loop().run_in_executor(self._pool, self._answer, [r for r, _ in batch])
-        answers.add_done_callback(lambda done: self._deliver([f for _, f in batch], done))
+        now = time.perf_counter_ns()
+        for one in batch:
+            self.statistics.queue.add(now - one.since)
+        answers = asyncio.get_running_loop().run_in_executor(self._pool, self._answers, [one.request for one in batch])
+        answers.add_done_callback(lambda done: self._deliver(batch, now, done))
+
+    def _take(self) -> "list[_Waiting[Asked, Answered]]":
+        """The first of the key whose turn it is, as many as a call may have."""
+        key, queue = next(iter(self._queues.items()))
+        batch: list[_Waiting[Asked, Answered]] = []
+        rows = size = 0
+        while queue:
+            weight = queue[0].weight
+            if batch and (rows + weight.rows > self._call.rows or size + weight.bytes > self._call.bytes):
+                break
+            one = queue.popleft()
+            self._rows -= weight.rows
+            self._bytes -= weight.bytes
+            if not one.answer.cancelled():  # whoever asked has gone
+                batch.append(one)
+                rows, size = rows + weight.rows, size + weight.bytes
+        if queue:
+            self._queues.move_to_end(key)
+        else:
+            del self._queues[key]
+        return batch
+
+    def _answers(self, requests: Sequence[Asked]) -> Sequence[Answered | Exception]:
+        try:
+            return self._answer(requests)
+        except StreamscoreError as error:  # the model cannot be asked, whatever it is asked
+            return [error] * len(requests)
+        except Exception as error:
+            if len(requests) == 1:
+                return [error]
+        middle = len(requests) // 2
+        return [*self._answers(requests[:middle]), *self._answers(requests[middle:])]
 
     def _deliver(
-        self, futures: "list[asyncio.Future[Answered]]", done: "asyncio.Future[Sequence[Answered | Exception]]"
+        self,
+        batch: "list[_Waiting[Asked, Answered]]",
+        begun: int,
+        done: "asyncio.Future[Sequence[Answered | Exception]]",
     ) -> None:
+        self.statistics.called(sum(one.weight.rows for one in batch), time.perf_counter_ns() - begun)
         error = done.exception()
-        answers: Sequence[Answered | BaseException] = [error] * len(futures) if error else done.result()
-        for future, answer in zip(futures, answers, strict=True):
-            if future.done():
+        answers: Sequence[Answered | BaseException] = [error] * len(batch) if error else done.result()
+        for one, answer in zip(batch, answers, strict=True):
+            if one.answer.done():
                 continue
             if isinstance(answer, BaseException):
-                future.set_exception(answer)
+                one.answer.set_exception(answer)
             else:
-                future.set_result(answer)
+                one.answer.set_result(answer)
         self._next()

@@ -43,7 +43,7 @@ def load_served(path: Path, ref: ModelRef, pool: Executor, settings: Serving) ->
         model = load_model(path, inputs.feed, ref.model)
     except StreamscoreError:
         raise
-    except Exception as error:  # a model's code may raise anything
+    except (Exception, SystemExit) as error:  # a model's code may raise anything
         msg = f"model {ref.title} cannot be loaded: {type(error).__name__}"
         raise ContractError(msg) from error
     assert signature is not None  # inputs_of

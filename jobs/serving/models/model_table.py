@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
+from jobs.serving.models.about import about
 from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
 from jobs.serving.models.quiet_load import beside_requests
@@ -66,6 +67,9 @@ class ModelTable:
         self._resolving: dict[str, asyncio.Task[_Followed]] = {}
         self._exchanging: dict[str, asyncio.Task[None]] = {}
         self._failures: Failures[str] = Failures()
+        self.unloaded: set[str] = set()  # names of models that an operator took out of memory
+        wanted = settings.serving.models
+        self._of_store = {model_name(uri): uri for uri in reversed(wanted) if uri.startswith(STORE)}
         self.default = ""
         self._is_loaded = self._is_draining = False
 
@@ -97,10 +101,41 @@ class ModelTable:
         there = self.cache.loaded()
         return {uri: there[followed.key] for uri, followed in self._followed.items() if followed.key in there}
 
+    def loaded_versions(self) -> list[Served]:
+        """What is in memory, by name and version."""
+        there = [served for served in self.cache.loaded().values() if served.model.name not in self.unloaded]
+        return sorted(there, key=lambda served: (served.model.name, served.model.version))
+
     def named(self, name: str) -> str:
-        """The URI of a model in the store that was wanted from the first request on; empty: none of that name."""
-        uris = (uri for uri, one in self._followed.items() if one.wanted and uri.startswith(f"{STORE}{name}/"))
-        return next(uris, "")
+        """The URI of a model in the store that the service was started with; empty: none of that name."""
+        return self._of_store.get(name, "")
+
+    async def load(self, uri: str) -> Served:
+        """The newest version that a URI stands for, in memory from now on.
+
+        Raises:
+            RequestError: as `get`.
+        """
+        self.unloaded.discard(model_name(uri))
+        self._failures.forget(uri)
+        if followed := self._followed.get(uri):
+            self.cache.retry(followed.key)
+            await self._exchange(uri, followed)
+        served = await self.get(uri)
+        if (followed := self._followed.get(uri)) and followed.wanted:
+            self.cache.pin(followed.key)
+        return served
+
+    def unload(self, name: str) -> None:
+        """Take all versions of a model out of memory; requests to it are refused until it is loaded again."""
+        self.unloaded.add(name)
+        for key, served in self.cache.loaded().items():
+            if served.model.name == name:
+                self.cache.drop(key)
+
+    async def about(self, served: Served) -> dict[str, Any]:
+        """What else is known of a version: see `about`."""
+        return await self._in_thread(about, self._registry, served.model.identity)
 
     async def production(self) -> list[str]:
         """The names of all registered models with a version in Production."""
@@ -114,6 +149,8 @@ class ModelTable:
             RequestError: no such model or version (404), it cannot be served (409), it does not fit into memory (507),
                 or the registry does not answer or there is no room now (503).
         """
+        if self.unloaded and (name := model_name(uri)) in self.unloaded:
+            raise RequestError(404, f"model {name} was unloaded; to load it: POST /v2/repository/models/{name}/load")
         followed = self._followed.get(uri) or await self._follow(uri)
         lease = self.cache.get(followed.key)
         if lease is None:

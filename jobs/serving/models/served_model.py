@@ -1,5 +1,6 @@
 """A loaded version that answers requests: values in, predictions and the rows that have none out."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.serving.models.batcher import Batcher
+from jobs.serving.models.batcher import Batcher, Weight, bounds_of
 from jobs.serving.requests.contract import Inputs
+from jobs.serving.requests.params import NO_PARAMS, Params
 from jobs.serving.requests.problems import RowError
 from jobs.serving.requests.values import Values, typed
 from schemas.settings import Serving
@@ -33,6 +35,24 @@ class Read:
     @property
     def count(self) -> int:
         return self.rows.table.num_rows + self.rejects.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request wants predictions of.
+
+    Attributes:
+        params: requests with others are predicted in other calls.
+        size: bytes of its body.
+    """
+
+    rows: Values | Read
+    params: Params = NO_PARAMS
+    size: int = 0
+
+    @property
+    def weight(self) -> Weight:
+        return Weight(max(1, self.rows.count), self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +84,7 @@ class ServedModel:
     inputs: Inputs
     digest: str
     records: str | None
-    batcher: "Batcher[Values | Read, Answer]"
+    batcher: "Batcher[Asked, Answer]"
 
     @classmethod
     def of(
@@ -72,15 +92,37 @@ class ServedModel:
     ) -> "ServedModel":
         """With a queue of its own."""
 
-        def answer(requests: Sequence[Values | Read]) -> list[Answer]:
-            return answer_all(requests, model, inputs)
+        def answer(requests: Sequence[Asked]) -> list[Answer]:
+            params = requests[0].params
+            asked = model.with_params(params.values) if params.values else model
+            return answer_all([request.rows for request in requests], asked, inputs)
 
-        batcher = Batcher(answer, pool, lambda r: max(1, r.count), settings.batch_rows, settings.waiting_rows)
+        batcher = Batcher(
+            answer, pool, lambda asked: asked.weight, bounds_of(settings), lambda asked: asked.params.text
+        )
         return cls(model, signature, inputs, digest, _records(model, inputs), batcher)
 
-    async def predict(self, request: Values | Read) -> Answer:
-        """The answer to one request, predicted with those that wait beside it."""
-        return await self.batcher.ask(request)
+    async def predict(self, asked: Asked, partly: bool = False) -> Answer:
+        """The answer to one request, predicted with those that wait beside it.
+
+        Args:
+            partly: whether an answer without some rows is one for the caller; else it counts as failed.
+
+        Raises:
+            RequestError: too much waits.
+        """
+        begun = time.perf_counter_ns()
+        statistics = self.batcher.statistics
+        try:
+            answer = await self.batcher.ask(asked)
+        except Exception:
+            statistics.fail.add(time.perf_counter_ns() - begun)
+            raise
+        if answer.errors and not partly:
+            statistics.fail.add(time.perf_counter_ns() - begun)
+        else:
+            statistics.answered(len(answer.predictions), time.perf_counter_ns() - begun)
+        return answer
 
 
 def _records(model: Model, inputs: Inputs) -> str | None:

@@ -1,5 +1,6 @@
 """A loaded version that forecasts series: observations in, the next steps of each series out."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.serving.models.batcher import Batcher
+from jobs.serving.models.batcher import Batcher, Weight, bounds_of
 from jobs.serving.models.served_model import Read, row_errors
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.problems import RequestError, RowError, refused_rows
@@ -115,7 +116,7 @@ class ServedSeries:
         def answer(requests: Sequence[Asked]) -> list[list[Ahead] | Exception]:
             return [_answer(request, model, inputs) for request in requests]
 
-        batcher = Batcher(answer, pool, lambda asked: asked.count, settings.batch_rows, settings.waiting_rows)
+        batcher = Batcher(answer, pool, lambda asked: Weight(asked.count), bounds_of(settings))
         return cls(model, signature, inputs, digest, trained_on, batcher)
 
     async def forecast(self, asked: Asked) -> list[Ahead]:
@@ -124,7 +125,15 @@ class ServedSeries:
         Raises:
             RequestError: a row is refused, a series cannot be forecast (400), or the model fails (422).
         """
-        return await self.batcher.ask(asked)
+        begun = time.perf_counter_ns()
+        statistics = self.batcher.statistics
+        try:
+            ahead = await self.batcher.ask(asked)
+        except Exception:
+            statistics.fail.add(time.perf_counter_ns() - begun)
+            raise
+        statistics.answered(sum(len(one.values) for one in ahead), time.perf_counter_ns() - begun)
+        return ahead
 
 
 def _answer(asked: Asked, model: SeriesModel, inputs: Inputs) -> list[Ahead] | Exception:

@@ -12,7 +12,8 @@ from jobs.serving.access.keys import may_ask
 from jobs.serving.models.load import Served
 from jobs.serving.models.served_model import ServedModel
 from jobs.serving.models.served_series import ServedSeries
-from jobs.serving.openapi.parts import operation, problem, schema_of
+from jobs.serving.openapi.parts import operation, params_of, problem, row_of
+from jobs.serving.openapi.protocols import common_paths, infer_path, invocations_path
 from jobs.serving.openapi.series import series_paths
 from jobs.serving.requests.answers import json_answer
 from jobs.serving.requests.problems import RequestError
@@ -72,7 +73,10 @@ def openapi_routes(service: Service) -> list[Route | Mount]:
             names = sorted(filter(may_ask, found))
         except RequestError:  # as of Swagger's page, which has no key when it asks
             names = []
-        return json_answer(described_service([found[name] for name in names]) | (_WITH_KEYS if service.keys else {}))
+        default = loaded.get(service.default_uri)
+        of_default = default if default and default.model.name in names else None
+        described = described_service([found[name] for name in names], of_default)
+        return json_answer(described | (_WITH_KEYS if service.keys else {}))
 
     async def page(_: Request) -> Response:
         return HTMLResponse(PAGE, headers={"content-security-policy": POLICY})
@@ -88,13 +92,16 @@ def openapi_routes(service: Service) -> list[Route | Mount]:
     return found
 
 
-def described_service(models: list[Served]) -> dict[str, Any]:
-    """The OpenAPI document."""
-    paths: dict[str, Any] = {
-        "/models": {"get": operation("models", "The models that there are", {"type": "object"})},
-        "/predict/{user}": {"post": _predict_for_user()},
-        "/v2/health/ready": {"get": operation("ready", "Whether the first models are loaded", {"type": "object"})},
-    }
+def described_service(models: list[Served], default: Served | None) -> dict[str, Any]:
+    """The OpenAPI document.
+
+    Args:
+        default: the model of `/invocations`, if it is loaded.
+    """
+    paths: dict[str, Any] = {"/models": {"get": operation("models", "The models that there are", {"type": "object"})}}
+    paths |= {"/predict/{user}": {"post": _predict_for_user()}} | common_paths()
+    if isinstance(default, ServedModel):
+        paths |= invocations_path(default)
     for served in models:
         name = served.model.name
         paths[f"/models/{name}"] = {"get": operation(f"describe_{name}", f"What {name} is", {"type": "object"})}
@@ -102,6 +109,7 @@ def described_service(models: list[Served]) -> dict[str, Any]:
             paths |= series_paths(served)
         else:
             paths[f"/models/{name}/predict"] = {"post": _predict(served)}
+            paths |= infer_path(served)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -120,20 +128,15 @@ def described_service(models: list[Served]) -> dict[str, Any]:
 def _predict(served: ServedModel) -> dict[str, Any]:
     """Predictions of one model: its inputs as a row, with an example that can be sent as it stands."""
     features = [c for c in served.inputs.feed.features if c.name in served.inputs.names]
-    row = {
-        "type": "object",
-        "properties": {c.name: schema_of(c) for c in features},
-        "required": [c.name for c in features if not c.nullable],
-        "additionalProperties": False,
-    }
     example: dict[str, Any] = {c.name: probe_value(c) for c in features}
-    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": row}
+    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": row_of(served.inputs)}
     described = operation(
         f"predict_{served.model.name}",
         f"Predictions of {served.model.identity.title}",
         {"type": "object", "properties": {"predictions": {"type": "array"}, "version": {"type": "string"}}},
     )
-    body = {"type": "object", "properties": {"dataframe_records": schema}, "required": ["dataframe_records"]}
+    properties = {"dataframe_records": schema} | params_of(served.inputs)
+    body = {"type": "object", "properties": properties, "required": ["dataframe_records"]}
     described["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": body, "example": {"dataframe_records": [example]}}},

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jobs.serving.requests.contract import Inputs
 from schemas.columns import Column
 
 _JSON_TYPES: dict[str, dict[str, Any]] = {
@@ -19,7 +20,7 @@ _JSON_TYPES: dict[str, dict[str, Any]] = {
 def operation(name: str, summary: str, answer: dict[str, Any]) -> dict[str, Any]:
     """An operation that answers with JSON."""
     done = {"description": "done", "content": {"application/json": {"schema": answer}}}
-    responses = {"200": done, "404": problem("no such model"), "503": problem("try again")}
+    responses = {"200": done, "default": problem("refused, or there is no answer now")}
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
@@ -27,6 +28,38 @@ def problem(what: str) -> dict[str, Any]:
     """A refusal."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": what, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def refusal(schema: dict[str, Any]) -> dict[str, Any]:
+    """A refusal in the words of another protocol."""
+    return {"description": "refused", "content": {"application/json": {"schema": schema}}}
+
+
+def row_of(inputs: Inputs) -> dict[str, Any]:
+    """A row of a model's inputs."""
+    features = [c for c in inputs.feed.features if c.name in inputs.names]
+    return {
+        "type": "object",
+        "properties": {c.name: schema_of(c) for c in features},
+        "required": [c.name for c in features if not c.nullable],
+        "additionalProperties": False,
+    }
+
+
+def params_of(inputs: Inputs) -> dict[str, Any]:
+    """The property `params` of a body; none if the signature has no params."""
+    if not inputs.params:
+        return {}
+    found = {}
+    for name, param in inputs.params.items():
+        schema = schema_of(param.column) if param.column else {"type": "object"}
+        if param.is_list:
+            schema = {"type": "array", "items": schema}
+        default = param.spec.to_dict()["default"]
+        if default is None:
+            schema = {"anyOf": [schema, {"type": "null"}]}
+        found[name] = schema | {"default": default}
+    return {"params": {"type": "object", "properties": found, "additionalProperties": False}}
 
 
 def schema_of(column: Column) -> dict[str, Any]:

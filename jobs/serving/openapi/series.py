@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 
 from jobs.serving.models.served_series import MOST_STEPS, ServedSeries
-from jobs.serving.openapi.parts import operation, problem, schema_of
+from jobs.serving.openapi.parts import operation, problem, refusal, schema_of
 from jobs.serving.routes.kserve_routes import FREQUENCIES, PATH, TYPES
 from schemas.frequency import DAY, Frequency
 from schemas.value_text import parse
@@ -122,8 +122,7 @@ def _kserve(served: ServedSeries, frequency: str) -> dict[str, Any]:
     }
     described = operation("timeseries_forecast", "Forecasts by KServe's protocol", {"type": "object"})
     described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body, "example": example}}}
-    refused = {"description": "refused", "content": {"application/json": {"schema": {"type": "object"}}}}
-    described["responses"] |= dict.fromkeys(("400", "404", "409", "413", "422", "503"), refused)
+    described["responses"]["default"] = refusal({"type": "object", "required": ["error"]})
     return described
 
 

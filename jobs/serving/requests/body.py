@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from jobs.serving.requests.problems import RequestError
 
+CHARSETS = ("utf-8", "utf8", "us-ascii")
 PATIENCE = 4  # how many times the largest body is read, and thrown away, of one that is too large
 
 
@@ -49,11 +50,19 @@ async def read_body(request: Request, most: int) -> Body:
 
 
 def _media_type(header: str) -> str:
+    if ";" not in header:
+        return header.strip().lower()
     message = Message()
     message["content-type"] = header
-    if (charset := message.get_content_charset()) and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise RequestError(415, f"charset is {charset!r}, wanted utf-8")
-    return header.partition(";")[0].strip().lower()
+    kind = header.partition(";")[0].strip().lower()
+    for name, value in message.get_params([])[1:]:
+        if not name:  # a semicolon at the end
+            continue
+        if name.lower() == "charset" and str(message.get_content_charset()) not in CHARSETS:
+            raise RequestError(415, f"charset is {value[:40]!r}, wanted utf-8")
+        if name.lower() != "charset" and (kind, name.lower(), value.lower()) != ("text/csv", "header", "present"):
+            raise RequestError(415, f"content-type has {name[:40]!r}, which is not known; wanted at most charset=utf-8")
+    return kind
 
 
 def _inflate(data: bytes, most: int) -> bytes:

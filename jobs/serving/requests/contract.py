@@ -1,18 +1,20 @@
 """What requests to a model must hold: by the feed that the model scores, else by its signature alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from schemas.dialect import Dialect
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed, Series, feed_names, load_feed
-from schemas.model_inputs import ModelInput
+from schemas.model_inputs import COLUMN_TYPES, ModelInput
 from schemas.model_inputs import inputs_of as model_inputs_of
 from schemas.signature import said_of_itself
 from streamscore.registry.model_uri import model_name
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
+    from mlflow.types import ParamSpec
 
 
 class _SignatureColumn(Column):
@@ -21,6 +23,20 @@ class _SignatureColumn(Column):
     @property
     def table_name(self) -> str:
         return f"input:{self.name}"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter that the signature has beside the inputs.
+
+    Attributes:
+        column: its values; None if they are objects.
+        is_list: whether it has a list of them.
+    """
+
+    spec: "ParamSpec"
+    column: Column | None
+    is_list: bool
 
 
 @dataclass(frozen=True)
@@ -33,12 +49,14 @@ class Inputs:
         names: the inputs by their names in the signature; of a tensor, its columns in their order.
         is_tensor: whether the signature wants one `(-1, k)` array; then rows are lists.
         output: the name of the output, where the signature has a single one; else "predict".
+        params: by name.
     """
 
     feed: Feed
     names: tuple[str, ...]
     is_tensor: bool
     output: str
+    params: Mapping[str, Param] = field(default_factory=dict)
 
 
 def feed_of(model: str) -> Feed | None:
@@ -64,7 +82,9 @@ def inputs_of(signature: "ModelSignature | None", model: str, feed: Feed | None)
     is_tensor = len(wanted.tensors) == 1 and not wanted.tensors[0].is_flat
     outputs = signature.outputs.inputs if signature and signature.outputs else []
     single = outputs[0].name if len(outputs) == 1 else None
-    return Inputs(feed, names, is_tensor, str(single) if single is not None else "predict")
+    output = str(single) if single is not None else "predict"
+    params = (signature.params if signature else None) or ()
+    return Inputs(feed, names, is_tensor, output, {p.spec.name: p for p in map(_param, params)})
 
 
 def is_of_series(mlmodel: Mapping[str, Any]) -> bool:
@@ -107,12 +127,18 @@ def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None",
     return Feed.model_construct(name="", kind="series", series=rules, columns=tuple(columns))
 
 
+def _param(spec: "ParamSpec") -> Param:
+    kind = COLUMN_TYPES.get(getattr(spec.dtype, "name", ""))
+    return Param(spec, _column(ModelInput(spec.name, None, kind)) if kind else None, spec.shape is not None)
+
+
 def _column(one: ModelInput) -> _SignatureColumn:
     low, high = one.type.limits or (None, None)
     kind: Any = one.type.takes[0]
-    is_float = kind in ("float", "double")
-    return _SignatureColumn(name=one.name, type=kind, nullable=one.nullable, finite=not is_float, min=low, max=high)
+    finite = not (one.nullable and kind in ("float", "double"))  # pandas has NaN for a number that is missing
+    return _SignatureColumn(name=one.name, type=kind, nullable=one.nullable, finite=finite, min=low, max=high)
 
 
 def _feed(columns: list[_SignatureColumn]) -> Feed:
-    return Feed.model_construct(name="", columns=tuple(columns))  # no table is of it
+    lenient = Dialect(missing_columns="null")  # as in JSON
+    return Feed.model_construct(name="", csv=lenient, columns=tuple(columns))  # no table is of it

@@ -10,7 +10,7 @@ from jobs.serving.requests.body import Body
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.json_text import parse_json
 from jobs.serving.requests.problems import RequestError
-from jobs.serving.requests.tabular import JSON_KEYS, decode, of_json
+from jobs.serving.requests.tabular import JSON_KEYS, decode, is_json, of_json
 from jobs.serving.requests.values import Values
 
 OPTIONS = ("steps", "history", "feed", "key")
@@ -76,7 +76,7 @@ def steps_of(value: Any) -> int:
 
 def _observations(body: Body, inputs: Inputs, options: dict[str, Any]) -> Values | Read | None:
     """Those in the body; what else it says goes to the options."""
-    if body.kind != "application/json" and (body.kind or body.data.lstrip()[:1] != b"{"):
+    if not is_json(body):
         return decode(body, inputs, frozenset())
     value = parse_json(body.data)
     if not isinstance(value, dict):

@@ -34,13 +34,18 @@ def decode(body: Body, inputs: Inputs, text: frozenset[str]) -> Values | Read:
     Raises:
         RequestError: it is in no known format, or lacks or has too many columns.
     """
-    if body.kind == "application/json" or (not body.kind and body.data.lstrip()[:1] == b"{"):
+    if is_json(body):
         return of_json(parse_json(body.data), inputs)
     if body.kind == "text/csv":
         return _of_csv(body.data, inputs, text)
     if body.kind in (PARQUET, ARROW):
         return _of_table(_arrow_table(body), inputs)
     raise RequestError(415, f"content-type is {body.kind!r}, wanted one of {', '.join(KINDS)}")
+
+
+def is_json(body: Body) -> bool:
+    """Whether a body is JSON; one without a type is, if it begins as an object."""
+    return body.kind == "application/json" or (not body.kind and body.data.lstrip()[:1] == b"{")
 
 
 def of_records(records: Sequence[Any], inputs: Inputs) -> Values:
@@ -86,8 +91,6 @@ def of_json(value: Any, inputs: Inputs) -> Values:
     if len(given) != 1:
         found = ", ".join(given) or ", ".join(map(repr, list(value)[:5])) or "an empty object"
         raise RequestError(400, f"found {found}, wanted one of {', '.join(JSON_KEYS)}")
-    if not isinstance(value.get("params") or {}, dict):
-        raise RequestError(400, f"params is {_kind(value['params'])}, wanted an object")
     (key,) = given
     rows = value[key]
     if key == "dataframe_split":

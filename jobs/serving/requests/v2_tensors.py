@@ -1,5 +1,7 @@
 """The tensors of the Open Inference Protocol V2, as JSON and as binary data behind it."""
 
+import base64
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +19,7 @@ _NUMPY = {
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
 }  # fmt: skip
+MOST_AXES = 8  # of a shape
 # A column's type → the datatype that metadata name.
 DATATYPES = {
     "boolean": "BOOL", "int": "INT32", "long": "INT64", "float": "FP32", "double": "FP64",
@@ -24,7 +27,7 @@ DATATYPES = {
 }  # fmt: skip
 
 
-def decode_inputs(request: Any, binary: bytes, inputs: Inputs) -> Values:
+def decode_inputs(given: Any, binary: bytes, inputs: Inputs) -> Values:
     """The rows of an inference request: an input `[N]` or `[N, 1]` for each column, or one `[N, k]` for a tensor.
 
     Args:
@@ -33,21 +36,22 @@ def decode_inputs(request: Any, binary: bytes, inputs: Inputs) -> Values:
     Raises:
         RequestError: the request is not as the protocol says, or not as the model wants it.
     """
-    given = request.get("inputs") if isinstance(request, dict) else None
     if not isinstance(given, list) or not given:
         raise RequestError(400, "wanted an object with a list 'inputs'")
     at = 0
     tensors: dict[str, tuple[list[int], list[Any]]] = {}
     for tensor in given:
-        name, shape, size = _head(tensor)
+        name, shape, parameters = _head(tensor)
         if name in tensors:
             raise RequestError(400, f"input '{name}' is there twice, wanted once")
-        if size is None:
-            values = _flat(tensor.get("data"))
+        if (size := _binary_size(parameters, name)) is None:
+            values = _flat(tensor.get("data"), len(shape), name)
         else:
             values = _from_binary(binary[at : at + size], tensor["datatype"], name)
             at += size
-        if len(values) != int(np.prod(shape, dtype=np.int64)):
+        if parameters.get("content_type") == "base64":
+            values = [_from_base64(value, name) for value in values]
+        if len(values) != math.prod(shape):
             raise RequestError(400, f"input '{name}' has {len(values)} values, its shape {shape} wants another number")
         tensors[name] = shape, values
     if at != len(binary):
@@ -97,21 +101,40 @@ def input_metadata(inputs: Inputs) -> list[dict[str, Any]]:
     return [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in features if c.name in inputs.names]
 
 
-def _head(tensor: Any) -> tuple[str, list[int], int | None]:
-    """Name, shape, and size in the binary data."""
+def parameters_of(of: dict[str, Any], what: str) -> dict[str, Any]:
+    """The parameters of a request, an input or an output; none if it has none.
+
+    Raises:
+        RequestError: they are no object.
+    """
+    parameters = of.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise RequestError(400, f"the parameters of {what} are no object, wanted one")
+    return parameters
+
+
+def _head(tensor: Any) -> tuple[str, list[int], dict[str, Any]]:
+    """Name, shape, and parameters."""
     name = tensor.get("name") if isinstance(tensor, dict) else None
     if not isinstance(name, str):
         raise RequestError(400, "an input has no name")
     shape, datatype = tensor.get("shape"), tensor.get("datatype")
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise RequestError(400, f"input '{name}' has shape {shape!r}, wanted a list of sizes")
-    if datatype not in _NUMPY and datatype != "BYTES":
-        raise RequestError(400, f"input '{name}' has datatype {datatype!r}, wanted one of {', '.join(_NUMPY)}, BYTES")
-    parameters = tensor.get("parameters") or {}
-    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(type(n) is int and n >= 0 for n in shape):
+        raise RequestError(400, f"input '{name}' has shape {shape!r:.100}, wanted a list of sizes")
+    if datatype not in (*_NUMPY, "BYTES"):
+        found = f"{datatype!r:.40}"
+        raise RequestError(400, f"input '{name}' has datatype {found}, wanted one of {', '.join(_NUMPY)}, BYTES")
+    return name, shape, parameters_of(tensor, f"input '{name}'")
+
+
+def _binary_size(parameters: dict[str, Any], name: str) -> int | None:
+    """Bytes in the binary data; None if the values are in the JSON."""
+    size = parameters.get("binary_data_size")
     if size is not None and (type(size) is not int or size < 0):
-        raise RequestError(400, f"input '{name}' has binary_data_size {size!r}, wanted a number of bytes")
-    return name, shape, size
+        raise RequestError(400, f"input '{name}' has binary_data_size {size!r:.40}, wanted a number of bytes")
+    return size
 
 
 def _rows(tensors: Mapping[str, tuple[list[int], list[Any]]], inputs: Inputs) -> Values:
@@ -132,13 +155,22 @@ def _rows(tensors: Mapping[str, tuple[list[int], list[Any]]], inputs: Inputs) ->
     return of_columns(columns, inputs, next(iter(counts.values())))
 
 
-def _flat(data: Any) -> list[Any]:
-    """Row-major values, nested or not."""
+def _flat(data: Any, axes: int, name: str) -> list[Any]:
+    """Row-major values, nested or not; never deeper than the shape is long, so that it takes no longer than reading."""
     if not isinstance(data, list):
-        raise RequestError(400, "an input has no list 'data'")
-    while any(type(value) is list for value in data):
+        raise RequestError(400, f"input '{name}' has no list 'data'")
+    for _ in range(axes):
+        if list not in set(map(type, data)):
+            return data
         data = [inner for value in data for inner in (value if type(value) is list else [value])]
     return data
+
+
+def _from_base64(value: Any, name: str) -> Any:
+    try:
+        return base64.b64decode(value, validate=True).decode() if isinstance(value, str) else value
+    except ValueError as error:
+        raise RequestError(400, f"input '{name}' has a value that is no base64 of UTF-8") from error
 
 
 def _from_binary(data: bytes, datatype: str, name: str) -> list[Any]:

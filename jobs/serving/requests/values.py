@@ -68,7 +68,7 @@ def typed(requests: Sequence[Values], inputs: Inputs, text: frozenset[str]) -> t
     for column in inputs.feed.columns:
         values = _joined(requests, column.name)
         as_text = column.name in text
-        array, wrong = _as_column(values, column, as_text)
+        array, wrong = as_column(values, column, as_text)
         arrays.append(array)
         if as_text:
             texts.append(pa.array([v if isinstance(v, str) else None for v in values], pa.string()))
@@ -87,7 +87,7 @@ def typed(requests: Sequence[Values], inputs: Inputs, text: frozenset[str]) -> t
         return rows, []
     rejects = [
         Reject(
-            names[at].as_py(), lines[at].as_py(), 1, None, None, Reason.BAD_TYPE, column.name, _said(value, column), 0
+            names[at].as_py(), lines[at].as_py(), 1, None, None, Reason.BAD_TYPE, column.name, said(value, column), 0
         )
         for at, (column, value) in sorted(failed.items())
     ]
@@ -105,7 +105,7 @@ def _joined(requests: Sequence[Values], name: str) -> list[Any]:
     return joined
 
 
-def _as_column(values: list[Any], column: Column, as_text: bool) -> tuple[pa.Array, Sequence[int]]:
+def as_column(values: list[Any], column: Column, as_text: bool = False) -> tuple[pa.Array, Sequence[int]]:
     """The values as the column's type, null where they are none; and the positions of those that are none."""
     holds = _TEXT if as_text else _HOLD[column.type]
     kinds = set(map(type, values))
@@ -127,7 +127,7 @@ def _with_nulls(
     left = list(values)
     for at in wrong:
         left[at] = None
-    array, more = _as_column(left, column, as_text)
+    array, more = as_column(left, column, as_text)
     return array, [*wrong, *more]
 
 
@@ -143,7 +143,8 @@ def _text(value: Any) -> str | None:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _said(value: Any, column: Column) -> str:
+def said(value: Any, column: Column) -> str:
+    """Why a value is none of a column."""
     if isinstance(value, bool):
         found = str(value).lower()  # as JSON has it
     else:

@@ -42,7 +42,7 @@ _ALMOST = 1e-9  # of a bound's distance from the forecast, by which the other on
 
 def kserve_routes(service: Service) -> list[Route]:
     """The one route of the protocol."""
-    return [routing(service, _error)(PATH, _forecast, "POST")]
+    return [routing(service, kserve_error)(PATH, _forecast, "POST")]
 
 
 async def _forecast(service: Service, request: Request, identity: str) -> Response:
@@ -181,7 +181,7 @@ def _series(values: Floats, given: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def _error(error: RequestError, identity: str) -> Response:
+def kserve_error(error: RequestError, identity: str) -> Response:
     """As KServe says it."""
     kinds = {404: "NotFoundError", 409: "ConflictError", 422: "ModelError", 500: "InternalServerError"}
     said = {

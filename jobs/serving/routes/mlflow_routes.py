@@ -1,15 +1,21 @@
 """What MLflow's scoring server answers, so that its clients work here."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, mlflow_error, who
-from jobs.serving.requests.tabular import decode
+from jobs.serving.requests.rows_request import read_rows_request
 from jobs.serving.service import Service, answered, routing
+
+log = structlog.get_logger()
+
+IGNORED = "x-ignored-keys"  # what the body says that nobody reads
 
 
 def mlflow_routes(service: Service) -> list[Route]:
@@ -26,8 +32,13 @@ def mlflow_routes(service: Service) -> list[Route]:
 async def _invocations(service: Service, request: Request, identity: str) -> Response:
     body = await service.body(request)
     served = await service.default_model()
-    answer = await answered(served, decode(body, served.inputs, served.model.text_columns))
-    return json_answer({"predictions": shaped(answer.predictions, served.records)}, headers=who(served, identity))
+    asked, ignored = read_rows_request(body, served.inputs, served.model.text_columns, ignores=True)
+    headers = who(served, identity)
+    if ignored:
+        log.warning("ignored", keys=[name[:40] for name in ignored[:10]], request_id=identity)
+        headers[IGNORED] = ", ".join(quote(name[:40], safe="") for name in ignored[:10])
+    answer = await answered(served, asked)
+    return json_answer({"predictions": shaped(answer.predictions, served.records)}, headers=headers)
 
 
 async def _ping(service: Service, _: Request, identity: str) -> Response:

@@ -13,7 +13,7 @@ from jobs.serving.models.served_model import ServedModel
 from jobs.serving.models.served_series import ServedSeries
 from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, problem, who
 from jobs.serving.requests.problems import MAX_SHOWN, RequestError
-from jobs.serving.requests.tabular import decode
+from jobs.serving.requests.rows_request import read_rows_request
 from jobs.serving.service import Service, answered, routing
 
 
@@ -24,6 +24,7 @@ def model_routes(service: Service) -> list[Route]:
         route("/models", _models, "GET"),
         route("/models/{name}", _model, "GET"),
         route("/models/{name}/versions/{version}", _model, "GET"),
+        route("/models/{name}/aliases/{version}", _model, "GET"),
         route("/models/{name}/predict", _predict, "POST"),
         route("/models/{name}/versions/{version}/predict", _predict, "POST"),
         route("/models/{name}/aliases/{version}/predict", _predict, "POST"),
@@ -31,15 +32,14 @@ def model_routes(service: Service) -> list[Route]:
 
 
 async def _models(service: Service, _: Request, identity: str) -> Response:
-    loaded = {served.model.name for served in service.table.loaded().values()}
-    names = sorted({*loaded, *await service.table.production()})
-    found = [{"name": name, "loaded": name in loaded} for name in names if may_ask(name)]
+    loaded = {served.model.name for served in service.table.loaded_versions()}
+    found = [{"name": name, "loaded": name in loaded} for name in await service.names() if may_ask(name)]
     return json_answer({"models": found}, headers={REQUEST_ID: identity})
 
 
 async def _model(service: Service, request: Request, identity: str) -> Response:
     served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
-    return json_answer(described(served), headers=who(served, identity))
+    return json_answer(described(served) | await service.table.about(served), headers=who(served, identity))
 
 
 async def _predict(service: Service, request: Request, identity: str) -> Response:
@@ -56,7 +56,8 @@ async def predict(
         raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
     body = await service.body(request)
     served = await find()
-    answer = await answered(served, decode(body, served.inputs, served.model.text_columns), partly == "rows")
+    asked, _ = read_rows_request(body, served.inputs, served.model.text_columns)
+    answer = await answered(served, asked, partly == "rows")
     value: dict[str, Any] = {
         "model": served.model.name,
         "version": served.model.version,
@@ -89,6 +90,7 @@ def described(served: Served) -> dict[str, Any]:
             for c in columns
         ],
         "output": str(served.model.output),
+        "params": served.signature.params.to_dict() if served.signature and served.signature.params else [],
     }
     return value | _of_series(served) if isinstance(served, ServedSeries) else value
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobs.serving.models.batcher import Batcher
+from jobs.serving.models.batcher import Batcher, Bounds, Weight
 from jobs.serving.requests.problems import RequestError
+from schemas.errors import RegistryError
 
 
 class Held:
@@ -24,8 +25,12 @@ class Held:
         return [ValueError(str(r)) if r < 0 else r + 1 for r in requests]
 
 
-def batcher(held: Held, most: int = 100, waiting: int = 1000) -> "Batcher[int, int]":
-    return Batcher(held.answer, ThreadPoolExecutor(1), abs, most, waiting)
+def batcher(held: Held, most: int = 100, waiting: int = 1000, parity: bool = False) -> "Batcher[int, int]":
+    """Of requests that weigh what they ask; those of another parity have another key, if that is wanted."""
+    bounds = Bounds(Weight(most, 1000), Weight(waiting, 10_000))
+    return Batcher(
+        held.answer, ThreadPoolExecutor(1), lambda n: Weight(abs(n), 100 * abs(n)), bounds, lambda n: parity and n % 2
+    )
 
 
 def test_what_comes_while_the_model_is_busy_is_answered_in_one_call() -> None:
@@ -108,3 +113,88 @@ def test_who_has_gone_is_not_answered_and_holds_nobody_up() -> None:
 
     assert asyncio.run(scenario()) == 4
     assert held.calls == [[1], [3]]
+
+
+def test_what_has_another_key_is_answered_in_another_call_and_nobody_waits_for_ever() -> None:
+    held = Held()
+
+    async def scenario() -> list[int]:
+        asked = batcher(held, most=6, parity=True)
+        waiting = [asyncio.ensure_future(asked.ask(n)) for n in (1, 2, 3, 4, 5, 2, 1)]
+        await asyncio.sleep(0)
+        held.may.set()
+        return list(await asyncio.gather(*waiting))
+
+    assert asyncio.run(scenario()) == [2, 3, 4, 5, 6, 3, 2]
+    assert held.calls == [[1], [2, 4], [3], [2], [5, 1]]
+
+
+def test_a_call_is_bounded_in_bytes_too() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        asked = batcher(held, most=10_000)
+        waiting = [asyncio.ensure_future(asked.ask(n)) for n in (1, 6, 4, 5, 50)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="too much is waiting"):
+            await asked.ask(60)
+        held.may.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())
+    assert held.calls == [[1], [6, 4], [5], [50]]
+
+
+def test_a_call_that_raises_is_split_until_who_is_to_blame_is_alone() -> None:
+    calls: list[list[int]] = []
+
+    def answer(requests: Sequence[int]) -> list[int | Exception]:
+        calls.append(list(requests))
+        if 13 in requests:
+            msg = "thirteen"
+            raise ValueError(msg)
+        return [request + 1 for request in requests]
+
+    async def scenario() -> list[int | BaseException]:
+        bounds = Bounds(Weight(10_000), Weight(10_000))
+        asked = Batcher(answer, ThreadPoolExecutor(1), lambda n: Weight(1), bounds)
+        waiting = [asked.ask(n) for n in (1, 2, 3, 13, 5, 6, 7, 8)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    found = asyncio.run(scenario())
+    assert [one for one in found if isinstance(one, int)] == [2, 3, 4, 6, 7, 8, 9]
+    assert [str(one) for one in found if isinstance(one, Exception)] == ["thirteen"]
+    assert [len(call) for call in calls] == [1, 7, 3, 1, 2, 1, 1, 4]
+
+
+def test_a_model_that_cannot_be_asked_is_not_asked_again_for_each_request() -> None:
+    calls: list[int] = []
+
+    def answer(requests: Sequence[int]) -> list[int | Exception]:
+        calls.append(len(requests))
+        msg = "its process does not start"
+        raise RegistryError(msg)
+
+    async def scenario() -> list[int | BaseException]:
+        asked = Batcher(answer, ThreadPoolExecutor(1), lambda n: Weight(1), Bounds(Weight(10), Weight(10)))
+        return await asyncio.gather(*(asked.ask(n) for n in range(5)), return_exceptions=True)
+
+    assert [type(one) for one in asyncio.run(scenario())] == [RegistryError] * 5
+    assert calls == [1, 4]
+
+
+def test_the_statistics_are_those_of_what_was_asked() -> None:
+    held = Held()
+    held.may.set()
+
+    async def scenario() -> "Batcher[int, int]":
+        asked = Batcher(held.answer, ThreadPoolExecutor(1), Weight, Bounds(Weight(100), Weight(100)))
+        await asyncio.gather(*(asked.ask(n) for n in (3, 40, 50)))
+        return asked
+
+    found = asyncio.run(scenario()).statistics.to_json("m", "1")
+    assert (found["name"], found["version"], found["execution_count"]) == ("m", "1", 2)
+    assert found["inference_stats"]["queue"]["count"] == 3
+    sizes = [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in found["batch_stats"]]
+    assert sizes == [(3, 1), (128, 1)]  # of more than 64 rows the next power of two
+    assert found["inference_stats"]["compute_infer"]["ns"] > 0
