@@ -15,19 +15,17 @@ from jobs.serving.models.about import about
 from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
 from jobs.serving.models.quiet_load import beside_requests
-from jobs.serving.models.version_key import VersionKey
+from jobs.serving.models.version_key import VersionKey, may_move, version_in
 from jobs.serving.requests.problems import RequestError
 from schemas.errors import ContractError, NoRoomError, RegistryError, StreamscoreError
 from schemas.settings import Serving, Settings
 from streamscore.models.cache import Limits, Loaded, ModelCache, Reserve
 from streamscore.models.failures import Failures
 from streamscore.models.lease import Lease
-from streamscore.registry.heads import Head
 from streamscore.registry.manifest import wanted_manifest
-from streamscore.registry.model_uri import NOT_THERE, STORE, model_name, uri_parts
+from streamscore.registry.model_uri import NOT_THERE, STORE, model_name
 from streamscore.registry.reader import ALIAS, STAGE
 from streamscore.registry.registry import Registry
-from streamscore.registry.store.semantic import is_semantic
 from streamscore.spark.before_start import this_machine
 
 log = structlog.get_logger()
@@ -174,12 +172,12 @@ class ModelTable:
     async def _look_again(self) -> None:
         """One search for all models; a request for each that has changed."""
         self._exchanging = {uri: task for uri, task in self._exchanging.items() if not task.done()}
-        moving = {u: one for u, one in self._followed.items() if u not in self._exchanging and _may_move(u)}
+        moving = {u: one for u, one in self._followed.items() if u not in self._exchanging and may_move(u)}
         if not moving:
             return
         heads = await self._in_thread(self._registry.heads)
         for uri, one in moving.items():
-            found = _version(heads, uri)
+            found = version_in(heads, uri)
             if found is None and one.key not in self.cache:
                 self._followed.pop(uri)  # whoever asks again finds out
             elif found != one.key.model.version:
@@ -285,20 +283,6 @@ def _limits(serving: Serving) -> Limits:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     most = serving.max_model_bytes or min(this_machine().memory or machine, machine) // 2
     return Limits(serving.max_models, most // serving.workers)
-
-
-def _may_move(uri: str) -> bool:
-    """Whether a URI may stand for another version tomorrow."""
-    if uri.startswith(STORE):
-        return not is_semantic(uri.rpartition("/")[2])
-    _, alias, suffix = uri_parts(uri)
-    return uri.startswith("models:/") and bool(alias or (suffix and not suffix.isdigit()))
-
-
-def _version(heads: dict[str, Head], uri: str) -> str | None:
-    """What a search says of a URI; None if it says nothing, as of a store."""
-    head = None if uri.startswith(STORE) else heads.get(model_name(uri))
-    return head.version(uri) if head else None
 
 
 def _is_missing(error: BaseException) -> bool:
