@@ -27,7 +27,7 @@ from jobs.serving.request_log.record import (
     note_route,
 )
 from jobs.serving.requests.answers import request_id
-from jobs.serving.requests.body import Body, read_body
+from jobs.serving.requests.body import Body, discard_unread, read_body
 from jobs.serving.requests.patience import Gate, body_is_read, in_time
 from jobs.serving.requests.problems import RequestError, refused_rows
 from jobs.serving.routing.user_models import UserModels
@@ -205,8 +205,11 @@ def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable
                 let_in(request)
                 with holding_models():
                     answer = functools.partial(handle, service, request, identity)
+                    if admin:  # a model takes longer than rows
+                        return await answer()
                     return await in_time(request, service.gate, service.settings, answer)
             except RequestError as error:
+                await discard_unread(request, service.settings.max_body_bytes)
                 return refused(error, identity)
             except RegistryError:
                 return refused(NO_REGISTRY, identity)

@@ -1,15 +1,20 @@
 """The body of a request: read within its bounds, unpacked, and its media type."""
 
+import asyncio
+import contextlib
 import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from jobs.serving.requests.problems import RequestError
 
 CHARSETS = ("utf-8", "utf8", "us-ascii")
 PATIENCE = 4  # how many times the largest body is read, and thrown away, of one that is too large
+DISCARD_SECONDS = 5.0  # how long the body of a request that was refused unread is waited for
+_BEGUN = "streamscore.body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ async def read_body(request: Request, most: int) -> Body:
             damaged (400), or in another charset than UTF-8 (415).
     """
     pieces, size = [], 0
-    async for piece in request.stream():
+    async for piece in pieces_of(request):
         size += len(piece)
         if size <= most:
             pieces.append(piece)
@@ -47,6 +52,26 @@ async def read_body(request: Request, most: int) -> Body:
     elif packed != "identity":
         raise RequestError(415, f"content-encoding is {packed!r}, wanted gzip or none")
     return Body(data, _media_type(request.headers.get("content-type", "")))
+
+
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes."""
+    request.scope[_BEGUN] = True
+    async for piece in request.stream():
+        yield piece
+
+
+async def discard_unread(request: Request, most: int) -> None:
+    """Read the body of a request that was refused before, within bounds: who is still sending does not read."""
+    if _BEGUN in request.scope:
+        return
+    size = 0
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for piece in pieces_of(request):
+                size += len(piece)
+                if size > PATIENCE * most:
+                    break
 
 
 def _media_type(header: str) -> str:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from jobs.serving.access.keys import caller
 from jobs.serving.requests.answers import REQUEST_ID, json_answer, problem
+from jobs.serving.requests.body import pieces_of
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.routes.version_archive import pack, unpack
 from jobs.serving.service import Service, routing
@@ -101,7 +102,7 @@ async def _received(request: Request, path: Path, most: int) -> Path:
     """The body in a file."""
     size = 0
     with path.open("wb") as file:
-        async for piece in request.stream():
+        async for piece in pieces_of(request):
             size += len(piece)
             if size > most:
                 raise RequestError(
