@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # so that a failed `assert` of theirs shows both sides
 pytest.register_assert_rewrite(*(f"tests.support.{name}_contract" for name in ("finding", "journal", "replay")))
 
+SLOW = ("system", "spark", "faults", "trains", "slow")
+MEMORY_OF_WORKER = 4 << 30  # bytes: two Pythons with MLflow and two JVMs
+
 # other work on the machine makes an example slow, and no test wrong
 of_hypothesis.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 of_hypothesis.register_profile("fast", of_hypothesis.get_profile("tests"), max_examples=10)  # `make test-fast`
@@ -35,6 +38,12 @@ of_hypothesis.load_profile("tests")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="random kills -9 in `make faults`")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each processor, as a stream that starts mostly waits; fewer where memory is short."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(2 * (os.cpu_count() or 1), memory // MEMORY_OF_WORKER))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,6 +55,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_items(items)
+    slow = {item.path for item in items if any(item.get_closest_marker(name) for name in SLOW)}
+    items.sort(key=lambda item: item.path not in slow)  # files with them first, so that none is the last to end
 
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures

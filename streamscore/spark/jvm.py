@@ -1,7 +1,9 @@
 """The JVM of a session, begun in an environment of its own; what it says is kept until it is up."""
 
 import os
+import socketserver
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +14,7 @@ from streamscore.spark.jvm_error import no_jvm
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 MOMENT = 1.0  # seconds in which a JVM whose connection is lost is gone
+NOISE = b"WARNING: Using incubator modules"  # Spark asks for them; it would stand before an error's first line
 ENDED = 1  # for pyspark, which waits for ever for a JVM that ended with 0
 
 
@@ -55,6 +58,8 @@ class JvmProcess(subprocess.Popen[bytes]):
 
     def _read(self, to: int, lines: IO[bytes]) -> None:
         for line in lines:
+            if line.startswith(NOISE):
+                continue
             with self._turn:
                 if self._kept is None:
                     _write(to, line)
@@ -74,7 +79,9 @@ def start_jvm(conf: Mapping[str, str], variables: Mapping[str, str]) -> JvmProce
         SettingsError: it did not come up; the message says why.
     """
     from pyspark import SparkConf, SparkContext, java_gateway
+    from pyspark.accumulators import AccumulatorTCPServer
 
+    AccumulatorTCPServer.handle_error = _print_error  # type: ignore[assignment,method-assign]
     started: list[JvmProcess] = []
 
     def begin(command: list[str], env: dict[str, str], **how: Any) -> JvmProcess:
@@ -93,6 +100,12 @@ def start_jvm(conf: Mapping[str, str], variables: Mapping[str, str]) -> JvmProce
         raise no_jvm(said, code) from error
     SparkContext._ensure_initialized(gateway=gateway)
     return started[0]
+
+
+def _print_error(server: socketserver.BaseServer, request: Any, client_address: Any) -> None:
+    """As Python does it, but for the JVM's end, which is told in one line elsewhere."""
+    if not isinstance(sys.exception(), EOFError | ConnectionError):
+        socketserver.BaseServer.handle_error(server, request, client_address)
 
 
 def _write(to: int, line: bytes) -> None:
