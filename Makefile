@@ -6,7 +6,7 @@ BENCH ?= default
 PARTS ?=
 CONTESTANTS ?=
 WINE ?=
-IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+IN_PARALLEL = -n auto --no-loadscope-reorder
 export PYTHON
 
 .PHONY: help setup demo services test test-fast coverage test-rest lint check bench bench-smoke faults pollute lock clean

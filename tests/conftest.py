@@ -22,6 +22,8 @@ from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 
 # so that a failed `assert` of theirs shows both sides
@@ -44,6 +46,12 @@ def pytest_xdist_auto_num_workers() -> int:
     """Two for each processor, as a stream that starts mostly waits; fewer where memory is short."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(2 * (os.cpu_count() or 1), memory // MEMORY_OF_WORKER))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    from tests.support.scheduling import FilesWithTwoSessions
+
+    return FilesWithTwoSessions(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

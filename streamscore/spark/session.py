@@ -49,7 +49,7 @@ def in_background(work: Callable[[], Made]) -> "Future[Made]":
         except BaseException as error:  # or who waits for it would wait for ever
             made.set_exception(error)
 
-    threading.Thread(target=run, name="ahead", daemon=True).start()
+    threading.Thread(target=run, name="background", daemon=True).start()
     return made
 
 
