@@ -347,6 +347,7 @@ def _register(trained: Trained, inputs: pd.DataFrame, output: np.ndarray) -> str
             name="model",
             signature=infer_signature(inputs, output),
             registered_model_name="wine_quality",
+            pip_requirements=[],
         )
         return str(made.registered_model_version)
 

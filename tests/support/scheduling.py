@@ -7,7 +7,7 @@ OTHERS = ("tests/spark/", "tests/unit/jobs/maintenance/test_maintain.py")
 
 
 class FilesWithTwoSessions(LoadFileScheduling):
-    """A file in one worker; those with the shared session in two, as its JVM takes a minute of a processor to get warm."""
+    """A file in one worker; those with the shared session in two, as its JVM needs a minute to get warm."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = super()._split_scope(nodeid)

@@ -124,7 +124,12 @@ def put_into_production(registry: Registry, name: str, inputs: pd.DataFrame, sig
         model = LinearRegression(fit_intercept=False).fit(frame, frame.sum(axis=1))
         signature = signature or mlflow.models.infer_signature(inputs, model.predict(frame))
         logged = mlflow.sklearn.log_model(
-            model, name="model", signature=signature, registered_model_name=name, serialization_format="skops"
+            model,
+            name="model",
+            signature=signature,
+            registered_model_name=name,
+            serialization_format="skops",
+            pip_requirements=[],
         )
         client = mlflow.MlflowClient()
         client.set_registered_model_alias(name, "production", logged.registered_model_version)
