@@ -42,8 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="random kills -9 in `make faults`")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Two for each processor, as a stream that starts mostly waits; fewer where memory is short."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: two for each processor, as a stream that starts mostly waits; fewer where memory is short."""
+    if config.option.numprocesses == "logical":
+        return os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(2 * (os.cpu_count() or 1), memory // MEMORY_OF_WORKER))
 
