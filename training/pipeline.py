@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from schemas.errors import SettingsError, TryAgainError
 from schemas.feed import Feed
 from schemas.settings import Storage
+from streamscore.registry.model_uri import VersionInfo
 from streamscore.registry.promotions import Promotion
 from streamscore.registry.provenance import GATE_REASONS, Provenance
 from streamscore.registry.registry import Registry
@@ -82,8 +83,7 @@ def train(
         # 3
         against = registry.in_production(name) or ""
         if same := find_same(registry, name, origin.key):
-            reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
-            result = TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
+            result = _as_before(name, same, origin)
         else:
             # 4
             if isinstance(data, SeriesData):
@@ -127,6 +127,12 @@ def _promote(feed: Feed, result: TrainResult, registry: Registry, against: str, 
 def _was_promoted(registry: Registry, found: TrainResult) -> bool:
     """A version that was in Production and is not any more was taken back by somebody, who knew why."""
     return any(found.version in (done.version, done.previous) for done in registry.history(found.name))
+
+
+def _as_before(name: str, same: VersionInfo, origin: Provenance) -> TrainResult:
+    """What was said of a version of the same data, feed, settings and code."""
+    reasons = tuple(same.tags.get(GATE_REASONS, "").splitlines())
+    return TrainResult(name, same.version, same.run_id, same.metrics, origin, reasons, is_new=False)
 
 
 def _load(feed: Feed, source: Source, settings: TrainingSettings, storage: Storage) -> Data | SeriesData:

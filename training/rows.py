@@ -28,7 +28,7 @@ from training.fitting.log_model import Predict, log_model, predictor
 from training.fitting.tune import Progress, Tuned, study_file, tune
 from training.registration.register import Candidate, Rows
 from training.rows_report import JudgedModel
-from training.settings import Estimator, TrainingSettings
+from training.settings import Estimator, Gate, TrainingSettings
 from training.validation.findings import assert_valid
 from training.validation.validate import validate
 
@@ -80,8 +80,7 @@ def rows_candidate(
         RegistryError: the registry does not answer.
     """
     labels, seed = is_classifier(feed, settings.estimator), settings.split.seed
-    names = LABEL_METRICS if labels else QUANTITY_METRICS
-    assert_known(settings.gate, names, names)
+    _assert_measured(settings.gate, labels=labels)
     # 1
     parts = split(data, settings.split, feed)
     fitted, held_out = parts.fitted, parts.held_out
@@ -109,6 +108,11 @@ def rows_candidate(
     pictures = draw(feed, model, estimator, Parts(fitted.features, fitted.target, *rows[:2]), seed)
     judged = JudgedModel(estimator, tuned, parts, profiles, findings, before, found, production, verdict, pictures)
     return _candidate(feed, origin, settings, model, judged)
+
+
+def _assert_measured(gate: Gate, *, labels: bool) -> None:
+    names = LABEL_METRICS if labels else QUANTITY_METRICS
+    assert_known(gate, names, names)
 
 
 def _candidate(
