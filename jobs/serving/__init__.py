@@ -11,5 +11,6 @@ requests  bytes → values → typed rows, and answers → bytes
 access    API keys, and which addresses are listened on
 routing   which model a user is answered by
 request_log  what became of each request
+watching  metrics, and lines in the log
 models    what answers: versions, loaded at first use and followed in the registry
 """

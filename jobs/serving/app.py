@@ -21,6 +21,7 @@ from jobs.serving.request_log.log import RequestLog
 from jobs.serving.request_log.seen import SeenRequests
 from jobs.serving.routes.forecast_routes import forecast_routes
 from jobs.serving.routes.kserve_routes import kserve_routes
+from jobs.serving.routes.metrics_route import metrics_route
 from jobs.serving.routes.mlflow_routes import mlflow_routes
 from jobs.serving.routes.model_routes import model_routes
 from jobs.serving.routes.not_there import not_there
@@ -29,6 +30,8 @@ from jobs.serving.routes.store_routes import store_routes
 from jobs.serving.routes.user_routes import user_routes
 from jobs.serving.routes.v2_routes import v2_routes
 from jobs.serving.service import Service
+from jobs.serving.watching.failures import FailureLines
+from jobs.serving.watching.metrics import ServiceMetrics
 from schemas.errors import StreamscoreError
 from schemas.settings import Settings, load_settings
 from streamscore import __version__
@@ -37,6 +40,7 @@ from streamscore.routing.followed import FollowedRoutes, open_routes
 
 log = structlog.get_logger()
 
+COUNT_SECONDS = 1.0
 RETRY_SECONDS = 5.0  # between two tries to load the models that are wanted before readiness
 
 
@@ -54,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
     requests = RequestLog(settings) if settings.request_log.share else None
+    metrics = ServiceMetrics(table.cache, service.gate, requests)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(_get_ready(table, settings.serving.models)),
             asyncio.create_task(table.follow(settings.registry.poll_seconds)),
             asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
+            asyncio.create_task(_count(metrics)),
         ]
         drain_at_sigterm(table.drain, settings.serving.drain_seconds)
         if requests:
@@ -81,8 +87,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.router.routes.extend(routes(service))
     for status in (404, 405):
         app.add_exception_handler(status, not_there)
-    if requests:
-        app.add_middleware(SeenRequests, done=requests.done)
+    app.router.routes.append(metrics_route(service, metrics))
+    done = [metrics.answered, FailureLines().answered, *([requests.done] if requests else [])]
+    app.add_middleware(SeenRequests, done=done)
     return app
 
 
@@ -108,3 +115,10 @@ async def _follow_routes(routes: FollowedRoutes, poll_seconds: float) -> None:
             await asyncio.to_thread(routes.look)
         except Exception:  # it goes on with the table that it has
             log.exception("routes_failed")
+
+
+async def _count(metrics: ServiceMetrics) -> None:
+    """Let the metrics take over what is counted elsewhere; for ever."""
+    while True:
+        await asyncio.sleep(COUNT_SECONDS)
+        metrics.take()

@@ -1,7 +1,10 @@
 """Starts the service: one process, or several behind one port."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
 import uvicorn
 import uvloop  # noqa: F401  without it, uvicorn is half as fast
@@ -10,6 +13,8 @@ from jobs.serving.access.listening import assert_may_listen
 from jobs.serving.protocol import BoundedProtocol
 from schemas.settings import PREFIX, Settings, as_variables
 from streamscore.logs import configure_logging
+
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client sums what the workers put there
 
 
 def serve(settings: Settings) -> None:
@@ -25,6 +30,8 @@ def serve(settings: Settings) -> None:
         os.environ |= as_variables("serving", serving.model_dump(mode="json"))
         os.environ |= as_variables("registry", settings.registry.model_dump(mode="json"))
         os.environ[PREFIX + "PROFILE"] = settings.profile
+        os.environ[SHARED_METRICS] = tempfile.mkdtemp(prefix="streamscore-metrics-")
+        atexit.register(shutil.rmtree, os.environ[SHARED_METRICS], ignore_errors=True)
     from jobs.serving.app import create_app
 
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops, and then sends itself the signal again

@@ -29,7 +29,13 @@ MAY_IMPORT = {
     "jobs": {"schemas", "streamscore"},
     "jobs.streaming": {"schemas", "streamscore", "jobs.maintenance"},  # a run starts maintenance
     "jobs.serving": {"schemas", "streamscore", "jobs.maintenance"},  # so does the service, of its log of requests
-    "jobs.operations": {"schemas", "streamscore", "jobs.streaming.checkpoint"},
+    "jobs.operations": {
+        "schemas",
+        "streamscore",
+        "jobs.streaming.checkpoint",
+        "jobs.serving.access.listening",
+        "jobs.serving.request_log.account",
+    },
     "jobs.maintenance": {"schemas", "streamscore"},
     "jobs.cli": {"schemas", "streamscore", "jobs", "training"},
 }

@@ -8,6 +8,7 @@ from rich.console import Console
 from jobs.operations.doctor.machine import check_machine
 from jobs.operations.doctor.model import check_model
 from jobs.operations.doctor.result import Check
+from jobs.operations.doctor.service import check_service
 from jobs.operations.doctor.storage import check_storage
 from schemas.feed import Feed
 from schemas.settings import Settings
@@ -20,14 +21,14 @@ STORE_SECONDS = 12.0  # for the registry, where the object store may keep it wai
 
 
 def examine(feed: Feed, settings: Settings) -> list[Check]:
-    """Everything that a stream of the feed needs, in the order in which to mend it; starts no Spark."""
+    """What a stream of the feed needs, in the order in which to mend it, then the online service; starts no Spark."""
     paths = StreamPaths.of(feed, settings)
     # at the same time: a server that says nothing is waited for, and artifacts may be in the store as well
     with ThreadPoolExecutor(1) as looking:
         storage = looking.submit(lambda: list(check_storage(feed, paths)))
         machine = check_machine(this_machine(), settings.spark)
         model = check_model(feed, settings, STORE_SECONDS) if paths.is_in_store else check_model(feed, settings)
-    return [*machine, *model, *storage.result()]
+    return [*machine, *model, *storage.result(), *check_service(settings)]
 
 
 def show(checks: Sequence[Check], console: Console) -> int:

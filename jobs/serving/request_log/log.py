@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -26,7 +27,11 @@ STOP_SECONDS = 10.0  # for the last commits; what is left is for the next start
 
 
 class RequestLog:
-    """Requests on their way into `requests`. `done` is for the event loop, and never waits."""
+    """Requests on their way into `requests`. `done` is for the event loop, and never waits.
+
+    Attributes:
+        began: what the spool had counted before this process began; what it finds lost is not in it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Take a spool.
@@ -45,6 +50,8 @@ class RequestLog:
             raise StorageError(msg) from error
         if self.spool.lost:
             log.warning("requests_lost", requests=self.spool.lost, detail="they were in memory when the process ended")
+        now = self.spool.account.balance
+        self.began = replace(now, lost=now.lost - self.spool.lost)
         self._account, self._queue = self.spool.account, RecordQueue()
         self._upkeep = Upkeep(settings)
         self._writer = SpoolWriter(settings, self._upkeep.committed)

@@ -51,6 +51,7 @@ class Record:
         detail: why it was refused.
         body: the begin of a body that was not understood.
         requester: the name of the API key.
+        predict_seconds: waiting for the model, and its call.
     """
 
     number: int = 0
@@ -65,8 +66,16 @@ class Record:
     detail: str = ""
     body: bytes = b""
     requester: str = ""
+    predict_began: float = 0.0
+    predict_seconds: float = 0.0
     trial: str = ""
     sampling: float = 1.0
+
+    @property
+    def answered_rows(self) -> int:
+        """How many rows, or series, were predicted."""
+        answer = self.scored.answer if self.scored and self.status < 400 else None
+        return len(answer.predictions) if isinstance(answer, Answer) else len(answer or ())
 
     @property
     def weight(self) -> int:
@@ -101,7 +110,11 @@ def note_answer(served: ServedModel, given: Values | Read, answer: Answer | None
     """What that version made of the rows of the request being answered; None: they wait for it."""
     if record := current.get():
         record.scored = scored_by(served, given, answer)
-        record.errors = tuple(answer.errors) if answer else ()
+        if answer is None:
+            record.predict_began = time.perf_counter()
+        else:
+            record.predict_seconds = time.perf_counter() - record.predict_began
+            record.errors = tuple(answer.errors)
 
 
 def note_forecasts(served: ServedSeries, ahead: Sequence[Ahead]) -> None:

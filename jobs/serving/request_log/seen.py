@@ -1,7 +1,7 @@
 """Every request as the server sees it: when it came, what became of it. It is noted before the answer is sent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,10 +16,10 @@ class SeenRequests:
     """An application around another one.
 
     Args:
-        done: called with each request that asks a model, once it has an answer.
+        done: each is called with each request that asks a model, once it has an answer.
     """
 
-    def __init__(self, app: ASGIApp, done: Callable[[Record], None]) -> None:
+    def __init__(self, app: ASGIApp, done: Sequence[Callable[[Record], None]]) -> None:
         self._app, self._done = app, done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +44,8 @@ class SeenRequests:
             record.body = b""
         else:
             record.body = record.body[:BODY_BYTES]
-        self._done(record)
+        for done in self._done:
+            done(record)
 
 
 def _asks_model(path: str) -> bool:

@@ -10,4 +10,5 @@ store_routes       the model store, for admin keys
 version_archive    a version of the store as one tar archive
 kserve_routes      KServe's forecast protocol
 not_there          any other path
+metrics_route      Prometheus metrics
 """

@@ -1,6 +1,7 @@
 """docker-compose.yml and what it reads: valid, local, pinned, without secrets, and the servers of services/start.py."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -9,10 +10,16 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
+from jobs.serving.access.keys import hash_of
+from jobs.serving.requests.patience import Gate
+from jobs.serving.watching.metrics import ServiceMetrics
 from jobs.streaming.progress import RunMetrics
 from schemas.feed import Feed
+from schemas.settings import Key
 from services.programs import built
+from streamscore.models.cache import Limits, ModelCache
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -99,7 +106,7 @@ def test_secrets_are_asked_for_and_never_written() -> None:
     used = {name: default or "" for name, default in VARIABLE.findall(text)}
     assert set(used) == set(example())
     secrets = secrets_of(example())
-    assert secrets == {"STORE_PASSWORD", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD"}
+    assert secrets == {"STORE_PASSWORD", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD", "API_KEY"}
     assert all(used[name].startswith(":?") for name in secrets)
     for service in services().values():
         for name, value in service.get("environment", {}).items():
@@ -132,7 +139,7 @@ def test_it_has_the_servers_of_make_services() -> None:
 
     profile = yaml.safe_load((ROOT / "conf/minio.yaml").read_text(encoding="utf-8"))
     assert {"store", "postgres", "mlflow"} <= set(services())
-    assert set(services()) - {"store", "postgres", "mlflow"} == {"bucket", "stream", "prometheus", "grafana"}
+    assert set(services()) - {"store", "postgres", "mlflow"} == {"bucket", "stream", "api", "prometheus", "grafana"}
     assert (example()["STORE_PORT"], example()["MLFLOW_PORT"]) == (str(STORE_PORT), str(MLFLOW_PORT))
     assert profile["storage"] == {"endpoint": f"http://127.0.0.1:{STORE_PORT}", "region": REGION, "path_style": True}
     assert profile["registry"] == {"tracking_uri": f"http://127.0.0.1:{MLFLOW_PORT}"}
@@ -161,6 +168,38 @@ def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed) -> None:
     )["datasources"][0]
     assert {panel["datasource"]["uid"] for panel in board["panels"]} == {datasource["uid"]}
     assert datasource["url"] == "http://prometheus:9090"
+
+
+def test_the_dashboard_of_the_service_asks_for_metrics_that_there_are() -> None:
+    metrics = ServiceMetrics(ModelCache[Any, Any](lambda *_: None, Limits(1, 1)), Gate(), None)  # type: ignore[arg-type]
+    known = {sample for metric in metrics.registry.collect() for sample in names_of(metric)}
+    board = json.loads((ROOT / "conf/grafana/dashboards/service.json").read_text(encoding="utf-8"))
+    asked = {name for panel in board["panels"] for target in panel["targets"] for name in metrics_in(target["expr"])}
+    assert asked - known == set()
+    assert len(asked) > 10
+
+
+def test_the_service_has_a_key_and_prometheus_knows_it(tmp_path: Path) -> None:
+    api = services()["api"]
+    command = f"{api['entrypoint'][2].replace('$$', '$')}".replace("exec streamscore serve", "exec env #")
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env={"API_KEY": "mine", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    (key,) = TypeAdapter(tuple[Key, ...]).validate_json(said["STREAMSCORE_SERVING__KEYS"])
+    assert (key.hash, key.admin, "API_KEY" in said) == (hash_of("mine"), True, False)
+    secrets = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["secrets"]
+    assert secrets == {"api_key": {"environment": "API_KEY"}}
+    scraped = yaml.safe_load((ROOT / "conf/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    (job,) = (job for job in scraped if job["job_name"] == "api")
+    assert job["authorization"]["credentials_file"] == "/run/secrets/api_key"
+    assert services()["prometheus"]["secrets"] == ["api_key"]
+    port = re.search(r"--port (\d+)", api["entrypoint"][2])
+    assert port and job["static_configs"] == [{"targets": [f"api:{port[1]}"]}]
 
 
 def test_prometheus_looks_where_the_stream_serves() -> None:

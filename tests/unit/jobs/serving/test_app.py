@@ -91,3 +91,38 @@ def test_each_request_is_logged_with_what_was_answered(service: InProcess, folde
     ]
     routes = {row["request_route"]: row["model_version"] for row in logged()}
     assert routes == {"/models/{name}/predict": "1.0.0", "/v2/models/{name}/versions/{version}/infer": None}
+
+
+def metrics_of(service: InProcess) -> dict[str, float]:
+    """The samples by name and labels, as they stand in the text."""
+    lines = service.ask("/metrics").body.decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def test_names_that_callers_make_up_add_one_series(service: InProcess) -> None:
+    service.ask("/models/line/predict", rows(1, 2, 3))
+    service.ask("/v2/models/line/versions/9.9.9/infer", {"inputs": []})
+    before = metrics_of(service)
+    for number in range(10_000):
+        service.ask(f"/models/no{number}:/predict", rows(1))
+    after = metrics_of(service)
+    assert set(after) == set(before)
+    other = 'streamscore_requests_total{model="other",status="404",version=""}'
+    assert after[other] - before[other] == 10_000
+    assert after['streamscore_request_rows_total{model="line",version="1.0.0"}'] >= 3
+    assert after['streamscore_predict_seconds_count{model="line",version="1.0.0"}'] >= 1
+    assert after["streamscore_model_loads_total"] == 1
+
+
+def test_the_account_of_the_log_is_a_metric(service: InProcess) -> None:
+    service.ask("/models/line/predict", rows(1))
+
+    def is_settled() -> bool:
+        found = metrics_of(service)
+        outcomes = ("logged", "sampled_out", "lost")
+        became = sum(found.get(f'streamscore_request_log_requests_total{{outcome="{o}"}}', 0) for o in outcomes)
+        answered, waiting = found["streamscore_request_log_answered_total"], found["streamscore_request_log_waiting"]
+        assert answered == became + waiting
+        return waiting == 0 and answered > 0
+
+    until(is_settled, 10)
