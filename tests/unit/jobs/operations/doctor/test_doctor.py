@@ -381,6 +381,6 @@ def test_everything_is_examined_and_every_failure_has_one_fix(tmp_path: Path) ->
     )
     checks = examine(FEED, settings)
     machine = "java python packages jars spark files memory temporary"
-    stream = "registry landing inotify tables commits checkpoint disk clock"
+    stream = "registry landing inotify tables commits checkpoint disk clock service keys spool"
     assert [check.name for check in checks] == f"{machine} {stream}".split()
     assert all(bool(check.fix) != check.ok and "\n" not in check.fix for check in checks)
