@@ -82,15 +82,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
+    _add_routes(app, service, metrics)
+    done = [metrics.answered, FailureLines().answered, *([requests.done] if requests else [])]
+    app.add_middleware(SeenRequests, done=done)
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service, metrics: ServiceMetrics) -> None:
     of_mlflow_and_v2 = mlflow_routes, v2_routes, repository_routes
     for routes in (*of_mlflow_and_v2, model_routes, forecast_routes, user_routes, kserve_routes, openapi_routes):
         app.router.routes.extend(routes(service))
     for status in (404, 405):
         app.add_exception_handler(status, not_there)
     app.router.routes.append(metrics_route(service, metrics))
-    done = [metrics.answered, FailureLines().answered, *([requests.done] if requests else [])]
-    app.add_middleware(SeenRequests, done=done)
-    return app
 
 
 async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
