@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from jobs.cli import main
 from jobs.serving.access import keys as access
 from jobs.serving.access.keys import Keys, assert_may_ask, assert_may_ask_for, caller, may_ask
 from jobs.serving.access.new_key import entry_of, new_key
@@ -114,6 +115,12 @@ def test_the_same_key_twice_is_refused() -> None:
         Keys((WEB_ENTRY, WEB_ENTRY.model_copy(update={"name": "copy"})))
 
 
-def test_a_key_in_place_of_its_hash_is_refused() -> None:
-    with pytest.raises(ValueError, match="streamscore serve-key NAME"):
-        Key(name="web", hash=WEB)
+def test_a_key_in_place_of_its_hash_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STREAMSCORE_SERVING__KEYS", json.dumps([{"name": "web", "hash": WEB}]))
+    with pytest.raises(SystemExit):
+        main(["serve", "--debug"])
+    said = capsys.readouterr().err
+    assert "streamscore serve-key NAME" in said
+    assert WEB not in said
