@@ -87,7 +87,7 @@ class Column(BaseModel):
 
     name: str = Field(min_length=1)
     type: Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
-    role: Literal["feature", "key", "time", "target", "carry"] = "feature"
+    role: Literal["feature", "exogenous", "key", "time", "target", "carry"] = "feature"
     source: Literal["file", "folder"] = "file"
     nullable: bool = False
     min: Limit | None = None
@@ -174,7 +174,7 @@ class Column(BaseModel):
             types = " and ".join(known[key])
             msg = f"column '{self.name}' is {self.type} and has {key}, which is for {types}; take it out"
             raise ValueError(msg)
-        if self.source == "folder" and self.role in ("feature", "target"):
+        if self.source == "folder" and self.role in ("feature", "exogenous", "target"):
             msg = f"column '{self.name}' is of a folder and has the role {self.role}, wanted key, time or carry"
             raise ValueError(msg)
         if self.format is not None:

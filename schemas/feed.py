@@ -80,6 +80,16 @@ class Feed(BaseModel):
         return tuple(c for c in self.columns if c.role == "feature")
 
     @property
+    def exogenous(self) -> tuple[Column, ...]:
+        """The columns of a series feed that a model forecasts by, and does not forecast."""
+        return tuple(c for c in self.columns if c.role == "exogenous")
+
+    @property
+    def observed(self) -> tuple[Column, ...]:
+        """The numbers of an observation, in their order in a window: the features, then the exogenous columns."""
+        return (*self.features, *self.exogenous)
+
+    @property
     def target(self) -> Column | None:
         """The column that the model predicts; it may be absent from landed files."""
         return next((c for c in self.columns if c.role == "target"), None)
@@ -156,6 +166,10 @@ class Feed(BaseModel):
             if "series" in self.model_fields_set:
                 msg = "the feed is of kind 'rows', and 'series' is for kind: series; take it out"
                 raise ValueError(msg)
+            if self.exogenous:
+                name = self.exogenous[0].name
+                msg = f"column '{name}' has the role exogenous, which is for kind: series; give it the role feature"
+                raise ValueError(msg)
             return self
         times = [c for c in self.columns if c.role == "time"]
         if len(times) != 1 or times[0].type not in ("date", "timestamp") or times[0].nullable:
@@ -164,7 +178,7 @@ class Feed(BaseModel):
                 f"that is not nullable"
             )
             raise ValueError(msg)
-        for column in self.features:
+        for column in self.observed:
             if column.type not in ("double", "float") or column.nullable or not column.finite:
                 msg = (
                     f"column '{column.name}' of a feed of kind 'series' goes to the model: wanted double or float, "

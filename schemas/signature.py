@@ -71,7 +71,8 @@ class SeriesContract:
 
     Attributes:
         window_rows: consecutive observations from which it forecasts.
-        endogenous: original names of the columns in a window, in its order.
+        endogenous: original names of the columns in a window, in its order; those that it forecasts.
+        exogenous: original names of the columns that it forecasts by.
         key: the series that it was trained on, by the text of its key columns, in the feed's order; None: any.
         frequency: how far apart the rows of a window are; None: whatever time lies between them.
         coverage: probability between the bounds, which are those of a normal distribution; None: unknown.
@@ -82,6 +83,7 @@ class SeriesContract:
     key: tuple[str | None, ...] | None = None
     frequency: Frequency | None = None
     coverage: float | None = None
+    exogenous: tuple[str, ...] = ()
 
 
 def assert_contract(
@@ -124,18 +126,25 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
         frequency = Frequency.parse(str(said["frequency"])) if said.get("frequency") else None
         key = None if said.get("key") is None else {str(name): value for name, value in said["key"].items()}
         coverage = None if said.get("coverage") is None else float(said["coverage"])
-        found = SeriesContract(int(said["window_rows"]), tuple(said["endogenous"]), None, frequency, coverage)
+        endogenous, exogenous = tuple(said["endogenous"]), tuple(said.get("exogenous") or ())
+        found = SeriesContract(int(said["window_rows"]), endogenous, None, frequency, coverage, exogenous)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = (
             f"model {model} has {dict(said)} as metadata 'streamscore', wanted kind, window_rows and endogenous, and "
             f"perhaps key and frequency; log it with them"
         )
         raise ContractError(msg) from error
-    features = [column.name for column in feed.features]
-    if found.window_rows < 1 or sorted(found.endogenous) != sorted(features):
+    features, regressors = ([column.name for column in columns] for columns in (feed.features, feed.exogenous))
+    if (
+        found.window_rows < 1
+        or not _are_of(found.endogenous, features)
+        or not (_are_of(found.exogenous, regressors) or not found.exogenous)
+    ):
+        by, has = (f" by {', '.join(names)}" if names else "" for names in (found.exogenous, regressors))
         msg = (
-            f"model {model} does not fit feed {feed.name}: it forecasts {', '.join(found.endogenous)} from "
-            f"{found.window_rows} observations, the feed's features are {', '.join(features)}; "
+            f"model {model} does not fit feed {feed.name}: it forecasts {', '.join(found.endogenous)}{by} from "
+            f"{found.window_rows} observations, the feed's features are {', '.join(features)}"
+            f"{has.replace(' by ', ', its exogenous columns ')}; "
             f"fix schemas/{feed.name}.yaml or promote a version trained on it: streamscore models {model.split()[0]}"
         )
         raise ContractError(msg)
@@ -150,6 +159,11 @@ def series_contract(feed: Feed, metadata: Mapping[str, Any] | None, model: str) 
         )
         raise ContractError(msg)
     return replace(found, key=tuple(None if key[name] is None else str(key[name]) for name in names))
+
+
+def _are_of(names: tuple[str, ...], known: list[str]) -> bool:
+    """Whether these are some of the known names, each once."""
+    return 0 < len(names) == len(set(names) & set(known))
 
 
 def text_columns(feed: Feed, inputs: ModelInputs) -> frozenset[str]:

@@ -129,7 +129,7 @@ def _series_differences(feed: Feed, model: SeriesModel, pyfunc: Pyfunc, example:
         yield f"the stream has no forecast after its example: {why}"
         return
     alone = pyfunc.predict(window, params={"steps": feed.series.steps})
-    for column in feed.features:
+    for column in (c for c in feed.features if c.name in model.contract.endogenous):
         names = [column.name, *(f"{column.name}_{bound}" for bound in FORECAST[1:])]
         ours = np.column_stack([streamed[f"{column.table_name}_{what}"].to_numpy() for what in FORECAST])
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.feed import Feed
+from schemas.feed import FORECAST, Feed
 from schemas.frequency import DAY, Frequency
 from schemas.reasons import Reason
 from schemas.signature import SeriesContract
@@ -143,7 +143,8 @@ def _ask_all(taken: Taken, feed: Feed, model: SeriesModel) -> _Answers:
             failures |= dict.fromkeys(range(start, stop), f"{reason}: {reason_of(answer)}")
         else:
             values[start:stop] = answer.reshape(len(answer), steps, -1)
-    for at in np.flatnonzero(~np.isfinite(values).all(axis=(1, 2))).tolist():
+    is_given = np.repeat(model.forecasts, len(FORECAST))
+    for at in np.flatnonzero(~np.isfinite(values[:, :, is_given]).all(axis=(1, 2))).tolist():
         failures.setdefault(at, f"{Reason.BAD_PREDICTION}: found NaN or infinity, wanted finite forecasts")
     return _Answers(ends, times, values, failures)
 
@@ -191,7 +192,7 @@ def _table(
     table = table.append_column("observation", pa.array(numbers)).append_column("step", pa.array(step))
     table = table.append_column(FORECAST_TIME, as_times(times, feed))
     for one, column in zip(forecast_type(feed), values.T, strict=True):
-        table = table.append_column(one, pa.array(column, mask=step == 0))
+        table = table.append_column(one, pa.array(column, mask=np.isnan(column)))
     return table.append_column("failure", pa.array(why, pa.string()))
 
 

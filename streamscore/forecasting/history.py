@@ -31,7 +31,7 @@ class Window:
 
     Attributes:
         times: ascending, each once; days since 1970 for dates, microseconds for timestamps.
-        values: shape (observations, features).
+        values: shape (observations, columns of `feed.observed`).
     """
 
     times: Integers
@@ -56,13 +56,13 @@ class History:
 def read_history(log: DeltaLog, feed: Feed, window_rows: int) -> History:
     """The newest `window_rows` observations of each series in the forecasts table.
 
-    Memory is bounded by what is kept and ROWS_AT_ONCE. Observations from before the feed had all of its features are
+    Memory is bounded by what is kept and ROWS_AT_ONCE. Observations from before the feed had all of its numbers are
     passed over.
 
     Raises:
         StorageError: the table cannot be read.
     """
-    values = [c.table_name for c in feed.features]
+    values = [c.table_name for c in feed.observed]
     columns = [*(c.table_name for c in feed.keys), feed.time.table_name, *values, "observation"]
     whole = functools.reduce(operator.and_, (pc.field(name).is_valid() for name in values))
     dataset = log.dataset()
@@ -151,8 +151,8 @@ def times_of(table: pa.Table, feed: Feed) -> Integers:
 
 
 def values_of(table: pa.Table, feed: Feed) -> Floats:
-    """The feed's features, shape (rows, features)."""
-    return np.column_stack([table[c.table_name].to_numpy().astype(np.float64) for c in feed.features])
+    """The numbers of the rows, shape (rows, columns of `feed.observed`)."""
+    return np.column_stack([table[c.table_name].to_numpy().astype(np.float64) for c in feed.observed])
 
 
 def _keys(table: pa.Table, feed: Feed, rows: Sequence[int] | Integers) -> Iterable[Key]:

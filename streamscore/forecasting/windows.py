@@ -19,8 +19,8 @@ class Taken:
     """Rows of a table, by what becomes of them.
 
     Attributes:
-        windows: shape (rows, window_rows, features) each; `times` has their times, shape (rows, window_rows), and
-            `ends` the rows that they end with.
+        windows: shape (rows, window_rows, columns of `feed.observed`) each; `times` has their times, shape (rows,
+            window_rows), and `ends` the rows that they end with.
         kept: observations without forecasts: the window is not full, or they are not the newest, or `marked`.
         marked: row of a window that the model was not trained for → why.
         refused: row → reason, and what was found and wanted.
@@ -72,7 +72,7 @@ class SeriesWindows:
         self._are_days = feed.time.type == "date"
         self._frequency = contract.frequency if feed.series.gap != "forecast" else None
         self._untrained = "" if feed.series.untrained == "forecast" else _untrained(feed, contract, key)
-        self.window = window or Window(np.empty(0, np.int64), np.empty((0, len(feed.features))))
+        self.window = window or Window(np.empty(0, np.int64), np.empty((0, len(feed.observed))))
 
     def take(self, rows: Integers, times: Integers, values: Floats) -> None:
         """Rows of this series, in their order: ascending stretches at once, all others one by one."""

@@ -1,7 +1,7 @@
 """A version of a series model, downloaded, held against the feed and warmed up: ready to forecast."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from schemas.feed import FORECAST, Feed
 from schemas.signature import SeriesContract, assert_contract, series_contract
 from schemas.tables import forecast_type
 from streamscore.models.answers import AnswerError
-from streamscore.models.example import probe
+from streamscore.models.example import probe_value
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.pyfunc import load_pyfunc
 
@@ -40,9 +40,10 @@ class SeriesModel:
     path: str
     contract: SeriesContract
     output: pa.DataType
-    _forecast: Callable[[Floats, int], Any]
+    _forecast: Callable[..., Any]
     _order: npt.NDArray[np.int64]  # for each column of the model's windows, which of the feed's features it is
     memory: Callable[[], int] = lambda: 0  # measures the bytes that it takes
+    _regressors: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # of a window's columns
 
     @property
     def name(self) -> str:
@@ -57,26 +58,43 @@ class SeriesModel:
         """Consecutive observations that it forecasts from."""
         return self.contract.window_rows
 
+    @property
+    def forecasts(self) -> npt.NDArray[np.bool_]:
+        """Which of the feed's features it forecasts."""
+        found = np.zeros(self._features, np.bool_)
+        found[self._order] = True
+        return found
+
+    @property
+    def _features(self) -> int:
+        return int(self.output.num_fields) // len(FORECAST)
+
     def forecast(self, windows: Floats, steps: int) -> Floats:
-        """The next steps after each window.
+        """The next steps after each window, with its exogenous columns as they were last.
 
         Args:
-            windows: shape (windows, `window_rows`, features), oldest observation first, features in the feed's order.
+            windows: shape (windows, `window_rows`, columns of `feed.observed`), oldest observation first.
 
         Returns:
-            Shape (windows, steps, features, 3): forecast, lower and upper bound.
+            Shape (windows, steps, features, 3): forecast, lower and upper bound; NaN of features that it does not
+            forecast.
 
         Raises:
             ForecastShapeError: the model gave another shape.
             Exception: whatever the model raises.
         """
-        given = np.ascontiguousarray(windows[:, :, self._order])
-        answer = np.asarray(np.ma.filled(self._forecast(given, steps), np.nan), np.float64)  # masked: no forecast
-        wanted = (len(windows), steps, windows.shape[2], len(FORECAST))
+        given = [np.ascontiguousarray(windows[:, :, self._order]), steps]
+        if len(self._regressors):
+            known = windows[:, :, self._regressors]
+            given.append(np.concatenate([known, np.repeat(known[:, -1:], steps, axis=1)], axis=1))
+        answer = np.asarray(np.ma.filled(self._forecast(*given), np.nan), np.float64)  # masked: no forecast
+        wanted = (len(windows), steps, len(self._order), len(FORECAST))
         if answer.shape != wanted:
             msg = f"forecasts of shape {answer.shape}, wanted {wanted}"
             raise ForecastShapeError(msg)
-        return answer[:, :, np.argsort(self._order)]
+        found = np.full((len(windows), steps, self._features, len(FORECAST)), np.nan)
+        found[:, :, self._order] = answer
+        return found
 
 
 def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesModel:
@@ -97,15 +115,19 @@ def load_series_model(path: Path, feed: Feed, identity: ModelVersion) -> SeriesM
             f"(windows, {wanted.window_rows}, {len(wanted.endogenous)}); log it with one"
         )
         raise ContractError(msg)
-    features = [column.name for column in feed.features]
-    order = np.array([features.index(column) for column in wanted.endogenous], np.int64)
-    model = SeriesModel(identity, str(path), wanted, forecast_type(feed), pyfunc.forecast_windows, order, pyfunc.memory)
+    observed = [column.name for column in feed.observed]
+    order, regressors = (
+        np.array([observed.index(name) for name in names], np.int64) for names in (wanted.endogenous, wanted.exogenous)
+    )
+    model = SeriesModel(
+        identity, str(path), wanted, forecast_type(feed), pyfunc.forecast_windows, order, pyfunc.memory, regressors
+    )
     _warm_up(model, feed)
     return model
 
 
 def _warm_up(model: SeriesModel, feed: Feed) -> None:
-    row = np.array([value[0].as_py() for value in probe(feed).columns], np.float64)
+    row = np.array([probe_value(column) for column in feed.observed], np.float64)
     try:
         model.forecast(np.tile(row, (1, model.window_rows, 1)), feed.series.steps)
     except Exception as error:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from schemas.errors import FeedError
-from training.series.baselines import Contestant
+from training.series.baselines import Contestant, forecasts_after
+from training.series.data import SeriesData
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
     from training.series.forecast_model import Forecaster
@@ -129,12 +130,11 @@ def backtest(
     return Backtest(times, tuple(map(str, values.columns)), tuple(errors), judged)
 
 
-def bounds_coverage(values: pd.DataFrame, fitted_rows: int, origins: int, forecaster: "Forecaster") -> float:
+def bounds_coverage(data: SeriesData, fitted_rows: int, origins: int, forecaster: "Forecaster") -> float:
     """The share of held-out values that lie between the bounds of forecasts from the same origins."""
-    actual, steps = values.to_numpy(), forecaster.steps
+    actual, steps = data.values.to_numpy(), forecaster.steps
     ends = origin_rows(len(actual), fitted_rows, steps, origins)
-    windows = np.stack([actual[end - forecaster.window_rows : end] for end in ends])
-    forecasts = forecaster.forecast_windows(windows, steps)
+    forecasts = forecasts_after(forecaster, data, ends, steps)
     future = np.stack([actual[end : end + steps] for end in ends])
     return float(((forecasts[..., 1] <= future) & (future <= forecasts[..., 2])).mean())
 

@@ -1,12 +1,13 @@
 """What a VAR or VARMAX has to be better than."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from training.series.data import SeriesData
 from training.series.stationarity import difference
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
@@ -39,13 +40,30 @@ def seasonal_naive(season: int) -> Contestant:
     return Contestant("seasonal naive", forecast)
 
 
-def of_forecaster(name: str, forecaster: "Forecaster") -> Contestant:
+def of_forecaster(name: str, forecaster: "Forecaster", data: SeriesData) -> Contestant:
     """A fitted model, from windows as the stream gives it: `window_rows` long, its coefficients never fitted again."""
 
     def forecast(history: np.ndarray, steps: int) -> np.ndarray:
-        return forecaster.forecast_windows(history[np.newaxis, -forecaster.window_rows :], steps)[0, :, :, 0]
+        return forecasts_after(forecaster, data, [len(history)], steps)[0, :, :, 0]
 
     return Contestant(name, forecast)
+
+
+def forecasts_after(forecaster: "Forecaster", data: SeriesData, ends: Sequence[int], steps: int) -> np.ndarray:
+    """What it forecasts after so many rows, with exogenous columns as they were last, as in the stream.
+
+    Returns:
+        (ends, steps, k, 3): mean, lower and upper bound.
+    """
+    rows, values = forecaster.window_rows, data.values.to_numpy()
+    windows = np.stack([values[end - rows : end] for end in ends])
+    names = getattr(forecaster, "exogenous", [])  # versions of 0.2.0 have none
+    if not names:
+        return forecaster.forecast_windows(windows, steps)
+    exogenous = data.exogenous[names].to_numpy()
+    known = np.stack([exogenous[end - rows : end] for end in ends])
+    held = np.repeat(known[:, -1:], steps, axis=1)
+    return forecaster.forecast_windows(windows, steps, np.concatenate([known, held], axis=1))
 
 
 def gradient_boosting(fitted: np.ndarray, differences: tuple[int, ...], lags: int, seed: int) -> Contestant:

@@ -45,7 +45,7 @@ def series_candidate(
     production = _evaluation(_metrics_of(before, data, settings)) if before else None
     # 3
     verdict = judge_candidate(_evaluation(found.metrics), production, settings.gate)
-    parts = data.values.iloc[: found.fitted_rows], data.values.iloc[found.fitted_rows :]
+    parts = data.frame.iloc[: found.fitted_rows], data.frame.iloc[found.fitted_rows :]
     digests = (hashlib.sha256(f"{data.digest} {part}".encode()).hexdigest() for part in (FITTED, HELD_OUT))
     fitted, held_out = (Rows(part.reset_index(), digest) for part, digest in zip(parts, digests, strict=True))
     apart = f", {data.frequency} apart" if data.frequency else ""

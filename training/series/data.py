@@ -32,6 +32,7 @@ class SeriesData:
     Attributes:
         values: doubles, a column per endogenous variable under its original name; the index is the time, UTC without
             a zone, increasing and regular, and named as the feed's time column.
+        exogenous: doubles, a column per regressor, of the same rows; without columns if the feed has none.
         frequency: the distance of two rows; None: whatever it is, as the settings say.
         key: the text of each key column of the feed, of this series.
         digest: SHA-256 of the file's bytes, hexadecimal.
@@ -39,6 +40,7 @@ class SeriesData:
     """
 
     values: pd.DataFrame
+    exogenous: pd.DataFrame
     frequency: Frequency | None
     key: dict[str, str | None]
     digest: str
@@ -48,6 +50,11 @@ class SeriesData:
     def rows(self) -> int:
         """The number of observations."""
         return len(self.values)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The values, then the regressors."""
+        return self.values.join(self.exogenous)
 
 
 def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> SeriesData:
@@ -72,14 +79,18 @@ def load_series(feed: Feed, path: Path | None, settings: SeriesSettings) -> Seri
     content = macrodata_csv() if path is None else path.read_bytes()
     source = f"statsmodels {NAME}" if path is None else str(path.absolute())
     keys = [column.name for column in feed.columns if column.role == "key"]
-    frame = _read(feed, source, content, [time, *keys, *columns])
+    regressors = [column.name for column in feed.exogenous]
+    frame = _read(feed, source, content, [time, *keys, *columns, *regressors])
     frame, key = _one_series(frame, keys, settings.key, source)
     if frame.empty:
         msg = f"{source} has a header and no rows; a series wants some: --data FILE"
         raise FeedError(msg)
-    values = _by_time(frame, time, columns, source)
-    _assert_values(values, source)
-    return SeriesData(values, _frequency(feed, values, settings, source), key, sha256(content).hexdigest(), source)
+    found = _by_time(frame, time, [*columns, *regressors], source)
+    _assert_values(found, source, regressors)
+    values = found[columns]
+    return SeriesData(
+        values, found[regressors], _frequency(feed, values, settings, source), key, sha256(content).hexdigest(), source
+    )
 
 
 def _frequency(feed: Feed, values: pd.DataFrame, settings: SeriesSettings, source: str) -> Frequency | None:
@@ -138,7 +149,7 @@ def endogenous_columns(feed: Feed, settings: SeriesSettings) -> list[str]:
 def _read(feed: Feed, source: str, content: bytes, wanted: Sequence[str]) -> pd.DataFrame:
     """The wanted columns, typed as the feed declares, features as doubles."""
     columns = [
-        c.model_copy(update={"type": "double"}) if c.role == "feature" and c.type in NUMBERS else c
+        c.model_copy(update={"type": "double"}) if c.role in ("feature", "exogenous") and c.type in NUMBERS else c
         for c in feed.columns
         if c.name in wanted
     ]
@@ -224,19 +235,20 @@ def _by_time(frame: pd.DataFrame, time: str, columns: list[str], source: str) ->
     return values
 
 
-def _assert_values(values: pd.DataFrame, source: str) -> None:
+def _assert_values(values: pd.DataFrame, source: str, regressors: Sequence[str]) -> None:
     for name, column in values.items():
+        leave_out = "give it the role carry" if name in regressors else "leave it out of series.columns"
         checks = {"null or NaN": column.isna(), "infinite": pd.Series(np.isinf(column))}
         for what, wrong in checks.items():
             if wrong.any():
                 msg = (
                     f"{source}: '{name}' is {what} in {int(wrong.sum())} of {len(values)} rows, first at "
-                    f"{values.index[wrong.to_numpy()][0]}; fill these, or leave the column out (series.columns)"
+                    f"{values.index[wrong.to_numpy()][0]}; fill these, or {leave_out}"
                 )
                 raise FeedError(msg)
         if column.nunique() == 1:
             msg = (
-                f"{source}: '{name}' is {column.iloc[0]:g} in all {len(values)} rows, a constant cannot be forecast; "
-                f"leave it out of series.columns"
+                f"{source}: '{name}' is {column.iloc[0]:g} in all {len(values)} rows, a constant cannot be forecast, "
+                f"nor forecast anything; {leave_out}"
             )
             raise FeedError(msg)

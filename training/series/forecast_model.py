@@ -2,16 +2,17 @@
 
 Needs numpy, pandas and mlflow, none of our code, and no pickle. The model, for differenced columns w and white noise u:
 
-    w[t] = c + A1 w[t-1] + … + Ap w[t-p] + u[t] + M1 u[t-1] + … + Mq u[t-q],   u ~ N(0, S)
+    w[t] = c + A1 w[t-1] + … + Ap w[t-p] + B x[t] + u[t] + M1 u[t-1] + … + Mq u[t-q],   u ~ N(0, S)
 
-Its state is x = (w[t], …, w[t-p+1], u[t], …, u[t-q+1]). Without a moving average (q = 0) the last p rows are the state.
-With one, what the rows say of u is filtered (Durbin and Koopman 2012, section 4.3) from the stationary distribution on,
-as statsmodels' VARMAX does: given the whole history, these are its numbers.
+where x are exogenous columns, differenced on their own. Its state is (w[t], …, w[t-p+1], u[t], …, u[t-q+1]). Without a
+moving average (q = 0) the last p rows are the state. With one, what the rows say of u is filtered (Durbin and Koopman
+2012, section 4.3) from the stationary distribution on, as statsmodels' VARMAX does: given the whole history, these are
+its numbers.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -34,6 +35,8 @@ class Coefficients:
         ma: M1 … Mq, (q, k, k).
         covariance: S, (k, k).
         differences: of each column, (k,) whole numbers.
+        exogenous: B, (k, m).
+        exogenous_differences: of each exogenous column, (m,) whole numbers.
     """
 
     intercept: np.ndarray
@@ -41,6 +44,8 @@ class Coefficients:
     ma: np.ndarray
     covariance: np.ndarray
     differences: np.ndarray
+    exogenous: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    exogenous_differences: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def lags(self) -> int:
@@ -50,8 +55,14 @@ class Coefficients:
     def in_units(self, units: np.ndarray) -> "Coefficients":
         """The same model of values divided by these, (k,)."""
         ratio = units / units[:, np.newaxis]
-        covariance = self.covariance / np.outer(units, units)
-        return Coefficients(self.intercept / units, self.ar * ratio, self.ma * ratio, covariance, self.differences)
+        covariance, by = self.covariance / np.outer(units, units), self.exogenous.reshape(len(units), -1)
+        made = replace(self, intercept=self.intercept / units, ar=self.ar * ratio, ma=self.ma * ratio)
+        return replace(made, covariance=covariance, exogenous=by / units[:, np.newaxis])
+
+    @property
+    def lost(self) -> int:
+        """Rows of a window that its differences take."""
+        return int(max([*self.differences, *self.exogenous_differences]))
 
     @property
     def transition(self) -> np.ndarray:
@@ -87,6 +98,7 @@ class Forecaster:
         time: name of the time column.
         steps: forecast where the caller does not say.
         coverage: probability between the bounds; what is not known of the coefficients is not in it.
+        exogenous: names of the m columns that it forecasts by.
     """
 
     coefficients: Coefficients
@@ -94,19 +106,21 @@ class Forecaster:
     time: str
     steps: int
     coverage: float
+    exogenous: list[str] = field(default_factory=list)
 
     @property
     def window_rows(self) -> int:
         """The rows that a window has at least: lags and differences, and some to filter by if there is an average."""
         c = self.coefficients
-        return c.lags + int(c.differences.max()) + FILTERED_ROWS * len(c.ma)
+        return c.lags + c.lost + FILTERED_ROWS * len(c.ma)
 
-    def forecast_windows(self, windows: np.ndarray, steps: int) -> np.ndarray:
+    def forecast_windows(self, windows: np.ndarray, steps: int, exogenous: np.ndarray | None = None) -> np.ndarray:
         """Forecasts after each of n windows of the same length.
 
         Args:
             windows: doubles, (n, rows, k), rows in order of time, at least `window_rows`; all of them are used.
             steps: 1 or more.
+            exogenous: doubles, (n, rows + steps, m), of each row and then of each step.
 
         Returns:
             (n, steps, k, 3): mean, lower and upper bound.
@@ -121,18 +135,24 @@ class Forecaster:
                 f"of {', '.join(self.endogenous)} and 1 step or more"
             )
             raise ValueError(msg)
-        if not np.isfinite(windows).all():
+        by = np.empty((len(windows), windows.shape[1] + steps, 0)) if exogenous is None else exogenous
+        if by.shape != (wanted := (len(windows), windows.shape[1] + steps, len(self.exogenous))):
+            msg = f"exogenous columns of shape {by.shape}, wanted {wanted}: {', '.join(self.exogenous) or 'none'}"
+            raise ValueError(msg)
+        if not (np.isfinite(windows).all() and np.isfinite(by).all()):
             msg = "a window holds a value that is null, NaN or infinite; wanted numbers only"
             raise ValueError(msg)
         # in units of the noise: matrices of columns of 1e16 beside 1e-2 cannot be inverted
         units = np.sqrt(np.diag(self.coefficients.covariance))
         units = np.where(units > 0, units, 1.0)
         c = self.coefficients.in_units(units)
-        state, unknown = _state(c, self._differenced(windows) / units)
+        values = _differenced(windows, c.differences, c.lost) / units
+        added = c.intercept + _differenced(by, c.exogenous_differences, c.lost) @ c.exogenous.T
+        state, unknown = _state(c, values, added)
         mean, transition = np.empty((len(windows), steps, k)), c.transition
         for step in range(steps):
             state = state @ transition.T
-            state[:, :k] += c.intercept
+            state[:, :k] += added[:, values.shape[1] + step]
             mean[:, step] = state[:, :k] * units
         mean = self._undo_differences(mean, windows)
         half = NormalDist().inv_cdf(0.5 + self.coverage / 2) * np.sqrt(_variance(c, unknown, steps)) * units
@@ -142,8 +162,8 @@ class Forecaster:
         """Write the arrays and the rest into a folder; returns the two files by artifact name."""
         arrays, rest = folder / "coefficients.npz", folder / "forecaster.json"
         np.savez(arrays, **asdict(self.coefficients))
-        about = {"endogenous": self.endogenous, "time": self.time, "steps": self.steps, "coverage": self.coverage}
-        rest.write_text(json.dumps(about | {"window_rows": self.window_rows}, indent=1), encoding="utf-8")
+        names = ("endogenous", "time", "steps", "coverage", "exogenous", "window_rows")
+        rest.write_text(json.dumps({name: getattr(self, name) for name in names}, indent=1), encoding="utf-8")
         return {"coefficients": str(arrays), "forecaster": str(rest)}
 
     @classmethod
@@ -152,12 +172,7 @@ class Forecaster:
         about = json.loads(Path(files["forecaster"]).read_text(encoding="utf-8"))
         with np.load(files["coefficients"], allow_pickle=False) as arrays:
             coefficients = Coefficients(**{name: arrays[name] for name in arrays.files})
-        return cls(coefficients, about["endogenous"], about["time"], about["steps"], about["coverage"])
-
-    def _differenced(self, windows: np.ndarray) -> np.ndarray:
-        times = self.coefficients.differences
-        columns = [np.diff(windows[:, :, j], int(d))[:, times.max() - d :] for j, d in enumerate(times)]
-        return np.stack(columns, axis=-1)
+        return cls(coefficients, *(about[name] for name in ("endogenous", "time", "steps", "coverage", "exogenous")))
 
     def _undo_differences(self, mean: np.ndarray, windows: np.ndarray) -> np.ndarray:
         for j, times in enumerate(self.coefficients.differences):
@@ -167,26 +182,38 @@ class Forecaster:
         return mean
 
 
-def _state(c: Coefficients, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """After a window's last row: the state's mean (n, m), and the covariance of what is not known of it (m, m)."""
+def _differenced(windows: np.ndarray, differences: np.ndarray, lost: int) -> np.ndarray:
+    """Each column (axis 2) differenced as often as it says; the first `lost` rows are gone in all."""
+    found = windows[:, lost:].copy()
+    for j, d in enumerate(differences):
+        found[:, :, j] = np.diff(windows[:, :, j], int(d))[:, lost - d :]
+    return found
+
+
+def _state(c: Coefficients, values: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """After a window's last row: the state's mean (n, s), and the covariance of what is not known of it (s, s).
+
+    Args:
+        added: c + B x of each row, and of the first step at least.
+    """
     n, rows, k = values.shape
     if not len(c.ma):
         return values[:, : -c.lags - 1 : -1].reshape(n, -1), np.zeros((c.lags * k, c.lags * k))
     transition, noise = c.transition, c.selection @ c.covariance @ c.selection.T
     size = len(transition)
-    intercept = np.zeros(size)
-    intercept[:k] = c.intercept
-    # stationary: mean = F mean + c, and P = F P F' + Q (Lütkepohl 2005, section 2.1.4)
-    mean = np.tile(np.linalg.solve(np.eye(size) - transition, intercept), (n, 1))
+    intercept = np.pad(added, ((0, 0), (0, 0), (0, size - k)))
+    # stationary: mean = F mean + c, and P = F P F' + Q (Lütkepohl 2005, section 2.1.4); of several c, statsmodels
+    # takes the one that leads to the second row
+    mean = np.linalg.solve(np.eye(size) - transition, intercept[:, 1].T).T
     stationary = np.linalg.solve(np.eye(size**2) - np.kron(transition, transition), noise.ravel())
     covariance = stationary.reshape(size, size)
     for row in range(rows):
         # the covariance does not depend on the values: one gain for all windows
         gain = np.linalg.solve(covariance[:k, :k], covariance[:k]).T
-        mean += (values[:, row] - mean[:, :k]) @ gain.T
+        mean = mean + (values[:, row] - mean[:, :k]) @ gain.T
         covariance = covariance - gain @ covariance[:k]
         if row < rows - 1:
-            mean = mean @ transition.T + intercept
+            mean = mean @ transition.T + intercept[:, row + 1]
             covariance = transition @ covariance @ transition.T + noise
     return mean, covariance
 
@@ -233,9 +260,9 @@ class ForecastModel(PythonModel):
         """The columns that are forecast."""
         return self.forecaster.endogenous
 
-    def forecast_windows(self, windows: np.ndarray, steps: int) -> np.ndarray:
+    def forecast_windows(self, windows: np.ndarray, steps: int, exogenous: np.ndarray | None = None) -> np.ndarray:
         """As `Forecaster.forecast_windows`."""
-        return self.forecaster.forecast_windows(windows, steps)
+        return self.forecaster.forecast_windows(windows, steps, exogenous)
 
     def predict(
         self,
@@ -246,8 +273,8 @@ class ForecastModel(PythonModel):
         """Forecast what follows a window.
 
         Args:
-            context: not used.
-            model_input: rows in order of time, the endogenous columns by name; the time column may be there.
+            model_input: rows in order of time, the columns by name; the time column may be there. The exogenous ones
+                stay as they are in the last row.
             params: `steps`.
 
         Returns:
@@ -262,11 +289,11 @@ class ForecastModel(PythonModel):
             msg = f"the window's '{made.time}' does not increase; put its rows in order of time"
             raise ValueError(msg)
         window = model_input[made.endogenous].to_numpy(np.float64)
-        forecast = made.forecast_windows(window[np.newaxis], steps)[0]
+        by = model_input[made.exogenous].to_numpy(np.float64)[[*range(len(window)), *[-1] * steps]]
+        forecast = made.forecast_windows(window[np.newaxis], steps, by[np.newaxis])[0]
         columns: dict[str, np.ndarray] = {"step": np.arange(1, steps + 1)}
         for j, name in enumerate(made.endogenous):
-            for at, bound in enumerate(("", "_lower", "_upper")):
-                columns[name + bound] = forecast[:, j, at]
+            columns |= {name + bound: forecast[:, j, at] for at, bound in enumerate(("", "_lower", "_upper"))}
         return pd.DataFrame(columns)
 
 

@@ -22,7 +22,7 @@ def signature_of(forecaster: "Forecaster") -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    inputs = [ColSpec(DataType.double, name) for name in forecaster.endogenous]
+    inputs = [ColSpec(DataType.double, name) for name in (*forecaster.endogenous, *forecaster.exogenous)]
     outputs = [f"{name}{bound}" for name in forecaster.endogenous for bound in ("", "_lower", "_upper")]
     return ModelSignature(
         inputs=Schema([*inputs, ColSpec(DataType.datetime, forecaster.time, required=False)]),
@@ -44,6 +44,7 @@ def metadata_of(result: SeriesResult) -> dict[str, Any]:
             "frequency": result.data.frequency.text if result.data.frequency else None,
             "coverage": forecaster.coverage,
         }
+        | ({"exogenous": forecaster.exogenous} if forecaster.exogenous else {})
     }
 
 
@@ -58,7 +59,7 @@ def log_forecaster(result: SeriesResult, mlflow: Any) -> Any:
             python_model=str(MODEL_FILE),
             artifacts=forecaster.save(Path(folder)),
             signature=signature_of(forecaster),
-            input_example=result.data.values.reset_index().tail(forecaster.window_rows),
+            input_example=result.data.frame.reset_index().tail(forecaster.window_rows),
             metadata=metadata_of(result),
             pip_requirements=[f"{package}=={version(package)}" for package in PACKAGES],
         )

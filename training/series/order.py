@@ -30,11 +30,13 @@ class LagOrder:
         return int(np.argmin(self.table[criterion])) + 1
 
 
-def assert_enough(rows: int, columns: int, settings: SeriesSettings, p: int = 0, q: int = 0) -> None:
+def assert_enough(
+    rows: int, columns: int, settings: SeriesSettings, p: int = 0, q: int = 0, regressors: int = 0
+) -> None:
     """Refuse fewer rows to fit on than all lags and differences tried would leave degrees of freedom for.
 
-    A VARMA(p, q) of k columns has k·(p + q) + 1 coefficients an equation and k variances, and loses p + d rows; its
-    window and one season must fit in as well.
+    A VARMA(p, q) of k columns and m regressors has k·(p + q) + 1 + m coefficients an equation and k variances, and
+    loses p + d rows; its window and one season must fit in as well.
 
     Raises:
         FeedError: says how many there are, and how many are wanted.
@@ -42,7 +44,9 @@ def assert_enough(rows: int, columns: int, settings: SeriesSettings, p: int = 0,
     from training.series.forecast_model import FILTERED_ROWS
 
     orders, lost = max(p + q, settings.max_lags), settings.max_differences
-    wanted = max(lost + orders + columns * (orders + 1) + 1, lost + orders + FILTERED_ROWS * q, settings.season)
+    wanted = max(
+        lost + orders + columns * (orders + 1) + 1 + regressors, lost + orders + FILTERED_ROWS * q, settings.season
+    )
     if rows < wanted:
         msg = (
             f"{rows} rows to fit {columns} columns with up to {orders} lags and {lost} differences on, wanted at least "
@@ -66,7 +70,7 @@ def assert_independent(values: np.ndarray, names: list[str]) -> None:
         raise FeedError(msg)
 
 
-def choose_lags(values: np.ndarray, settings: SeriesSettings) -> LagOrder:
+def choose_lags(values: np.ndarray, settings: SeriesSettings, exogenous: np.ndarray | None = None) -> LagOrder:
     """The order of a VAR on stationary values, of 1 to `max_lags`.
 
     The criteria are those of the values as they are: log |S| of scaled ones is less by twice the logs of the scales.
@@ -74,7 +78,8 @@ def choose_lags(values: np.ndarray, settings: SeriesSettings) -> LagOrder:
     from statsmodels.tsa.api import VAR
 
     scale = scale_of(values)
-    found = VAR(values / scale).select_order(settings.max_lags, trend="c").ics
+    by = exogenous / scale_of(exogenous) if exogenous is not None and exogenous.shape[1] else None
+    found = VAR(values / scale, exog=by).select_order(settings.max_lags, trend="c").ics
     less = 2 * float(np.log(scale).sum())
     # statsmodels starts at no lags, which is no VAR
     table = {name: tuple(float(value) + less for value in found[name][-settings.max_lags :]) for name in CRITERIA}

@@ -39,25 +39,25 @@ def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> Seri
     name, given = _estimator(settings)
     # 1
     fitted_rows = _fitted_rows(data, settings, given)
-    fitted = data.values.iloc[:fitted_rows]
+    fitted, k = data.frame.iloc[:fitted_rows], len(data.values.columns)
     # 2
     tests = unit_root_tests(fitted, settings.series)
     differences = tuple(test.differences for test in tests)
-    stationary = difference(fitted.to_numpy(), differences)
-    assert_independent(stationary, list(map(str, fitted)))
+    every = difference(fitted.to_numpy(), differences)
+    assert_independent(every, list(map(str, fitted)))
+    stationary, regressors = every[:, :k], every[:, k:]
     # 3
-    order = choose_lags(stationary, settings.series)
+    order = choose_lags(stationary, settings.series, regressors)
     # 4
-    p = given.get("p", order.lags)
-    fits = [fit_var(stationary, max(p, 1))] + ([fit_varmax(stationary, p, given["q"])] if name == "varmax" else [])
+    fits = _fits(name, {"p": order.lags, **given}, stationary, regressors)
     chosen = fits[-1]
     # 5
     whiteness = portmanteau(chosen)
     # 6
     forecasters = {fit.title: _forecaster(fit, data, differences, time_column(feed), settings.series) for fit in fits}
     forecaster = forecasters[chosen.title]
-    compared = _backtest(data, fitted_rows, differences, order.lags, forecasters, settings)
-    coverage = bounds_coverage(data.values, fitted_rows, settings.series.origins, forecaster)
+    compared = _backtest(data, fitted_rows, differences[:k], order.lags, forecasters, settings)
+    coverage = bounds_coverage(data, fitted_rows, settings.series.origins, forecaster)
     return SeriesResult(
         data=data,
         fitted_rows=fitted_rows,
@@ -70,7 +70,7 @@ def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> Seri
         metrics=compared.metrics(chosen.title) | {"bounds_coverage": coverage},
         warnings=(*_warnings(tests, chosen, whiteness, settings.series), *_unjudged(compared)),
         plots={
-            "forecast": plot_forecast(data.values, fitted_rows, forecaster, chosen.title),
+            "forecast": plot_forecast(data, fitted_rows, forecaster, chosen.title),
             "errors_by_step": plot_errors(compared, chosen.title),
         },
     )
@@ -82,15 +82,16 @@ def evaluate_forecaster(forecaster: "Forecaster", data: SeriesData, settings: Tr
     Raises:
         SettingsError: it forecasts other columns than the data have.
     """
-    columns = list(map(str, data.values))
-    if forecaster.endogenous != columns:
+    columns, exogenous = list(map(str, data.values)), getattr(forecaster, "exogenous", [])
+    if forecaster.endogenous != columns or not set(exogenous) <= set(data.exogenous):
+        by = f" by {', '.join(exogenous)}" if exogenous else ""
         msg = (
-            f"the model forecasts {', '.join(forecaster.endogenous)}, the data have {', '.join(columns)}; "
+            f"the model forecasts {', '.join(forecaster.endogenous)}{by}, the data have {', '.join(data.frame)}; "
             f"models of other columns cannot be compared: gate: {{relative: null}}"
         )
         raise SettingsError(msg)
     fitted_rows = _fitted_rows(data, settings, {})
-    contestants = [naive(), of_forecaster("model", forecaster)]
+    contestants = [naive(), of_forecaster("model", forecaster, data)]
     series = settings.series
     compared = backtest(data.values, fitted_rows, series.steps, series.origins, contestants)
     return compared.metrics("model")
@@ -111,7 +112,8 @@ def _estimator(settings: TrainingSettings) -> tuple[str, dict[str, int]]:
 def _fitted_rows(data: SeriesData, settings: TrainingSettings, order: Mapping[str, int]) -> int:
     """The rows before the held-out ones; both parts are long enough."""
     fitted_rows = data.rows - max(1, round(data.rows * settings.split.held_out))
-    assert_enough(fitted_rows, len(data.values.columns), settings.series, order.get("p", 0), order.get("q", 0))
+    k, m = len(data.values.columns), len(data.exogenous.columns)
+    assert_enough(fitted_rows, k, settings.series, order.get("p", 0), order.get("q", 0), m)
     origin_rows(data.rows, fitted_rows, settings.series.steps, settings.series.origins)
     return fitted_rows
 
@@ -121,8 +123,10 @@ def _forecaster(
 ) -> "Forecaster":
     from training.series.forecast_model import Coefficients, Forecaster
 
-    coefficients = Coefficients(fit.intercept, fit.ar, fit.ma, fit.covariance, np.array(differences))
-    return Forecaster(coefficients, list(map(str, data.values)), time, settings.steps, settings.coverage)
+    names, by = list(map(str, data.values)), list(map(str, data.exogenous))
+    own, others = np.array(differences[: len(names)]), np.array(differences[len(names) :], np.int64)
+    coefficients = Coefficients(fit.intercept, fit.ar, fit.ma, fit.covariance, own, fit.exogenous, others)
+    return Forecaster(coefficients, names, time, settings.steps, settings.coverage, by)
 
 
 def _backtest(
@@ -133,7 +137,9 @@ def _backtest(
     forecasters: Mapping[str, "Forecaster"],
     settings: TrainingSettings,
 ) -> Backtest:
-    contestants: list[Contestant] = [of_forecaster(title, forecaster) for title, forecaster in forecasters.items()]
+    contestants: list[Contestant] = [
+        of_forecaster(title, forecaster, data) for title, forecaster in forecasters.items()
+    ]
     fitted = data.values.iloc[:fitted_rows].to_numpy()
     contestants += [
         naive(),
@@ -141,6 +147,14 @@ def _backtest(
         gradient_boosting(fitted, differences, lags, settings.split.seed),
     ]
     return backtest(data.values, fitted_rows, settings.series.steps, settings.series.origins, contestants)
+
+
+def _fits(name: str, order: Mapping[str, int], stationary: np.ndarray, regressors: np.ndarray) -> list[Fit]:
+    """A VAR, and the VARMAX that is wanted beside it."""
+    fits = [fit_var(stationary, max(order["p"], 1), regressors)]
+    if name == "varmax":
+        fits.append(fit_varmax(stationary, order["p"], order["q"], regressors))
+    return fits
 
 
 def _unjudged(compared: Backtest) -> list[str]:

@@ -4,9 +4,10 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from training.series.backtest import NAIVE, Backtest
+from training.series.baselines import forecasts_after
+from training.series.data import SeriesData
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
     from training.series.forecast_model import Forecaster
@@ -16,12 +17,12 @@ ACTUAL, MODEL, GRID = "#1f2937", "#2563eb", "#e5e7eb"
 OTHERS = ("#9ca3af", "#d97706", "#059669", "#be185d", "#7c3aed")
 
 
-def plot_forecast(values: pd.DataFrame, fitted_rows: int, forecaster: "Forecaster", title: str) -> str:
+def plot_forecast(data: SeriesData, fitted_rows: int, forecaster: "Forecaster", title: str) -> str:
     """What was held out, and forecasts with bounds, each of `steps` rows from where the one before it ended."""
+    values, steps = data.values, forecaster.steps
     figure, axes = _figure(len(values.columns))
-    actual, steps, window = values.to_numpy(), forecaster.steps, forecaster.window_rows
-    ends = range(fitted_rows, len(actual), steps)
-    forecasts = forecaster.forecast_windows(np.stack([actual[end - window : end] for end in ends]), steps)
+    ends = range(fitted_rows, len(values), steps)
+    forecasts = forecasts_after(forecaster, data, ends, steps)
     shown = values.iloc[max(0, fitted_rows - SHOWN_BEFORE) :]
     for j, (name, axis) in enumerate(zip(values.columns, axes, strict=True)):
         axis.plot(shown.index, shown[name], color=ACTUAL, linewidth=1.4, label="actual")

@@ -61,6 +61,6 @@ def _test(name: str, column: np.ndarray, settings: SeriesSettings) -> ColumnTest
 
 def difference(values: np.ndarray, differences: Sequence[int]) -> np.ndarray:
     """Each column (axis 1) differenced as often as it says; the first `max(differences)` rows are gone in all."""
-    most = max(differences)
+    most = max(differences, default=0)
     columns = [np.diff(values[:, j], times)[most - times :] for j, times in enumerate(differences)]
     return np.column_stack(columns)

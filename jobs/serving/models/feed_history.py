@@ -116,4 +116,4 @@ def _feed(name: str, served: ServedSeries) -> Feed:
 
 
 def _columns(feed: Feed) -> list[list[str]]:
-    return [[column.name for column in columns] for columns in (feed.keys, feed.features)]
+    return [[column.name for column in columns] for columns in (feed.keys, feed.features, feed.exogenous)]

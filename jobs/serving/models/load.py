@@ -65,7 +65,8 @@ def _example(
     try:
         frame = json.loads((path / example["artifact_path"]).read_bytes())
         columns = dict(zip(frame["columns"], map(list, zip(*frame["data"], strict=True)), strict=True))
-        found = {column.name: columns[column.name] for column in feed.features}
+        # a column that the model does not need may be missing
+        found = {c.name: columns[c.name] for c in feed.observed if c.name in columns or not c.nullable}
         found[feed.time.name] = [_time(text, feed.time) for text in columns[feed.time.name]]
         count = len(found[feed.time.name])
         for column, text in zip(feed.keys, key or (), strict=True):

@@ -74,7 +74,7 @@ class Ahead:
         after: the time of its newest observation.
         observations: that the model got.
         times: of the steps; None where the stream has none in `forecast_time`.
-        values: shape (steps, features, 3): forecast, lower and upper bound.
+        values: shape (steps, features, 3): forecast, lower and upper bound; NaN of features that are not forecast.
     """
 
     key: dict[str, Any]
@@ -249,7 +249,7 @@ def _values(series: Mapping[Key, SeriesWindows], feed: Feed, steps: int, model: 
                 raise refused_rows([RowError(None, None, reason, _which(keys[start], feed) + reason_of(answer))])
             values |= zip(keys[start:stop], answer, strict=True)
     for key, value in values.items():
-        if not np.isfinite(value).all():
+        if not np.isfinite(value[:, model.forecasts]).all():
             detail = f"{_which(key, feed)}found NaN or infinity, wanted finite forecasts"
             raise refused_rows([RowError(None, None, Reason.BAD_PREDICTION, detail)])
     return values

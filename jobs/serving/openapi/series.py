@@ -23,7 +23,7 @@ def series_paths(served: ServedSeries) -> dict[str, Any]:
     frequency = served.model.contract.frequency or Frequency(0, DAY)
     names = [name for name, one in FREQUENCIES.items() if one.span == frequency.span]
     keys = served.inputs.feed.keys
-    if names and (not keys or [column.type for column in keys] == ["string"]):
+    if names and not served.model.contract.exogenous and (not keys or [column.type for column in keys] == ["string"]):
         paths[PATH] = {"post": _kserve(served, names[0])}
     return paths
 
@@ -145,7 +145,7 @@ def _made_up(served: ServedSeries) -> list[dict[str, Any]]:
     start = np.array([10_957 if are_days else 10_957 * DAY])  # 2000-01-01
     times = np.append(start, frequency.after(start, contract.window_rows - 1, are_days=are_days))
     texts = (pa.array(times, pa.int32()) if are_days else pa.array(times)).cast(feed.time.arrow_type).to_pylist()
-    row = {column.name: probe_value(column) for column in (*feed.keys, *feed.features)}
+    row = {column.name: probe_value(column) for column in (*feed.keys, *feed.observed)}
     if contract.key is not None:
         for column, text in zip(feed.keys, contract.key, strict=True):
             row[column.name] = None if text is None else parse(text, column.type)

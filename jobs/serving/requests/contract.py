@@ -100,10 +100,13 @@ def series_inputs_of(
     Raises:
         ContractError: no feed follows it, and its signature has no time.
     """
-    feed = _only_needing(
-        feed or _feed_of_series(said_of_itself(mlmodel.get("metadata")), signature, model), ("feature", "key", "time")
-    )
-    names = (feed.time.name, *(column.name for column in (*feed.keys, *feed.features)))
+    said = said_of_itself(mlmodel.get("metadata"))
+    asked = {*(said.get("endogenous") or ()), *(said.get("exogenous") or ())}
+    feed = _only_needing(feed or _feed_of_series(said, signature, model), ("feature", "exogenous", "key", "time"))
+    unused = {column.name for column in feed.observed if column.name not in asked}
+    columns = (c.model_copy(update={"nullable": True}) if c.name in unused else c for c in feed.columns)
+    feed = feed.model_copy(update={"columns": tuple(columns)})
+    names = (feed.time.name, *(column.name for column in (*feed.keys, *feed.observed)))
     return Inputs(feed, names, is_tensor=False, output="forecast")
 
 
@@ -122,7 +125,8 @@ def _feed_of_series(said: Mapping[str, Any], signature: "ModelSignature | None",
         raise ContractError(msg)
     columns = [_SignatureColumn(name=times[0], type="timestamp", role="time")]
     columns += [_SignatureColumn(name=str(k), type="string", role="key", nullable=True) for k in said.get("key") or {}]
-    columns += [_SignatureColumn(name=str(name), type="double") for name in said.get("endogenous") or ()]
+    for entry, role in (("endogenous", "feature"), ("exogenous", "exogenous")):
+        columns += [_SignatureColumn(name=str(name), type="double", role=role) for name in said.get(entry) or ()]
     rules = Series(steps=int(said.get("steps") or Series().steps), ahead_seconds=None)
     return Feed.model_construct(name="", kind="series", series=rules, columns=tuple(columns))
 

@@ -77,6 +77,10 @@ def observations_of(given: Mapping[str, Any], served: ServedSeries) -> Values:
         RequestError: it is not as the protocol says, or not as the model wants it.
     """
     feed = served.inputs.feed
+    if served.model.contract.exogenous:
+        raise RequestError(
+            400, "the model has exogenous columns, which this protocol has not; ask /models/NAME/forecast"
+        )
     name, kind, series = given.get("name"), given.get("type"), given.get("series")
     features = [column.name for column in feed.features]
     if not isinstance(name, str) or kind not in TYPES or not isinstance(series, list) or not series:

@@ -101,6 +101,8 @@ def _of_series(served: ServedSeries) -> dict[str, Any]:
     key = contract.key
     return {
         "window_rows": contract.window_rows,
+        "endogenous": contract.endogenous,
+        "exogenous": contract.exogenous,
         "steps": feed.series.steps,
         "frequency": contract.frequency.text if contract.frequency else None,
         "key": None if key is None else dict(zip((c.name for c in feed.keys), key, strict=True)),

@@ -112,15 +112,15 @@ def varma(p: Any, q: Any) -> Fit:
     return Fit("varmax", np.array([0.4, 0.5]), AR[:p], MA[:q], COVARIANCE, np.empty((0, 2)), True, 0.0)
 
 
-def statsmodels_results(fit: Fit, values: np.ndarray) -> Any:
+def statsmodels_results(fit: Fit, values: np.ndarray, exogenous: np.ndarray | None = None) -> Any:
     from statsmodels.tsa.api import VARMAX
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = VARMAX(values, order=(len(fit.ar), len(fit.ma)), trend="c")
+        model = VARMAX(values, exog=exogenous, order=(len(fit.ar), len(fit.ma)), trend="c")
     matrices = [np.concatenate(list(block), axis=1).ravel() for block in (fit.ar, fit.ma) if len(block)]
     chol = np.linalg.cholesky(fit.covariance)[np.tril_indices(len(fit.covariance))]
-    return model.smooth(np.concatenate([fit.intercept, *matrices, chol]))
+    return model.smooth(np.concatenate([fit.intercept, *matrices, fit.exogenous.ravel(), chol]))
 
 
 @pytest.mark.parametrize(("p", "q"), [(1, 0), (2, 1), (0, 1), (1, 2)])
@@ -131,6 +131,73 @@ def test_a_varmax_given_the_whole_history_forecasts_as_statsmodels_does(growth: 
     found = forecaster(fit, [0, 0]).forecast_windows(growth[np.newaxis], 9)[0]
     np.testing.assert_allclose(found[..., 0], wanted.predicted_mean, **EXACT)
     np.testing.assert_allclose(found[..., 1:], np.stack([lower, upper], axis=-1), **EXACT)
+
+
+def by_last(fit: Fit, differences: Any, exogenous: Any) -> Forecaster:
+    """A forecaster with one exogenous column."""
+    made = Coefficients(
+        fit.intercept, fit.ar, fit.ma, fit.covariance, np.array(differences), fit.exogenous, np.array(exogenous)
+    )
+    return Forecaster(made, NAMES[: len(differences)], "date", 4, 0.95, ["realinv"])
+
+
+def held(exogenous: np.ndarray, steps: int) -> np.ndarray:
+    return np.concatenate([exogenous, np.repeat(exogenous[-1:], steps, axis=0)])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e14])
+def test_a_var_with_regressors_forecasts_as_statsmodels_does(levels: np.ndarray, scale: float) -> None:
+    from statsmodels.tsa.api import VAR
+
+    changes = np.diff(np.log(levels), axis=0)
+    values, x = changes[:, :2], changes[:, 2:]
+    wanted = VAR(values, exog=x).fit(2).forecast_interval(values[-2:], 9, alpha=0.05, exog_future=held(x, 9)[-9:])
+    made = by_last(fit_var(values, 2, x * scale), [0, 0], [0])
+    found = made.forecast_windows(values[np.newaxis, -2:], 9, held(x[-2:] * scale, 9)[np.newaxis])[0]
+    np.testing.assert_allclose(found, np.stack(wanted, axis=-1), **EXACT)
+
+
+@pytest.mark.parametrize(("p", "q"), [(1, 0), (2, 1), (0, 1), (1, 2)])
+def test_a_varmax_with_regressors_and_the_whole_history_forecasts_as_statsmodels_does(
+    growth: np.ndarray, levels: np.ndarray, p: int, q: int
+) -> None:
+    x = 100 * np.diff(np.log(levels[:, 2:]), axis=0)
+    fit = dataclasses.replace(varma(p, q), exogenous=np.array([[0.05], [-0.02]]))
+    future = np.linspace(-2, 3, 9)[:, np.newaxis]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = statsmodels_results(fit, growth, x).get_forecast(9, exog=future)
+    lower, upper = wanted.conf_int(alpha=0.05).reshape(9, 2, 2).transpose(1, 0, 2)
+    by = np.concatenate([x, future])[np.newaxis]
+    found = by_last(fit, [0, 0], [0]).forecast_windows(growth[np.newaxis], 9, by)[0]
+    np.testing.assert_allclose(found[..., 0], wanted.predicted_mean, **EXACT)
+    np.testing.assert_allclose(found[..., 1:], np.stack([lower, upper], axis=-1), **EXACT)
+
+
+def test_a_varmax_with_regressors_is_fitted_to_a_maximum_on_the_values(growth: np.ndarray, levels: np.ndarray) -> None:
+    x = 500 + np.diff(np.log(levels[:, 2:]), axis=0)
+    with threadpool_limits(1):
+        fit = fit_varmax(growth, 1, 0, x)
+    best = statsmodels_results(fit, growth, x).llf
+    assert best > statsmodels_results(fit_varmax(growth, 1, 0), growth).llf + 5
+    for change in (0.95, 1.05):
+        less = fit.exogenous * (change - 1)
+        moved = dataclasses.replace(
+            fit, exogenous=fit.exogenous + less, intercept=fit.intercept - less @ x.mean(axis=0)
+        )
+        assert statsmodels_results(moved, growth, x).llf < best
+
+
+def test_differences_of_regressors_are_their_own(levels: np.ndarray) -> None:
+    changes = np.diff(levels, axis=0)
+    fit = fit_var(changes[:, :2], 1, changes[:, 2:])
+    made = by_last(fit, [1, 1], [1])
+    window, by = levels[np.newaxis, -2:, :2], held(levels[-2:, 2:], 5)[np.newaxis]
+    flat = by_last(fit, [0, 0], [0]).forecast_windows(changes[np.newaxis, -1:, :2], 5, np.diff(by, axis=1))
+    wanted = levels[-1, :2] + flat[0, :, :, 0].cumsum(axis=0)
+    np.testing.assert_allclose(made.forecast_windows(window, 5, by)[0, :, :, 0], wanted, **EXACT)
+    with pytest.raises(ValueError, match=r"exogenous columns of shape \(1, 7, 0\), wanted \(1, 7, 1\): realinv"):
+        made.forecast_windows(window, 5)
 
 
 def test_a_varmax_fitted_on_standardised_values_is_a_maximum_on_the_values(growth: np.ndarray) -> None:

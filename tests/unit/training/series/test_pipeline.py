@@ -23,6 +23,7 @@ from training.rows import Source
 from training.series.backtest import Backtest, Errors, backtest, origin_rows
 from training.series.baselines import Contestant, gradient_boosting, naive, seasonal_naive
 from training.series.data import load_series
+from training.series.log_forecaster import metadata_of, signature_of
 from training.series.macrodata import macrodata_csv
 from training.series.order import assert_enough, assert_independent, choose_lags
 from training.series.pipeline import evaluate_forecaster, fit_series
@@ -278,6 +279,31 @@ def test_a_straight_line_is_refused() -> None:
     line = pd.DataFrame({"a": np.random.default_rng(0).normal(size=50).cumsum(), "line": np.arange(50) * 0.1})
     with pytest.raises(FeedError, match="'line' is constant after 1 differences"):
         unit_root_tests(line, Series())
+
+
+def test_a_column_is_forecast_by_exogenous_ones_and_the_model_says_so(settings: TrainingSettings) -> None:
+    raw = load_feed("macrodata").model_dump(mode="json", exclude_unset=True)
+    raw["columns"][1]["role"] = "exogenous"
+    feed = Feed.model_validate(raw)
+    data = load_series(feed, None, Series())
+    assert (list(data.values), list(data.exogenous)) == (["realcons", "realinv"], ["realgdp"])
+    found = fit_series(feed, data, settings)
+    said = metadata_of(found)["streamscore"]
+    assert (said["endogenous"], said["exogenous"]) == (["realcons", "realinv"], ["realgdp"])
+    assert [(test.column, test.differences) for test in found.stationarity] == [
+        ("realcons", 1),
+        ("realinv", 1),
+        ("realgdp", 1),
+    ]
+    assert found.forecaster.coefficients.exogenous.shape == (2, 1)
+    assert [spec.name for spec in signature_of(found.forecaster).inputs.inputs] == [*data.frame, "date"]
+    # the model in Production may be one without
+    assert evaluate_forecaster(found.forecaster, data, settings)["rmse"] == pytest.approx(found.metrics["rmse"])
+    subset = load_series(load_feed("macrodata"), None, Series(columns=("realcons", "realinv")))
+    plain = fit_series(load_feed("macrodata"), subset, settings)
+    assert evaluate_forecaster(plain.forecaster, data, settings)["rmse"] == pytest.approx(plain.metrics["rmse"])
+    with pytest.raises(SettingsError, match="by realgdp, the data have realcons, realinv; models of other columns"):
+        evaluate_forecaster(found.forecaster, subset, settings)
 
 
 def test_columns_of_very_different_scales_are_fitted_as_statsmodels_fits_them_in_one_scale(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.tsa.api import VAR
 
 from jobs.serving.models.served_series import Asked, Windows, forecast_ahead
 from jobs.serving.requests.body import Body
@@ -16,12 +17,15 @@ from jobs.serving.requests.values import typed
 from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
 from schemas.signature import series_contract
+from schemas.tables import forecast_type
 from streamscore.forecasting.forecast import forecast
 from streamscore.forecasting.history import History, Window
 from streamscore.models.series_model import SeriesModel
+from streamscore.registry.model_version import ModelVersion
 from tests.support import series_kit, var_kit
 from tests.support.series_kit import feed_of
 from tests.support.var_kit import NAMES, in_memory, macrodata, records_of, wanted
+from training.series.fit import fit_var
 from training.series.forecast_model import Coefficients, Forecaster
 from training.series.log_forecaster import signature_of
 
@@ -63,6 +67,52 @@ def test_a_series_in_the_body_gets_the_numbers_of_the_stream(records: list[dict[
     names = [field.name for field in model.output]
     last = streamed.slice(streamed.num_rows - 4).select(names).to_pandas().to_numpy()
     np.testing.assert_array_equal(ahead(records).values.reshape(4, -1), last)
+
+
+def test_exogenous_columns_and_a_feature_that_is_not_forecast_get_the_numbers_of_the_stream(
+    records: list[dict[str, Any]],
+) -> None:
+    raw = load_feed("macrodata").model_dump(mode="json", exclude_unset=True)
+    raw["columns"][1]["role"] = "exogenous"  # realgdp, before the features
+    raw["columns"].append({"name": "pop", "type": "double"})
+    raw["series"] |= {"ahead_seconds": None}
+    feed = Feed.model_validate(raw)
+    levels = macrodata()[["realcons", "realinv", "realgdp"]].to_numpy()
+    changes = np.diff(levels, axis=0)
+    fit = fit_var(changes[:, :2], 2, changes[:, 2:])
+    made = Coefficients(fit.intercept, fit.ar, fit.ma, fit.covariance, np.array([1, 1]), fit.exogenous, np.array([1]))
+    forecaster = Forecaster(made, ["realcons", "realinv"], "date", 4, 0.95, ["realgdp"])
+    said = {"kind": "series", "window_rows": 3, "endogenous": ["realcons", "realinv"], "exogenous": ["realgdp"]}
+    contract = series_contract(feed, {"streamscore": said | {"frequency": "P3M"}}, "macrodata v1")
+    output, window_columns = forecast_type(feed), np.array([0, 1])
+    model = SeriesModel(
+        ModelVersion("macrodata", "1", "r"),
+        "",
+        contract,
+        output,
+        forecaster.forecast_windows,
+        window_columns,
+        _regressors=np.array([3]),
+    )
+    inputs = series_inputs_of({"metadata": {"streamscore": said}}, None, "macrodata v1", feed)
+    given = [record | {"pop": 1.0} for record in records]
+    (found,) = forecast_ahead(Asked(of_records(given, inputs), 4), model, inputs)
+    (other,) = forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)  # pop is not needed
+    np.testing.assert_array_equal(found.values, other.values)
+    ahead_of = VAR(changes[:, :2], exog=changes[:, 2:]).fit(2).forecast(changes[-2:, :2], 4, np.zeros((4, 1)))
+    np.testing.assert_allclose(found.values[:, :2, 0], levels[-1, :2] + ahead_of.cumsum(axis=0), **EXACT)
+    assert np.isnan(found.values[:, 2]).all()
+    rows, _ = typed([of_records(given, inputs)], inputs, frozenset())
+    at = rows.table.schema.get_field_index("landed_at")
+    rows = rows.with_table(rows.table.set_column(at, "landed_at", [[2**50] * len(given)]))
+    streamed = forecast(rows, feed, model, History(3, {})).scored.predictions
+    last = streamed.slice(streamed.num_rows - 4)
+    np.testing.assert_array_equal(
+        found.values.reshape(4, -1), last.select([field.name for field in output]).to_pandas().to_numpy(np.float64)
+    )
+    assert last["forecast_time"].to_pylist() == found.times
+    assert last["pop_forecast"].null_count == 4 and "realgdp_forecast" not in last.column_names
+    assert last["failure"].null_count == 4
 
 
 def test_the_same_series_as_csv_gets_the_same_numbers(records: list[dict[str, Any]]) -> None:
