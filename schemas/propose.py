@@ -12,19 +12,24 @@ from schemas.columns import folded, snake_case
 from schemas.errors import FeedError
 from schemas.feed import RESERVED, Feed, first_problem
 from schemas.model_inputs import ModelInput, inputs_of
+from schemas.signature import output_type
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
-def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri: str) -> str:
+def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri: str, title: str = "") -> str:
     """The text of a `schemas/<name>.yaml` whose features are the model's inputs; ranges, keys, target are left to you.
 
+    Args:
+        title: what messages call the version; else the URI.
+
     Raises:
-        ContractError: the model has no signature, or an input that no CSV column can hold.
+        ContractError: the model has no signature, an input that no CSV column can hold, or such an output.
         FeedError: the names make no feed, e.g. two that are one to the reader of headers.
     """
-    columns = [_column(one) for one in inputs_of(signature, model_uri).columns]
+    columns = [_column(one) for one in inputs_of(signature, title or model_uri).columns]
+    output_type(signature, title or model_uri)
     notes = [
         f"Proposed from the signature of {model_uri}.",
         "Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",

@@ -91,4 +91,4 @@ def _feed_of_model(from_model: str, name: str | None, profile: str | None) -> st
     asked = signature_of(registry.mlmodel(ref))
     registered = registered_name(from_model)
     follows = f"models:/{registered}@production" if registered else from_model
-    return feed_from_signature(name or registered or ref.name, asked, follows)
+    return feed_from_signature(name or registered or ref.name, asked, follows, ref.title)

@@ -201,14 +201,19 @@ def _input(column: Column, one: ModelInput, text: frozenset[str]) -> _Input:
 
 
 def _warm_up(model: Model, feed: Feed, wanted: ModelInputs) -> None:
-    """Predict the model's own input example, and the same as rows of the feed; where it has none, a made-up one."""
+    """Predict the model's own input example, the same as rows of the feed; where it has none, a made-up one.
+
+    Of a single row two are asked: some models have one answer for all rows.
+    """
     example = model.example()
     if example is None:
-        _try(model, feed, "a made-up row", lambda: model.predict(probe(feed, model.text_columns)))
+        row = probe(feed, model.text_columns)
+        _try(model, feed, "a made-up row", lambda: model.predict(pa.concat_tables([row, row])))
         return
     _try(model, feed, "its example", lambda: model.predict_example(example))
     rows = example_rows(example, feed, wanted)
     if rows.num_rows:
+        rows = pa.concat_tables([rows, rows]) if rows.num_rows == 1 else rows
         _try(model, feed, "its example as the rows of a file", lambda: model.predict(rows))
 
 
@@ -231,4 +236,6 @@ def _rows_of(example: Any) -> int:
     """The rows of an input example; of a dict the length of its columns."""
     if isinstance(example, Mapping):
         example = next(iter(example.values()), ())
+    if shape := getattr(example, "shape", None):  # a sparse array has no length
+        return int(shape[0])
     return 1 if isinstance(example, str) or not hasattr(example, "__len__") else len(example)

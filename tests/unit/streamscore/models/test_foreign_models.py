@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 import yaml
 from mlflow.models import Model as Logged
 from mlflow.models import ModelSignature
@@ -121,6 +122,21 @@ def test_rows_of_the_feed_are_tried_beside_the_example(save_model: Callable[...,
     path = save_model("return model_input['b']", np.ones(2), inputs=pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, None]}))
     with pytest.raises(ContractError, match=r"cannot predict its example as the rows of a file .*KeyError: 'b'"):
         load_model(path, feed, IDENTITY)
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_one_answer_for_all_rows_shows_before_the_first_file(
+    save_model: Callable[..., Path], small_feed: Feed, example: bool
+) -> None:
+    path = save_model("return [model_input['a'].mean()]", np.ones(1), example=example)
+    with pytest.raises(ContractError, match="it answers 1 outputs for 2 rows, wanted one a row"):
+        load_model(path, small_feed, IDENTITY)
+
+
+def test_a_sparse_example_is_a_dense_tensor_of_the_feed(save_model: Callable[..., Path]) -> None:
+    inputs = scipy.sparse.csr_matrix(PAIRS * 1.0)
+    body = "return np.asarray(model_input.sum(axis=1)).ravel()"
+    assert streamed(save_model(body, np.ones(1), inputs=inputs), inputs) == [1, 2]
 
 
 def streamed(path: Path, inputs: Any) -> list[Any]:
