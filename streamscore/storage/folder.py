@@ -74,8 +74,8 @@ class Folder(Protocol):
     def sync(self) -> None:
         """Return once everything in this folder and below it is safe from a power cut, whoever wrote it.
 
-        A local folder's whole file system is synced, for what this machine wrote; in an object store there is nothing
-        to do, because an answered PUT is safe.
+        A local folder's whole file system is synced, for what this machine wrote, and those of the folders right in it,
+        which may be links or mounts; in an object store there is nothing to do, because an answered PUT is safe.
         """
 
     def set_aside(self, to: str, first: str) -> bool:
@@ -198,7 +198,9 @@ class LocalFolder:
         make_folder(self.path)
 
     def sync(self) -> None:
-        sync_file_system(self.path)
+        places = [self.path, *(self.path / name for name in self.folders())]
+        for place in {place.stat().st_dev: place for place in reversed(places)}.values():
+            sync_file_system(place)
 
     def set_aside(self, to: str, first: str) -> bool:  # noqa: ARG002  a rename moves all at once
         if len(list(self.path.iterdir())) <= 1:  # the lock

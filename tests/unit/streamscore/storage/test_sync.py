@@ -1,13 +1,14 @@
 """Names and file systems are synced, whatever the system's call for it."""
 
 import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streamscore.storage import sync
+from streamscore.storage import folder, sync
 from streamscore.storage.folder import LocalFolder
 
 
@@ -97,3 +98,16 @@ def test_on_macos_a_volume_is_synced_through_the_cache_of_its_disk(monkeypatch: 
     assert call is not None and call(7) == 0 and asked == [(7, 3)]
     del library.fsync_volume_np
     assert sync._sync_call.__wrapped__() is None
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no second file system that anybody may write")
+def test_the_file_system_of_a_table_that_lies_elsewhere_is_synced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[int]()
+    monkeypatch.setattr(folder, "sync_file_system", lambda path: synced.append(os.stat(path).st_dev))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "quarantine").mkdir()
+        (tmp_path / "predictions").symlink_to(elsewhere)
+        LocalFolder(tmp_path).sync()
+        assert sorted(synced) == sorted({os.stat(tmp_path).st_dev, os.stat(elsewhere).st_dev})
