@@ -3,16 +3,31 @@
 `docs/settings.md` is generated from the descriptions here: `python -m scripts.settings_reference`.
 """
 
-from typing import Literal
+import math
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+LARGEST = {
+    float: 1e9,
+    int: 2**63 - 1,
+}  # 30 years in seconds, which every clock and lock takes; what Java and Arrow hold
+
 
 class Block(BaseModel):
-    """Unknown keys are refused, and nothing is changed later."""
+    """Unknown keys are refused, nothing is changed later, and a number is one that can be waited for and counted to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_no_endless_number(cls, value: Any) -> Any:
+        largest = LARGEST.get(type(value), math.inf)
+        if type(value) in LARGEST and not abs(value) <= largest:
+            msg = f"found {value:g}, wanted a number up to {largest:,}"
+            raise ValueError(msg)
+        return value
 
 
 class Registry(Block):

@@ -1,7 +1,9 @@
 """What is there before a query starts: the folders, the tables, the checkpoint."""
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from jobs.maintenance.maintain import Task
 from jobs.maintenance.schedule import MaintenanceScheduler
@@ -13,15 +15,18 @@ from jobs.streaming.trigger import parse_trigger
 from schemas.errors import SettingsError
 from schemas.feed import Feed
 from schemas.settings import Settings
+from schemas.tables import FORECASTS, PREDICTIONS, QUARANTINE
 from streamscore.landing.archive import REFUSALS, Archive
+from streamscore.landing.entries import HIDDEN
 from streamscore.landing.listing import landed_files
 from streamscore.landing.troubles import Troubles
 from streamscore.spark.session import spark_commits_to_store
+from streamscore.storage.object_store import is_object_uri
 from streamscore.storage.places import as_uri
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.housekeeping import Housekeeping
 from streamscore.tables.recover import assert_known_checkpoint
-from streamscore.tables.tables import Tables
+from streamscore.tables.tables import SIDE_TABLES, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
     trigger = parse_trigger(settings.streaming.trigger)
     assert_safe(feed, settings)
     paths = StreamPaths.of(feed, settings)
+    assert_apart(paths)
     paths.make()
     metrics = RunMetrics(feed)
     metrics.serve(settings.metrics)
@@ -149,3 +155,40 @@ def assert_safe(feed: Feed, settings: Settings) -> None:
             "drivers would overwrite each other there; set streaming.lease to true, or tables.writer to delta-rs"
         )
         raise SettingsError(msg)
+
+
+def assert_apart(paths: StreamPaths) -> None:
+    """Refuse folders of which one would be moved, scored or deleted with another.
+
+    `--recover` moves the checkpoint away with all that is in it. Maintenance deletes in a table's folder what the table
+    does not list. The stream scores and cleans up CSV files in the landing folder, and the models in a checkpoint may
+    have some.
+
+    Raises:
+        SettingsError: names the two.
+    """
+    landing, tables, checkpoint = paths.uris.items()
+    of_tables = [("--tables", paths.table(name)) for name in (PREDICTIONS, FORECASTS, QUARANTINE, *SIDE_TABLES)]
+    pairs = [(landing, checkpoint), (tables, checkpoint), (checkpoint, landing)]
+    pairs += [(inner, of_table) for inner in (landing, checkpoint) for of_table in of_tables]
+    for (flag, inner), (other, outer) in pairs:
+        below = _below(inner, outer)
+        is_hidden = any(name.startswith(HIDDEN) for name in below or ()) and outer != checkpoint[1]
+        if below is not None and not is_hidden:
+            msg = (
+                f"{flag} {inner} is in {other} {outer}, wanted folders beside each other, because what is in the one "
+                f"would be taken for its own; choose another folder for {flag}"
+            )
+            raise SettingsError(msg)
+
+
+def _below(inner: str, outer: str) -> tuple[str, ...] | None:
+    """The names that lead from one place to another in it, none if they are the same; None if it is not in it."""
+    if not is_object_uri(inner):
+        inner = os.path.realpath(inner)
+    if not is_object_uri(outer):
+        outer = os.path.realpath(outer)
+    try:
+        return PurePosixPath(inner).relative_to(outer).parts
+    except ValueError:
+        return None

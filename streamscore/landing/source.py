@@ -19,6 +19,7 @@ from streamscore.landing.find import DiscoveryOptions, FileDiscovery
 from streamscore.landing.manifest import BatchManifest, LandedFile, by_bytes
 from streamscore.storage.stream_paths import StreamPaths
 
+MOST_FILES = 2**31 - 1  # a number that Java counts to
 PARTITION_BYTES = 16 * 2**20
 
 
@@ -84,7 +85,7 @@ class LandingReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def getDefaultReadLimit(self) -> ReadLimit:
         """At most `maxFiles` files a batch; `maxBytes` is kept to as well."""
-        return ReadMaxFiles(int(self._options["maxfiles"]))
+        return ReadMaxFiles(min(int(self._options["maxfiles"]), MOST_FILES))
 
     def prepareForTriggerAvailableNow(self) -> None:
         """Take what is there now, and nothing that comes later."""

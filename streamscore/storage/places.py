@@ -13,6 +13,7 @@ from streamscore.storage.object_store import bucket_and_key, is_object_uri
 if TYPE_CHECKING:
     from schemas.settings import Storage
 
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as Spark writes file:/in
 ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 
@@ -20,10 +21,14 @@ def place(given: str, feed: str) -> str:
     """An absolute path or `s3://bucket/prefix`, without an end slash; `{feed}` is filled in.
 
     Raises:
-        SettingsError: another scheme.
+        SettingsError: another scheme, or no path: an empty one, as of a variable that is not set, would be the working
+            folder with all that lies in it.
     """
     text = given.replace("{feed}", feed)
     if "://" not in text:
+        if not text.strip() or "\0" in text or text.partition("/")[0] == "~" or SCHEME.match(text):
+            msg = f"found {given!r} for a folder, wanted a path such as /data/in, or s3://BUCKET/PREFIX"
+            raise SettingsError(msg)
         return str(Path(text).absolute())
     bucket, key = bucket_and_key(text)
     return f"s3://{bucket}/{key}".rstrip("/")

@@ -203,3 +203,18 @@ def test_a_block_goes_through_variables_as_it_is(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(variable, value)
     assert load_settings("local").serving == serving
     assert load_settings("local").streaming == Settings().streaming
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("registry.poll_seconds", "inf"),
+        ("storage.retry_seconds", "1e400"),
+        ("tables.keep_log_hours", float("inf")),
+        ("streaming.full_look_seconds", 2e9),
+        ("streaming.max_bytes", 2**63),
+    ],
+)
+def test_a_number_that_no_clock_and_no_counter_takes_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"setting '{key}': .*found "):
+        load_settings(flags={key: value})

@@ -79,3 +79,9 @@ def test_a_path_for_tables_that_delta_rs_would_look_for_elsewhere_is_refused(tmp
 def test_braces_in_a_path_are_braces() -> None:
     assert place("/in/{feed}/{day}", "wine") == "/in/wine/{day}"
     assert place("in", "wine") == os.path.abspath("in")
+
+
+@pytest.mark.parametrize("given", ["", " ", "~/in", "file:/in", "hdfs:/in", "a\0b"])
+def test_what_is_no_path_is_not_the_working_folder(given: str) -> None:
+    with pytest.raises(SettingsError, match="for a folder, wanted a path such as"):
+        place(given, "wine")
