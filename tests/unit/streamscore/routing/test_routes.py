@@ -1,8 +1,12 @@
 """A routing key → its route."""
 
+import fnmatch
+import timeit
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import SettingsError
 from streamscore.routing.routes import RouteTable, table_of
@@ -37,6 +41,28 @@ def model_of(table: RouteTable, key: str) -> str | None:
 )
 def test_a_key_has_its_own_route_then_that_of_a_pattern_then_the_default(key: str, model: str | None) -> None:
     assert model_of(table_of(SAID, "routes"), key) == model
+
+
+PATTERNS = st.lists(st.text("ab*?[]!", max_size=4), unique=True, max_size=6)
+
+
+@given(PATTERNS, st.text("ab[]", max_size=4))
+def test_the_first_pattern_that_fits_as_a_file_name_does_counts(patterns: list[str], key: str) -> None:
+    table = table_of({"patterns": {pattern: f"m{number}" for number, pattern in enumerate(patterns)}}, "routes")
+    wanted = next((f"m{n}" for n, pattern in enumerate(patterns) if fnmatch.fnmatchcase(key, pattern)), None)
+    route = table.find(key)
+    assert (route.model if route else None) == wanted
+
+
+def test_many_patterns_cost_a_key_as_little_as_a_few() -> None:
+    many = table_of({"patterns": {f"tenant-{number}-*": "m" for number in range(10_000)}}, "routes")
+    few = table_of({"patterns": {f"tenant-{number}-*": "m" for number in range(10)}}, "routes")
+    assert model_of(many, "tenant-9999-x") == "m"
+
+    def seconds(table: RouteTable) -> float:
+        return min(timeit.repeat(lambda: table.find("tenant-x"), number=200, repeat=5))
+
+    assert seconds(many) < 20 * seconds(few)  # one after another, they take 1,000 times as long
 
 
 def test_without_a_default_other_keys_have_no_route() -> None:
