@@ -44,25 +44,32 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     out = Path("var/pollute").absolute()
     out.mkdir(parents=True, exist_ok=True)
-    results_file = out / "results.json"
-    about = {"files": arguments.files, "seed": arguments.seed}
-    results: dict[str, Any] = {"about": about, "parts": {}}
-    if results_file.exists() and (kept := json.loads(results_file.read_text("utf-8")))["about"] == about:
-        results = kept  # parts that were measured with the same files stay
+    about = {"files": arguments.files, "seed": arguments.seed, "wine": str(arguments.wine)}
+    kept: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=out, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
         outcomes = make(Path(scratch) / "files", arguments.files, arguments.seed, arguments.wine)
         for part in arguments.parts:
             begun = time.monotonic()
-            results["parts"][part] = measure(part, outcomes, Path(scratch))
-            results["parts"][part]["seconds"] = time.monotonic() - begun
-            results_file.write_text(json.dumps(results, indent=1), "utf-8")
-    lines = [*table(results["parts"], STREAMS | OTHERS)]
+            found = measure(part, outcomes, Path(scratch))
+            kept = keep(out / "results.json", about, part, found | {"seconds": time.monotonic() - begun})
+    lines = [*table(kept, STREAMS | OTHERS)]
     (out / "results.md").write_text("\n".join(lines) + "\n", "utf-8")
     print("\n".join(lines))
-    ours = [results["parts"][part] for part in STREAMS if part in results["parts"]]
+    ours = [kept[part] for part in STREAMS if part in kept]
     broken = [example for one in ours for example in one["examples"]]
     print("".join(f"pollute: {example}\n" for example in broken), end="", file=sys.stderr)
     return 1 if broken or any(one["ended_runs"] for one in ours) else 0
+
+
+def keep(path: Path, about: Mapping[str, Any], part: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the result of a part beside those that were measured with the same files; all of them."""
+    results: dict[str, Any] = {"about": about, "parts": {}}
+    if path.exists() and (before := json.loads(path.read_text("utf-8")))["about"] == about:
+        results = before
+    results["parts"][part] = found
+    path.write_text(json.dumps(results, indent=1), "utf-8")
+    parts: dict[str, Any] = results["parts"]
+    return parts
 
 
 def parse() -> argparse.Namespace:

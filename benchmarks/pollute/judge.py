@@ -98,7 +98,7 @@ class Verdict:
         if (
             row is None
             and line is None
-            and any(same(values, one.values, False) for one in outcome.rows if not one.truth)
+            and any(same(values, one.values, False) for one in outcome.rows if one.values and not one.truth)
         ):
             return ""  # a line of delimiters, read as it is
         if row is None:

@@ -26,6 +26,7 @@ class BatchDone:
         seconds: from its start to its commit.
         lag: from the moment its first file was found to its commit, seconds.
         where: `driver` or `executors`; `skipped` if it was in already.
+        truncated: how many times lost digits of a second (`csv.fractions`); in the log only if some did.
     """
 
     batch_id: int
@@ -38,10 +39,12 @@ class BatchDone:
     seconds: float
     lag: float
     where: str
+    truncated: int = 0
 
     def to_log(self) -> dict[str, object]:
         """The entries of its log line."""
         entries = asdict(self) | {"seconds": round(self.seconds, 4), "lag": round(self.lag, 4)}
+        entries["truncated"] = self.truncated or ""
         return {key: value for key, value in entries.items() if value not in ({}, "")}
 
 
@@ -55,6 +58,7 @@ class RunMetrics:
         self._feed = feed.name
         self._rows = Counter("streamscore_rows_total", "Rows predicted.", **of)
         self._rejects = Counter("streamscore_rejects_total", "Rows quarantined.", ["feed", "reason"], **more)
+        self._truncated = Counter("streamscore_truncated_total", "Times that lost digits of a second.", **of)
         self._files = Counter("streamscore_files_total", "Files processed.", **of)
         self._batch = Histogram("streamscore_batch_seconds", "A micro-batch, start to commit.", buckets=SECONDS, **of)
         self._lag = Histogram(
@@ -67,7 +71,7 @@ class RunMetrics:
         self._refusals = Counter("streamscore_model_refusals_total", "Versions refused.", **of)
         self._registry_up = Gauge("streamscore_registry_up", "1 if the registry answers, 0 if not.", **of)
         self._registry_up.labels(self._feed).set(1)  # a run starts only if it does, or says that it does not
-        for counter in (self._rows, self._files, self._swaps, self._refusals):
+        for counter in (self._rows, self._files, self._truncated, self._swaps, self._refusals):
             counter.labels(self._feed)
 
     def serve(self, metrics: Metrics) -> None:
@@ -99,6 +103,7 @@ class RunMetrics:
         """Count a micro-batch."""
         self._rows.labels(self._feed).inc(done.rows)
         self._files.labels(self._feed).inc(done.files)
+        self._truncated.labels(self._feed).inc(done.truncated)
         if done.model_version:
             self._model.clear()
             self._model.labels(self._feed, done.model_name, done.model_version).set(1)

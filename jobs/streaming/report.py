@@ -77,4 +77,5 @@ def batch_done(batch_id: int, manifest: BatchManifest, scored: ScoredBatch | Non
         seconds=now - begun,
         lag=now - found if found else 0.0,
         where=scored.where if scored else "skipped",
+        truncated=parts.truncated if parts else 0,
     )

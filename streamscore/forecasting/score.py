@@ -41,4 +41,4 @@ def score_series(
         done = forecast(rows, feed, model, history)
         history = done.history
         refusals = pa.concat_tables([rejects, invalid, done.scored.rejects])
-        yield replace(done, scored=Scored(done.scored.predictions, refusals))
+        yield replace(done, scored=Scored(done.scored.predictions, refusals, rows.truncated))

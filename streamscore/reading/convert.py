@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from schemas.columns import NUMBERS
 from schemas.feed import TYPES, Column, Dialect
 from schemas.value_text import PATTERNS
-from streamscore.reading.plain import has_plain_numbers, plain
+from streamscore.reading.plain import has_plain_numbers, plain, truncated
 
 _TIME = TYPES["timestamp"]
 _ZONE = r"[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$"
@@ -47,10 +47,16 @@ def may_be_hex(text: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Values of one type, null where the text was null or did not convert; `failed` lists the latter."""
+    """Values of one type, null where the text was null or did not convert.
+
+    Attributes:
+        failed: which did not convert.
+        truncated: how many lost digits of a second (`csv.fractions`).
+    """
 
     values: pa.Array
     failed: Sequence[int]
+    truncated: int = 0
 
 
 def convert(text: pa.Array | pa.ChunkedArray, column: Column, dialect: Dialect) -> Converted:
@@ -62,9 +68,11 @@ def convert(text: pa.Array | pa.ChunkedArray, column: Column, dialect: Dialect) 
         text = text.chunk(0) if text.num_chunks == 1 else text.combine_chunks()
     if column.type == "string":
         return Converted(text, ())
-    text = plain(pc.utf8_trim(text, " \t"), column, dialect)
+    whole = plain(pc.utf8_trim(text, " \t"), column, dialect)
+    text = truncated(whole, column, dialect)
     try:
-        return Converted(_as_type(text, column), ())
+        values = _as_type(text, column)
+        return Converted(values, (), _count_shorter(text, whole, values))
     except pa.ArrowInvalid:
         pass
     codes = text.dictionary_encode()
@@ -72,7 +80,12 @@ def convert(text: pa.Array | pa.ChunkedArray, column: Column, dialect: Dialect) 
     is_bad = pc.is_in(codes.indices, value_set=pa.array(failed, codes.indices.type), skip_nulls=True)
     good = pc.if_else(pa.array(_mask(failed, len(codes.dictionary))), None, codes.dictionary)
     values = _as_type(good, column).take(codes.indices)
-    return Converted(values, pc.indices_nonzero(is_bad).to_pylist())
+    return Converted(values, pc.indices_nonzero(is_bad).to_pylist(), _count_shorter(text, whole, values))
+
+
+def _count_shorter(text: pa.Array, whole: pa.Array, values: pa.Array) -> int:
+    """How many values are of text that lost some of its end."""
+    return 0 if text is whole else pc.sum(pc.and_(pc.not_equal(text, whole), values.is_valid())).as_py() or 0
 
 
 def _as_type(text: pa.Array, column: Column) -> pa.Array:

@@ -26,9 +26,14 @@ def plain(text: pa.Array, column: Column, dialect: Dialect) -> pa.Array:
         return _said(text, dialect)
     if column.format is not None:
         text = _by_format(text, column)
-    if column.type == "timestamp" and dialect.fractions == "truncate":
-        text = pc.replace_substring_regex(text, r"(\.[0-9]{6})[0-9]{1,3}($|[^0-9])", r"\1\2")
     return text
+
+
+def truncated(text: pa.Array, column: Column, dialect: Dialect) -> pa.Array:
+    """Plain text with no more digits of a second than a time has, where `csv.fractions` takes more."""
+    if column.type != "timestamp" or dialect.fractions != "truncate":
+        return text
+    return pc.replace_substring_regex(text, r"(\.[0-9]{6})[0-9]{1,3}($|[^0-9])", r"\1\2")
 
 
 def has_plain_numbers(dialect: Dialect) -> bool:

@@ -5,6 +5,7 @@ Small files are parsed together and large ones in blocks, so that a chunk costs 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +52,7 @@ def read_chunks(
         size = -(-count // max(1, -(-count // chunk_rows))) or 1  # even chunks, not a rest of a few rows
         for start in range(0, max(count, 1 if rejects else 0), size):
             chunk = rows if size >= count else rows.with_table(rows.table.slice(start, size))
-            yield chunk, rejects_table([] if start else rejects)
+            yield replace(chunk, truncated=0) if start else chunk, rejects_table([] if start else rejects)
 
 
 def _windows(parts: Iterator[Part], chunk_rows: int) -> Iterator[list[Part]]:
@@ -83,16 +84,18 @@ def _read_window(
     rejects: list[Reject] = []
     tables: list[pa.Table] = []
     texts: dict[str, list[Text]] = {}
+    truncated = 0
     for parsed in _parse_window(window, parser, rejects):
-        table, untyped = _typed(parsed, feed, text_columns)
+        table, untyped, cut = _typed(parsed, feed, text_columns)
+        truncated += cut
         tables.append(table)
         rejects += [*parsed.rejects, *untyped]
         for text in parsed.texts:
             texts.setdefault(text.origin.name, []).append(text)
     if len(tables) == 1:
-        return Rows(tables[0], texts), rejects
+        return Rows(tables[0], texts, truncated), rejects
     joined = pa.concat_tables(tables) if tables else _schema(feed, text_columns).empty_table()
-    return Rows(joined.combine_chunks(), texts), rejects
+    return Rows(joined.combine_chunks(), texts, truncated), rejects
 
 
 def _sorted(rows: pa.Table, order: Mapping[str, int]) -> pa.Table:
@@ -119,9 +122,12 @@ def _parse_window(window: Sequence[Part], parser: Parser, rejects: list[Reject])
         yield from parser.parse(blocks)
 
 
-def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa.Table, list[Reject]]:
-    """The rows whose values all have the feed's types, and the others: `bad_type`, the first such column to blame."""
-    count = len(parsed.lines)
+def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa.Table, list[Reject], int]:
+    """The rows whose values all have the feed's types, the others, and how many times were truncated.
+
+    The others are `bad_type`, the first such column to blame.
+    """
+    count, truncated = len(parsed.lines), 0
     values, texts = [], []
     failed: dict[int, tuple[Column, str]] = {}
     for column, found in zip(feed.columns, parsed.columns, strict=True):
@@ -133,11 +139,11 @@ def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa
             converted = convert(found, column, feed.csv)
             for at in converted.failed:
                 failed.setdefault(at, (column, found[at].as_py()))
-            found = converted.values
+            found, truncated = converted.values, truncated + converted.truncated
         values.append(found)
     table = pa.Table.from_arrays([*values, *texts, *_place_columns(parsed)], schema=_schema(feed, text_columns))
     if not failed:
-        return table, []
+        return table, [], truncated
     rejects = []
     for at, (column, text) in sorted(failed.items()):
         source, line = parsed.texts[parsed.text_of[at]], int(parsed.lines[at])
@@ -145,7 +151,7 @@ def _typed(parsed: Parsed, feed: Feed, text_columns: frozenset[str]) -> tuple[pa
         rejects.append(source.origin.reject(line, source.raw(line), Reason.BAD_TYPE, column.name, detail))
     keep = np.ones(count, np.bool_)
     keep[list(failed)] = False
-    return table.filter(pa.array(keep)), rejects
+    return table.filter(pa.array(keep)), rejects, truncated
 
 
 def _place_columns(parsed: Parsed) -> list[pa.Array]:

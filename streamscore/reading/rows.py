@@ -96,10 +96,12 @@ class Rows:
         table: the feed's columns (`Feed.arrow_schema`); `text:<original name>`, the text as it stood in the file, for
             every column that a model wants as text; `source_file`, `source_line`, `landed_at`.
         texts: what the rows were read from, by `source_file`.
+        truncated: how many times lost digits of a second (`csv.fractions`); the first of several chunks says all.
     """
 
     table: pa.Table
     texts: Mapping[str, Sequence[Text]]
+    truncated: int = 0
 
     def with_table(self, table: pa.Table) -> "Rows":
         """Other rows out of the same files."""

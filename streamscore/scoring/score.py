@@ -20,10 +20,12 @@ class Scored:
     Attributes:
         predictions: the feed's columns, `source_file`, `source_line`, `landed_at`, `prediction`.
         rejects: the columns of `REJECTS_SCHEMA`.
+        truncated: how many times lost digits of a second (`csv.fractions`).
     """
 
     predictions: pa.Table
     rejects: pa.Table
+    truncated: int = 0
 
 
 def score(
@@ -46,4 +48,4 @@ def score(
     for rows, rejects in read_chunks(files, feed, replace(options, text_columns=model.text_columns)):
         rows, invalid = validate(rows, feed)
         predictions, failed = predict(rows, model)
-        yield Scored(predictions, pa.concat_tables([rejects, invalid, failed]))
+        yield Scored(predictions, pa.concat_tables([rejects, invalid, failed]), rows.truncated)

@@ -27,7 +27,7 @@ def write_parts(files: Sequence[LandedFile], work: ScoringTask, chunks: Chunks) 
             with opener(files, work.storage) as open_landed:
                 options = ReadOptions(work.landing, work.chunk_rows, refused=refused, open_landed=open_landed)
                 for scored in chunks(options):
-                    writer.add(scored.predictions, scored.rejects)
+                    writer.add(scored.predictions, scored.rejects, scored.truncated)
             return writer.finish()
         except FileRejectedError as error:
             writer.discard()

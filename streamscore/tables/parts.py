@@ -55,6 +55,7 @@ class Parts:
         counts: by file URI, for every file that gave rows or rejects.
         reasons: rejects by reason code, rows; a file without any, or that cannot be counted, is 1.
         refused: URIs of the files that were refused as a whole.
+        truncated: how many times lost digits of a second (`csv.fractions`).
     """
 
     predictions: tuple[Part, ...] = ()
@@ -62,6 +63,7 @@ class Parts:
     counts: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    truncated: int = 0
 
     @classmethod
     def merge(cls, several: Iterable["Parts"]) -> Self:
@@ -80,6 +82,7 @@ class Parts:
             counts,
             reasons,
             tuple(sorted({path for parts in merged for path in parts.refused})),
+            sum(parts.truncated for parts in merged),
         )
 
     def to_json(self) -> str:
@@ -96,6 +99,7 @@ class Parts:
             {path: Counts(**counts) for path, counts in body["counts"].items()},
             body["reasons"],
             tuple(body["refused"]),
+            body["truncated"],
         )
 
 
@@ -157,9 +161,11 @@ class PartsWriter:
         self._counts: dict[str, Counts] = {}
         self._reasons: dict[str, int] = {}
         self._refused: set[str] = set()
+        self._truncated = 0
 
-    def add(self, predictions: pa.Table, rejects: pa.Table) -> None:
-        """Take one chunk: predictions with source columns, rejects as REJECTS_SCHEMA."""
+    def add(self, predictions: pa.Table, rejects: pa.Table, truncated: int = 0) -> None:
+        """Take one chunk: predictions with source columns, rejects as REJECTS_SCHEMA; how many times were truncated."""
+        self._truncated += truncated
         if predictions.num_rows:
             of_files = predictions
             if self._feed.kind == "series":
@@ -177,7 +183,8 @@ class PartsWriter:
     def finish(self) -> Parts:
         """Write what is left, and say what was written."""
         predictions, rejects = self._predictions.finish(), self._rejects.finish()
-        return Parts(predictions, rejects, self._counts, self._reasons, tuple(sorted(self._refused)))
+        refused = tuple(sorted(self._refused))
+        return Parts(predictions, rejects, self._counts, self._reasons, refused, self._truncated)
 
     def discard(self) -> None:
         """Delete what was written: these chunks are not to be committed."""

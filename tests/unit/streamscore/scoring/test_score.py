@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,3 +86,28 @@ def test_any_text_gives_as_many_predictions_and_rejects_as_it_has_rows(
     assert len(lines) == len(set(lines))
     if not any(c in text for c in '"\r'):  # then a line is a row
         assert len(lines) == sum(1 for line in text.split("\n") if line)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 1000])
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [({}, "2024-05-06T10:00:00.{}Z"), ({"format": "%d.%m.%Y %H:%M:%S,%f"}, "06.05.2024 10:00:00,{}")],
+)
+def test_times_that_lose_digits_are_counted(
+    tmp_path: Path, small_feed: Feed, model_of: Callable[..., Model], chunk_rows: int, column: Any, text: str
+) -> None:
+    columns = [{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]
+    at = {"name": "at", "type": "timestamp", "role": "time"} | column
+    body = {"name": "small", "csv": {"fractions": "truncate"}, "columns": [*columns, at]}
+    fractions = ["123456", "1234567", "5", "123456789", "1234567890", "12345678"]
+    path = tmp_path / "in.csv"
+    rows = [f'{at},{at},"{text.format(fraction)}"\n' for at, fraction in enumerate(fractions)]
+    path.write_text("a,b,at\n" + "".join(rows))
+    status = path.stat()
+    files = [LandedFile(path.as_uri(), status.st_size, status.st_mtime_ns)]
+    options = ReadOptions(tmp_path.as_uri(), chunk_rows)
+    for fractions_are, counted in (("truncate", 3), ("refuse", 0)):
+        feed = Feed.model_validate(body | {"csv": {"fractions": fractions_are}})
+        scored = list(score(files, feed, model_of(SUM, np.array([1.0])), options))
+        assert sum(one.truncated for one in scored) == counted
+        assert sum(one.rejects.num_rows for one in scored) == 4 - counted

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def test_parts_survive_the_way_from_an_executor(tmp_path: Path) -> None:
     tables = open_tables(tmp_path)
     parts = parts_of(tables, a_batch(0, "a.csv", "b.csv"), 3, 1)
     assert Parts.from_json(parts.to_json()) == parts
+    cut = replace(parts, truncated=3)
+    assert Parts.from_json(cut.to_json()) == cut and Parts.merge([cut, parts, cut]).truncated == 6
 
 
 def test_parts_of_several_executors_add_up(tmp_path: Path) -> None:
