@@ -18,6 +18,7 @@ class Found:
         rows: their values, in the feed's order; a reader that leaves out a column has `...` there.
         lines: for each row, its physical line; None from a reader that does not say it.
         refused: (line, reason, rows) of what it refused; None if it says nothing of that; line None: the whole file.
+        is_corrupt: for each row, whether Spark marks it.
         told: how many rows a reader says it left out, if it says no lines.
         error: why there are no rows, if it raised.
         predictions: one a row, of a stream.
@@ -26,6 +27,7 @@ class Found:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     lines: list[int] | None = None
     refused: list[tuple[int | None, str, int | None]] | None = None
+    is_corrupt: list[bool] | None = None
     told: int | None = None
     error: str = ""
     predictions: list[float] | None = None

@@ -7,6 +7,8 @@ for these columns.
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from benchmarks.pollute.draft import Outcome
 from benchmarks.pollute.judge import Found
 from benchmarks.pollute.kinds import Kind
 
+AT_ONCE = 4  # files; a job of Spark waits more than it reads
 Read = Callable[[Kind, Path], Found]
 _PANDAS = {
     "string": "str", "int": "Int32", "long": "Int64", "double": "float64", "float": "float32", "boolean": "boolean",
@@ -31,15 +34,17 @@ _DUCKDB = {
 
 
 def read_each(outcomes: Sequence[Outcome], read: Read) -> Mapping[Path, Found]:
-    """Every file by itself, as one that cannot be read must not cost the others."""
-    found = {}
+    """Every file by itself, as one that cannot be read must not cost the others; some at once."""
     warnings.simplefilter("ignore")  # pandas warns of names that are there twice
-    for outcome in outcomes:
+
+    def read_one(outcome: Outcome) -> Found:
         try:
-            found[outcome.path] = read(outcome.kind, outcome.path)
+            return read(outcome.kind, outcome.path)
         except Exception as error:
-            found[outcome.path] = Found(error=f"{type(error).__name__}: {error}"[:200])
-    return found
+            return Found(error=f"{type(error).__name__}: {error}"[:200])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip([outcome.path for outcome in outcomes], pool.map(read_one, outcomes), strict=True))
 
 
 def with_pandas(kind: Kind, path: Path) -> Found:
@@ -81,6 +86,13 @@ def with_pandas(kind: Kind, path: Path) -> Found:
             series = times.dt.date if column["type"] == "date" else times
         values.append([None if value is pd.NaT else value for value in series.astype(object)])
     return Found([tuple(None if _is_null(v) else _plain(v) for v in row) for row in zip(*values, strict=True)])
+
+
+def as_asked(found: Found) -> Found:
+    """What somebody sees who asks Spark for `columnNameOfCorruptRecord`, and takes only what fits."""
+    marked = list(zip(found.rows, found.is_corrupt or (), strict=True))
+    good = [row for row, is_corrupt in marked if not is_corrupt]
+    return replace(found, rows=good, told=len(marked) - len(good))
 
 
 def _is_null(value: Any) -> bool:
@@ -154,15 +166,14 @@ def _as_fed(row: Sequence[Any], kind: Kind) -> tuple[Any, ...]:
 
 
 class WithSpark:
-    """Spark's CSV source with a schema: as it is, or with `columnNameOfCorruptRecord` where `tells` is set."""
+    """Spark's CSV source with a schema, and `_corrupt_record` in it, which says what did not fit."""
 
-    def __init__(self, *, tells: bool) -> None:
+    def __init__(self) -> None:
         from pyspark.sql import SparkSession
 
-        self._tells = tells
         builder = SparkSession.builder.master("local[2]").appName("pollute").config("spark.ui.enabled", "false")
-        builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "1")
-        self._spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
+        builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.driver.host", "127.0.0.1")
+        self._spark = builder.getOrCreate()
         self._spark.sparkContext.setLogLevel("OFF")
 
     def __call__(self, kind: Kind, path: Path) -> Found:
@@ -179,19 +190,16 @@ class WithSpark:
             if "format" in column:
                 pattern = {"date": "dd.MM.yyyy", "timestamp": "dd.MM.yyyy HH:mm:ss"}[column["type"]]
                 options[f"{column['type']}Format"] = pattern
-        if self._tells:
-            fields.append("_corrupt_record STRING")
-            options["columnNameOfCorruptRecord"] = "_corrupt_record"
+        fields.append("_corrupt_record STRING")
+        options["columnNameOfCorruptRecord"] = "_corrupt_record"
         where = str(path).replace("\\", "\\\\")
         for special in "{}[]*?":
             where = where.replace(special, f"\\{special}")
         os.stat(path)
         frame = self._spark.read.schema(", ".join(fields)).options(**options).csv(Path(where).as_posix())
         rows = [tuple(row) for row in frame.collect()]
-        if not self._tells:
-            return Found([self._as_fed(row, kind) for row in rows])
-        good = [self._as_fed(row[:-1], kind) for row in rows if row[-1] is None]
-        return Found(good, told=len(rows) - len(good))
+        is_corrupt = [row[-1] is not None for row in rows]
+        return Found([self._as_fed(row[:-1], kind) for row in rows], is_corrupt=is_corrupt)
 
     def _type(self, column: Mapping[str, Any], kind: Kind) -> str:
         is_text = _is_word(column, kind) or (kind.decimal == "," and column["type"] in ("double", "int", "float"))
@@ -210,5 +218,5 @@ class WithSpark:
             found[at] = value
         return tuple(found)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._spark.stop()

@@ -6,13 +6,19 @@ from typing import Any
 COLUMNS = ("files", "rows silently wrong", "in files", "clean rows recovered", "refused for another reason", "ended by")
 
 
-def table(results: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
-    """A line for each reader that was measured; `names` says what each is."""
+def table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Mapping[str, str]) -> Iterator[str]:
+    """A line for each reader that was measured, over all its feeds; `names` says what each is."""
     yield f"| reader | {' | '.join(COLUMNS)} |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
     for part, name in names.items():
         if part in results:
-            yield _line(name, results[part])
+            keys = {
+                key
+                for found in results[part].values()
+                for key, value in found.items()
+                if isinstance(value, int | float)
+            }
+            yield _line(name, {key: sum(found[key] for found in results[part].values()) for key in keys})
 
 
 def _line(name: str, found: Mapping[str, Any]) -> str:

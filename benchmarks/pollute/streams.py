@@ -1,31 +1,31 @@
-"""The polluted files through `streamscore run`, a process for each feed: in the driver or on executors, from folders
-or a bucket.
-"""
+"""The polluted files through the stream, in one Spark: in the driver or on executors, folders or a bucket."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import yaml
 from deltalake import DeltaTable
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from benchmarks.pollute.draft import Outcome
 from benchmarks.pollute.judge import Found
 from benchmarks.pollute.kinds import KINDS, Kind
+from jobs.streaming.prepare import open_run
+from jobs.streaming.run import stream_until_stopped
 from schemas.feed import Feed, snake_case
 from schemas.settings import Storage, load_settings
 from services.object_store import REGION, ObjectStore
 from streamscore.registry.registry import open_registry
 from streamscore.storage.object_store import arrow_file_system, delta_options
 from training.fitting.log_model import signature_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 BUCKET = "pollute"
 MAX_FILES = 100  # of a micro-batch, so that a feed has some
@@ -37,31 +37,34 @@ class Setting:
 
     Attributes:
         mode: where rows are scored, `driver` or `executors`.
+        spark: a session as a run starts it.
         store: the bucket's, with landing folder and tables in it; None: both are folders.
     """
 
     name: str
     mode: str
+    spark: "SparkSession"
     store: ObjectStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What the streams made of the files.
+    """What a stream made of the files of its feed.
 
     Attributes:
         found: by path.
         landed: the files that could be landed; a bucket has no links and no times.
-        ended: feed → exit code and the end of the log, of streams that did not end with 0.
+        ended: how, if it did not end when it had caught up.
     """
 
+    kind: Kind
     found: Mapping[Path, Found]
     landed: Sequence[Outcome]
-    ended: Mapping[str, str]
+    ended: str
 
 
-def stream(outcomes: Sequence[Outcome], setting: Setting, folder: Path, seconds: float) -> Streamed:
-    """Land all files, catch up with each feed, and read its tables.
+def stream(outcomes: Sequence[Outcome], setting: Setting, folder: Path, seconds: float) -> Iterator[Streamed]:
+    """Land all files of one feed after the other, catch up with them, and read the tables.
 
     Args:
         folder: of this setting, new.
@@ -69,12 +72,8 @@ def stream(outcomes: Sequence[Outcome], setting: Setting, folder: Path, seconds:
     """
     uri = f"sqlite:///{folder}/mlflow.db"
     folder.mkdir(parents=True)
-    models = register_models(uri)
     if setting.store:
         setting.store.make_bucket(BUCKET)
-    found: dict[Path, Found] = {}
-    landed: list[Outcome] = []
-    ended: dict[str, str] = {}
     for kind in KINDS:
         mine = [outcome for outcome in outcomes if outcome.kind is kind]
         if not mine:
@@ -82,37 +81,28 @@ def stream(outcomes: Sequence[Outcome], setting: Setting, folder: Path, seconds:
         places = _places(mine, setting, folder)
         if setting.store:
             mine = [one for one in mine if _is_put(one, setting)]
-        if why := _run(kind, models[kind.name], setting, (folder, uri, places, seconds)):
-            ended[kind.name] = why
-        by_name = _read(kind, setting, places)
-        nothing = [outcome for outcome in mine if outcome.source_file not in by_name]
-        found |= {o.path: by_name.get(o.source_file, Found(lines=[], refused=[], predictions=[])) for o in mine}
-        landed += mine
-        print(
-            f"pollute: {setting.name}: {kind.name}: {len(mine)} files, {len(nothing)} without a trace", file=sys.stderr
-        )
-    return Streamed(found, landed, ended)
+        ended = _run(kind, register_model(kind, uri), setting, (uri, places, seconds))
+        by_name = dict(_read(kind, setting, places))
+        found = {o.path: by_name.pop(o.source_file, Found(lines=[], refused=[], predictions=[])) for o in mine}
+        if by_name:
+            ended += f"rows of files that nobody landed: {sorted(by_name)[:5]}"
+        yield Streamed(kind, found, mine, ended)
 
 
-def register_models(uri: str) -> Mapping[str, str]:
-    """Feed → the URI of its model."""
+def register_model(kind: Kind, uri: str) -> str:
+    """The URI of the feed's model in a registry."""
     registry = open_registry(load_settings(flags={"registry.tracking_uri": uri}))
+    feed = Feed.model_validate(kind.document())
     experiment = registry.experiment("pollute")
-    made = {}
-    for kind in KINDS:
-        feed = Feed.model_validate(kind.document())
-        example = pd.DataFrame({column.name: [1.0, 2.0] for column in feed.features})
-        with registry.active() as mlflow, mlflow.start_run(experiment_id=experiment) as run:
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).parent / "weighed.py"),
-                signature=signature_of(feed),
-                input_example=example,
-                pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "pandas")],
-            )
-            number = registry.add_version("pollute", logged.model_id, run.info.run_id, {})
-        made[kind.name] = f"models:/pollute/{number}"
-    return made
+    with registry.active() as mlflow, mlflow.start_run(experiment_id=experiment) as run:
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).parent / "weighed.py"),
+            signature=signature_of(feed),
+            input_example=pd.DataFrame({column.name: [1.0, 2.0] for column in feed.features}),
+            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "pandas")],
+        )
+        return f"models:/pollute/{registry.add_version('pollute', logged.model_id, run.info.run_id, {})}"
 
 
 def _places(mine: Sequence[Outcome], setting: Setting, folder: Path) -> Mapping[str, str]:
@@ -133,33 +123,31 @@ def _is_put(outcome: Outcome, setting: Setting) -> bool:
     return True
 
 
-def _run(kind: Kind, model: str, setting: Setting, where: tuple[Path, str, Mapping[str, str], float]) -> str:
+def _run(kind: Kind, model: str, setting: Setting, where: tuple[str, Mapping[str, str], float]) -> str:
     """Catch up with one feed; empty, or how it ended."""
-    folder, uri, places, seconds = where
-    (folder / "schemas").mkdir(exist_ok=True)
-    document = yaml.safe_dump(kind.document(), allow_unicode=True, sort_keys=False)
-    (folder / "schemas" / f"{kind.name}.yaml").write_text(document, "utf-8")
-    command = [sys.executable, "-m", "jobs.cli", "run", kind.name, "--model-uri", model, "--mode", setting.mode]
-    command += ["--trigger", "available-now", "--max-files", str(MAX_FILES), "--clean", "off"]
-    command += [f"--{place}={where}" for place, where in places.items()]
-    variables = {"STREAMSCORE_REGISTRY__TRACKING_URI": uri, "STREAMSCORE_SPARK__MASTER": "local[2]"}
-    variables |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    uri, places, seconds = where
+    flags: dict[str, Any] = {
+        "landing": places["landing"],
+        "tables.path": places["tables"],
+        "checkpoint": places["checkpoint"],
+        "registry.tracking_uri": uri,
+        "model_uri": model,
+        "streaming.mode": setting.mode,
+        "streaming.trigger": "available-now",
+        "streaming.max_files": MAX_FILES,
+    }
     if setting.store:
-        variables |= {
-            "AWS_ACCESS_KEY_ID": setting.store.access_key,
-            "AWS_SECRET_ACCESS_KEY": setting.store.secret_key,
-            "STREAMSCORE_STORAGE__ENDPOINT": setting.store.endpoint,
-            "STREAMSCORE_STORAGE__PATH_STYLE": "true",
-        }
-    log = folder / f"{kind.name}.log"
-    with log.open("wb") as file:
-        try:
-            ended = subprocess.run(
-                command, env=os.environ | variables, cwd=folder, stdout=file, stderr=file, timeout=seconds, check=False
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return f"did not end in {seconds:.0f} s; {log}"
-    return f"exit code {ended}: {log.read_text('utf-8', 'replace')[-500:]}" if ended else ""
+        flags |= {"storage.endpoint": setting.store.endpoint, "storage.path_style": True}
+    try:
+        run = open_run(Feed.model_validate(kind.document()), load_settings(flags=flags))
+        watch = threading.Timer(seconds, run.stop.ask)
+        watch.start()
+        stream_until_stopped(run, setting.spark)
+    except Exception as error:
+        return f"{kind.name}: {type(error).__name__}: {error}"
+    hangs = not watch.is_alive()
+    watch.cancel()
+    return f"{kind.name}: did not end in {seconds:.0f} s" if hangs else ""
 
 
 def _read(kind: Kind, setting: Setting, places: Mapping[str, str]) -> Mapping[str, Found]:
@@ -185,7 +173,6 @@ def _table(uri: str, setting: Setting) -> Any:
     files: Any = LocalFileSystem()
     if store := setting.store:
         storage = Storage(endpoint=store.endpoint, region=REGION, path_style=True)
-        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = store.access_key, store.secret_key
         options, files = delta_options(storage), arrow_file_system(storage)
     if not DeltaTable.is_deltatable(uri, options):
         return pa.table({})

@@ -96,5 +96,6 @@ def test_another_reader_is_not_blamed_for_what_it_says_that_it_left_out(plain: O
 
 def test_the_table_never_rounds_up() -> None:
     found = {"files": 3, "wrong": 0, "wrong_files": 0, "share": 2.9999, "with_clean": 3, "misfiled": 0, "ended": 0}
-    lines = list(table({"a": found | {"ended_runs": 0, "runs": 9}, "b": found}, {"a": "A", "b": "B", "c": "C"}))
-    assert lines[2:] == ["| A | 3 | 0 | 0 | 99.9 % | 0 | 0 of 9 runs |", "| B | 3 | 0 | 0 | 99.9 % |  | 0 files |"]
+    run = found | {"ended_runs": 0, "runs": 1}
+    lines = list(table({"a": {"x": run, "y": run}, "b": {"x": found}}, {"a": "A", "b": "B", "c": "C"}))
+    assert lines[2:] == ["| A | 6 | 0 | 0 | 99.9 % | 0 | 0 of 2 runs |", "| B | 3 | 0 | 0 | 99.9 % |  | 0 files |"]
