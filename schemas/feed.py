@@ -142,6 +142,12 @@ class Feed(BaseModel):
     def _files_can_hold_it(self) -> Self:
         headers: dict[str, str] = {}
         for column in self.columns:
+            if "\0" in column.name or column.name.startswith("\ufeff"):
+                what = (
+                    "has a NUL" if "\0" in column.name else "begins with a byte order mark, which editors do not show"
+                )
+                msg = f"column {column.name!r} {what}; no header that is read has one in a name, take it out"
+                raise ValueError(msg)
             name = header_key(folded(column.name) if self.csv.header == "ignore_case" else column.name, "exact")
             if (other := headers.get(name)) is not None:
                 under = f"csv.header: {self.csv.header}"

@@ -12,11 +12,10 @@ from schemas.feed import Column, Dialect, Feed
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD, UTF8_BOM, count_lines
 from streamscore.reading.rejects import BadFileError, FileReject, shorten
-from streamscore.reading.split import Scanned, first_record, split_record
+from streamscore.reading.split import DELIMITERS, Scanned, first_record, split_record
 
 BINARY_LOOK = 8192  # bytes at the start of a file whose header does not fit, in which a NUL says that it is no text
 
-DELIMITERS = (",", ";", "\t", "|")  # that a file may seem to be written with
 NAMED = 100  # columns, in a reject of the whole file
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -168,6 +167,8 @@ def _refusal(text: str, names: list[str], wanted: dict[str, Column], dialect: Di
         c.name for c in wanted.values() if c.role == "target" or (c.nullable and dialect.missing_columns == "null")
     }
     missing = [c.name for key, c in wanted.items() if key not in times and c.name not in may_lack]
+    if not missing and not wanted.keys() & times.keys():  # all may be missing, but this is another file
+        missing = [c.name for c in wanted.values() if c.role != "target"]
     if missing:
         hint = _hint(names, missing) or _other_delimiter(text, wanted, dialect)
         return FileReject(Reason.MISSING_COLUMN, f"{found}; missing: {_quoted(missing)}{hint}", missing[0])
@@ -188,13 +189,14 @@ def _hint(names: list[str], missing: list[str]) -> str:
 
 
 def _other_delimiter(text: str, wanted: dict[str, Column], dialect: Dialect) -> str:
-    """What the header would have with another delimiter, if that is more."""
+    """What the header would have with another delimiter, if that is more: one of the usual, or any that is in it."""
 
     def known(delimiter: str) -> int:
         names = [header_key(name.strip(f" \t{dialect.quote}"), dialect.header) for name in text.split(delimiter)]
         return len(wanted.keys() & set(names))
 
-    best = max(DELIMITERS, key=known)
+    odd = sorted({mark for mark in text if not mark.isalnum() and mark not in dialect.quote + "\r\n\0\ufeff"})
+    best = max((*DELIMITERS, *odd), key=known)
     if known(best) <= known(dialect.delimiter):
         return ""
     return f" (csv.delimiter: {json.dumps(best)} would find {known(best)} of {len(wanted)})"

@@ -143,8 +143,9 @@ class Parser:
         rejects = []
         for at, width in widths.items():
             block, line = blocks[text_of[at]], int(lines[at])
-            reason, detail = wrong_width(width, block.origin.header.width)
-            rejects.append(block.origin.reject(line, block.raw(line), reason, None, detail))
+            raw = block.raw(line)
+            reason, detail = wrong_width(width, block.origin.header.width, raw, self._feed.csv)
+            rejects.append(block.origin.reject(line, raw, reason, None, detail))
         if widths:
             bad = list(widths)
             text_of, lines = np.delete(text_of, bad), np.delete(lines, bad)

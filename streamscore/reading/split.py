@@ -7,6 +7,7 @@ its own line. Text between such a field's end and the next delimiter refuses the
 
 import csv
 import functools
+import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from schemas.feed import Dialect
 from schemas.reasons import Reason
 from streamscore.reading.records import MAX_RECORD
 from streamscore.reading.rejects import shorten
+
+DELIMITERS = (",", ";", "\t", "|")  # that a record may seem to be written with
 
 _KEPT = 10_000  # bytes of a line that is too long to keep
 
@@ -83,8 +86,8 @@ class Scanned(NamedTuple):
 def split_record(text: str, dialect: Dialect) -> Scanned | None:
     """One record, which may have line ends in quotes; None if a quote in it is not closed."""
     if dialect.quote not in text:
-        return Scanned(text.encode(), text.split(dialect.delimiter), "")
-    first, *rest = physical_lines([text.encode() + b"\n"])
+        return Scanned(_bytes(text), text.split(dialect.delimiter), "")
+    first, *rest = physical_lines([_bytes(text) + b"\n"])
     return _Scan(first, _Lines(rest, 0), dialect).record()
 
 
@@ -218,18 +221,35 @@ def _checked(record: CsvRecord, width: int, dialect: Dialect) -> CsvRecord:
         found = f"found bytes that are not {dialect.encoding} ({error.reason} at byte {error.start + 1} of the record)"
         return CsvRecord(record.line, record.raw, [], Reason.BAD_ENCODING, f"{found}, wanted {dialect.encoding}")
     if len(record.fields) != width:
-        return CsvRecord(record.line, record.raw, [], *wrong_width(len(record.fields), width))
+        return CsvRecord(record.line, record.raw, [], *wrong_width(len(record.fields), width, record.raw, dialect))
     return record
 
 
-def wrong_width(found: int, wanted: int) -> tuple[Reason, str]:
-    """Why a record with that many fields is refused."""
-    reason = Reason.TOO_FEW_FIELDS if found < wanted else Reason.TOO_MANY_FIELDS
-    return reason, f"found {found} field{'s' * (found != 1)}, wanted {wanted}, as in the header"
+def wrong_width(found: int, wanted: int, raw: bytes, dialect: Dialect) -> tuple[Reason, str]:
+    """Why a record with that many fields is refused, and the delimiter with which it would have as many as wanted."""
+    where = "feed" if dialect.header == "none" else "header"
+    detail = f"found {found} field{'s' * (found != 1)}, wanted {wanted}, as in the {where}"
+    if found > wanted:
+        return Reason.TOO_MANY_FIELDS, detail
+    for other in _other_dialects(dialect):
+        record = split_record(_text(raw), other)
+        if record and not record.stray and len(record.fields) == wanted:
+            return Reason.TOO_FEW_FIELDS, f"{detail} (csv.delimiter: {json.dumps(other.delimiter)} would find {wanted})"
+    return Reason.TOO_FEW_FIELDS, detail
+
+
+@functools.cache
+def _other_dialects(dialect: Dialect) -> tuple[Dialect, ...]:
+    taken = {dialect.delimiter, dialect.quote, dialect.escape, dialect.comment}
+    return tuple(dialect.model_copy(update={"delimiter": other}) for other in DELIMITERS if other not in taken)
 
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _without_end(line: bytes) -> bytes:

@@ -112,6 +112,8 @@ def test_a_feed_that_makes_no_sense_is_refused(columns: Any, message: str) -> No
         ({}, [{"name": "kış"}, {"name": "KIŞ"}], "are both"),
         ({}, [{"name": "ſource file"}], "the stream adds a column of that name"),
         ({"encoding": "ascii"}, [{"name": "Größe"}], "'Größe' cannot be written in csv.encoding ascii"),
+        ({}, [{"name": "\ufeffid"}], "begins with a byte order mark"),
+        ({}, [{"name": "i\0d"}], "has a NUL"),
         ({"null_values": ["NA"]}, [{"name": "a", "allowed": ["NA", "x"]}], "'NA' in allowed, which csv.null_values"),
         ({}, [{"name": "a", "allowed": ["", "x"]}], "set nullable: true"),
     ],

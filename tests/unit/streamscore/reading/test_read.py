@@ -172,13 +172,66 @@ def test_a_nullable_column_may_be_missing_if_the_feed_says_so(see_text: Callable
 
 
 @pytest.mark.parametrize(
-    ("header", "delimiter"), [("a;b", ";"), ('"a"\t"b"', r"\t"), ("a|b|x,y", "|"), ('"a";"b"', ";")]
+    ("header", "delimiter"),
+    [
+        *[
+            ("a;b", ";"),
+            ('"a"\t"b"', r"\t"),
+            ("a|b|x,y", "|"),
+            ('"a";"b"', ";"),
+            ("a b", " "),
+            ("b^a", "^"),
+            ("a:b", ":"),
+        ],
+        *[("a\x01b", r"\u0001"), ("x;;a;b", ";"), ("a ; b ", ";")],
+    ],
 )
+@pytest.mark.parametrize("more", [{}, {"header": "ignore_case"}, {"extra_columns": "ignore"}, {"encoding": "utf-16"}])
 def test_a_file_with_another_delimiter_is_told_which(
-    see_text: Callable[..., Seen], header: str, delimiter: str
+    see_text: Callable[..., Seen], header: str, delimiter: str, more: dict[str, Any]
 ) -> None:
-    assert f'(csv.delimiter: "{delimiter}" would find 2 of 2)' in see_text(f"{header}\n1;2\n").rejects[0]["detail"]
-    assert "csv.delimiter" not in see_text("x;y\n1;2\n").rejects[0]["detail"]
+    def detail(header: str) -> str:
+        content = f"{header}\n1;2\n".encode(more.get("encoding", "utf-8"))
+        return str(see_text(content, feed=feed_of(AB, **more)).rejects[0]["detail"])
+
+    assert f'(csv.delimiter: "{delimiter}" would find 2 of 2)' in detail(header)
+    assert "csv.delimiter" not in detail("x;y")
+
+
+@pytest.mark.parametrize(("row", "delimiter"), [("1;2", ";"), ('"1";"x;y"', ";"), ("1|2,5", None), ("1\t2", r"\t")])
+@pytest.mark.parametrize("header", ["none", "exact"])
+def test_a_row_with_another_delimiter_is_told_which(
+    see_text: Callable[..., Seen], row: str, delimiter: str | None, header: str
+) -> None:
+    columns = [*WORDS, *([{"name": "x", "type": "string"}] if delimiter is None else [])]
+    names = "" if header == "none" else ",".join(str(column["name"]) for column in columns) + "\n"
+    for text in (f"{names}{row}\n", f'{names}{row}\n"'):  # by Arrow, and by hand
+        seen = see_text(text, f"{len(text)}.csv", feed=feed_of(columns, header=header))
+        detail = seen.rejects[0]["detail"]
+        if row.startswith('"'):  # what follows the closing quote refuses it first
+            assert seen.reasons[0] == "unreadable"
+        elif delimiter is None:
+            assert detail.endswith(f"wanted 3, as in the {'feed' if header == 'none' else 'header'}")
+        else:
+            assert detail.endswith(f'(csv.delimiter: "{delimiter}" would find 2)')
+
+
+def test_a_file_without_any_of_the_columns_is_another_file_even_if_all_may_be_missing(
+    see_text: Callable[..., Seen],
+) -> None:
+    columns = [column | {"nullable": True} for column in AB]
+    feed = feed_of(columns, missing_columns="null", extra_columns="ignore")
+    (reject,) = see_text("a;b\n1;2\n", feed=feed).rejects
+    assert reject["reason"] == "missing_column" and '(csv.delimiter: ";" would find 2 of 2)' in reject["detail"]
+    assert see_text("x\n1\n", feed=feed).reasons == ["missing_column"]
+    assert see_text("b,x\n1,2\n", feed=feed)["b"] == [1]
+
+
+@pytest.mark.parametrize("end", ["#", "# checked", '# a "quote', "#1,2", "#\r"])
+@pytest.mark.parametrize("more", ["", '"3",4\n'])
+def test_a_comment_may_end_a_file_without_a_line_end(see_text: Callable[..., Seen], end: str, more: str) -> None:
+    seen = see_text(f"a,b\n1,2\n{more}{end}", feed=feed_of(AB, comment="#"))
+    assert (len(seen["a"]), seen.rejects) == (1 + bool(more), [])
 
 
 def test_a_column_may_be_in_the_names_of_folders(see: Callable[..., Seen], land: Callable[..., LandedFile]) -> None:
