@@ -21,6 +21,7 @@ from benchmarks.pollute.draft import Outcome
 from benchmarks.pollute.judge import Found
 from benchmarks.pollute.kinds import Kind
 
+_JAVA = {"cp1252": "ISO-8859-1", "latin-1": "ISO-8859-1"}  # Spark takes few encodings; these files look alike in both
 AT_ONCE = 4  # files; a job of Spark waits more than it reads
 Read = Callable[[Kind, Path], Found]
 _PANDAS = {
@@ -182,7 +183,8 @@ class WithSpark:
         fields = [f"`{c['name']}` {self._type(c, kind) or types.get(c['type'], c['type'].upper())}" for c in in_file]
         options: dict[str, Any] = {
             "sep": kind.delimiter, "quote": kind.quote, "escape": kind.escape or kind.quote, "header": kind.has_header,
-            "encoding": kind.encoding, "multiLine": kind.encoding != "utf-16", "nullValue": kind.nulls[-1],
+            "encoding": _JAVA.get(kind.encoding, kind.encoding), "multiLine": kind.encoding != "utf-16",
+            "nullValue": kind.nulls[-1],
         }  # fmt: skip
         if kind.comment:
             options["comment"] = kind.comment
