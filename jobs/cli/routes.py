@@ -29,7 +29,7 @@ def find(key: Annotated[str, typer.Argument(help="A user or routing key.")], pro
     from streamscore.routing.followed import open_routes
 
     route = open_routes(load_settings(profile).routing).find(key)
-    out.print("no route" if route is None else json.dumps(route.to_json()), soft_wrap=True)
+    out.print("no route" if route is None else json.dumps(route.to_json()), soft_wrap=True, markup=False)
 
 
 @routes.command()
@@ -49,4 +49,4 @@ def push(
         )
         raise SettingsError(msg)
     version = to.write(RoutesFile(file).read(None))
-    out.print(f"routes in {to.place} are at version {version}", soft_wrap=True)
+    out.print(f"routes in {to.place} are at version {version}", soft_wrap=True, markup=False)

@@ -52,4 +52,8 @@ def serve_key(
     models = tuple(predict or (() if admin else ("*",)))
     day: date | None = expires.date() if expires else None
     key, entry = new_key(name, models, tuple(user or ("*",)), admin, day)
-    out.print(f"key, shown only now: {key}\nserving.keys in conf/<profile>.yaml: - {entry_of(entry)}", soft_wrap=True)
+    out.print(
+        f"key, shown only now: {key}\nserving.keys in conf/<profile>.yaml: - {entry_of(entry)}",
+        soft_wrap=True,
+        markup=False,
+    )
