@@ -192,6 +192,11 @@ def output_type(signature: "ModelSignature | None", model: str) -> pa.DataType:
     outputs = signature.outputs.inputs
     if len(outputs) == 1:
         return _output(outputs[0], model)
+    if any(spec.name is None for spec in outputs):
+        msg = (
+            f"model {model} answers with {len(outputs)} values without names, wanted a name for each; log it with them"
+        )
+        raise ContractError(msg)
     return pa.struct([pa.field(str(spec.name), _output(spec, model)) for spec in outputs])
 
 

@@ -192,7 +192,7 @@ def _as_lists(answer: "np.ndarray[Any, Any]") -> list[Any]:
 def _native(answer: Any) -> Any:
     """The same in the byte order of this machine, which Arrow wants."""
     kind = getattr(answer, "dtype", None)
-    return answer if getattr(kind, "isnative", True) else answer.astype(kind.newbyteorder("="))  # type: ignore[union-attr]
+    return answer.astype(kind.newbyteorder("=")) if isinstance(kind, np.dtype) and not kind.isnative else answer
 
 
 def _assert_of_kind(found: pa.DataType, wanted: pa.DataType) -> None:

@@ -1,3 +1,4 @@
+import re
 from typing import Any, cast
 
 import numpy as np
@@ -164,11 +165,24 @@ ANY_TYPE = cast(Any, AnyType)()  # its constructor has no types
 
 @pytest.mark.parametrize(
     "outputs",
-    [[ColSpec(DataType.binary)], [ColSpec(ANY_TYPE, "x")], [TensorSpec(np.dtype("float64"), (-1, 2, 2))]],
+    [
+        [ColSpec(DataType.binary)],
+        [ColSpec(DataType.datetime)],
+        [ColSpec(ANY_TYPE, "x")],
+        [ColSpec(DataType.double)] * 2,
+        [TensorSpec(np.dtype("float64"), (-1, 2, 2))],
+        [TensorSpec(np.dtype("complex128"), (-1,))],
+        [TensorSpec(np.dtype("datetime64[ns]"), (-1,))],
+    ],
 )
-def test_an_output_that_no_column_holds_is_refused(outputs: list[Any]) -> None:
-    with pytest.raises(ContractError, match="wrap it in a pyfunc"):
-        output_type(signature_of(ColSpec(DataType.double, "a"), outputs=outputs), "m v1")
+def test_an_output_that_no_column_holds_is_refused_by_proposal_too(outputs: list[Any]) -> None:
+    signature = signature_of(ColSpec(DataType.double, "a"), outputs=outputs)
+    with pytest.raises(
+        ContractError, match=r"^model m v1 answers with .*; (wrap it in a pyfunc|log it with them)"
+    ) as refused:
+        output_type(signature, "m v1")
+    with pytest.raises(ContractError, match=f"^{re.escape(str(refused.value))}$"):
+        feed_from_signature("f", signature, "models:/m@x", "m v1")
 
 
 names = st.text(st.characters(codec="utf-8", categories=["L", "Nd", "P", "Zs"]), min_size=1, max_size=10)

@@ -111,6 +111,8 @@ def test_a_probability_is_not_true() -> None:
         (np.array(ROWS).astype(">i4"), Output(pa.int64())),
         (np.array(ROWS), Output(pa.int64())),
         (pd.Series(ROWS, dtype="Float64"), ONE),
+        (pd.Series(pd.Categorical(ROWS)), ONE),
+        (np.array(ROWS, "float16"), ONE),
     ],
 )
 def test_what_numpy_and_scipy_take_for_the_same_numbers_is_taken(answer: Any, output: Output) -> None:
