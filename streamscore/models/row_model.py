@@ -131,7 +131,9 @@ class Model:
         if not self._has_text_labels:
             frame.columns = [i.label for i in self._inputs]
         for one, column in zip(self._inputs, columns, strict=True):
-            if one.is_whole and column.null_count:  # it would be of floats
+            if column.null_count and self.signature._is_signature_from_type_hint:  # Optional[int] knows None alone
+                frame[one.label] = np.array([*column.to_pylist(), None], object)[:-1]
+            elif column.null_count and one.is_whole:  # it would be of floats
                 frame[one.label] = column.to_pandas(types_mapper=_nullable)
         if (missing := self._pyfunc.missing_text) != NONE:  # as Arrow has it
             pairs = zip(self._inputs, columns, strict=True)

@@ -72,8 +72,8 @@ def test_inputs_without_names_are_taken_by_their_places(save_model: Callable[...
         (
             "list[Row]) -> list[float]",
             "return [r.a * (r.n or 1) for r in rows]",
-            {"a": [1.5, 2.0], "n": [2, 3]},
-            [3, 6],
+            {"a": [1.5, 2.0], "n": [2, None]},
+            [3, 2],
         ),
         ("list[str]) -> list[str]", "return [text.upper() for text in rows]", {"x": ["a", "b"]}, ["A", "B"]),
         (
