@@ -23,7 +23,7 @@ from benchmarks.bench import Bench, prepare
 from benchmarks.plots import draw
 from benchmarks.report import page
 from benchmarks.roster import LEFT_OUT
-from benchmarks.sizes import KINDS, MINUTES
+from benchmarks.sizes import ALONE, KINDS, MINUTES
 
 PACKAGES = ("pyspark", "delta-spark", "mlflow", "deltalake", "pyarrow", "pandas", "scikit-learn", "numpy")
 
@@ -51,13 +51,16 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(MINUTES)}; none: all of them")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(MINUTES)}; none: all but {', '.join(ALONE)}"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="CONTESTANT", help="no others")
     parser.add_argument("--size", choices=sorted(KINDS), default="default")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - set(MINUTES)):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(MINUTES)}")
-    arguments.parts = arguments.parts or list(MINUTES)
+    beside = () if arguments.size == "smoke" else ALONE
+    arguments.parts = arguments.parts or [part for part in MINUTES if part not in beside]
     return arguments
 
 

@@ -62,6 +62,8 @@ class Sizes:
         landed: numbers of processed files in the landing folder at which latency is measured.
         commits: after so many of them latency is measured against the first.
         idle, steady, serving: seconds; serving of each load and server.
+        models, loads_and_unloads: registered models that are served; how many of them one after the other.
+        soak: seconds at half load.
         environment: of all contestants, more than they have by themselves.
         at_once: parts that run at the same time.
     """
@@ -79,6 +81,9 @@ class Sizes:
     idle: float
     steady: float
     serving: float
+    models: int
+    loads_and_unloads: int
+    soak: float
     landed: tuple[int, ...]
     landed_slow: tuple[int, ...]
     landed_files: int
@@ -114,8 +119,10 @@ MINUTES = {
     "growth": 8,
     "left_behind": 1.5,
     "object_store": 2.2,
-    "serving": 2.5,
+    "serving": 12,
 }
+ALONE = ("serving",)  # measured only where it is named: it takes as long as the goals of a run allow
+
 
 DEFAULT = Sizes(
     minutes=MINUTES,
@@ -131,6 +138,9 @@ DEFAULT = Sizes(
     idle=30,
     steady=20,
     serving=8,
+    models=10_000,
+    loads_and_unloads=500,
+    soak=60,
     landed=(0, 1000, 10_000, 100_000),
     landed_slow=(0, 1000),
     landed_files=60,
@@ -156,6 +166,9 @@ FULL = Sizes(
     idle=60,
     steady=300,
     serving=30,
+    models=10_000,
+    loads_and_unloads=500,
+    soak=3600,
     landed=(0, 1000, 10_000, 100_000),
     landed_slow=(0, 1000, 10_000, 20_000),
     landed_files=200,
@@ -177,6 +190,9 @@ SMOKE = Sizes(
     idle=1,
     steady=1,
     serving=1,
+    models=20,
+    loads_and_unloads=20,
+    soak=2,
     landed=(0, 20),
     landed_slow=(0,),
     landed_files=2,

@@ -1,4 +1,4 @@
-"""Requests answered online, beside MLflow's own server: one row a request, many, and models that take their time."""
+"""Requests answered online: beside MLflow's own server, and what happens while models come and go."""
 
 import json
 import os
@@ -10,56 +10,95 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Limit
 from benchmarks.models import ELASTIC_NET, FOREST, LATE
+from benchmarks.parts import serving_models
+from benchmarks.wrk import CONNECTIONS, Load
 from schemas.feed import load_feed
 from services.server import free_port
 
-OURS, MLFLOW = "streamscore", "mlflow models serve"
-CONNECTIONS = 16
-# name → model, rows a request
+OURS, ALONE, MLFLOW = "streamscore", "streamscore, one request a call", "mlflow models serve"
+HALF = "elastic net, 1 row, half load"
+# name → model, rows a request, servers
 LOADS = {
-    "elastic net, 1 row": (ELASTIC_NET, 1),
-    "elastic net, 1,000 rows": (ELASTIC_NET, 1000),
-    "forest of 100 trees, 1 row": (FOREST, 1),
-    "20 ms a call, 1 row": (LATE, 1),
+    "elastic net, 1 row": (ELASTIC_NET, 1, (OURS, MLFLOW)),
+    "elastic net, 1,000 rows": (ELASTIC_NET, 1000, (OURS, MLFLOW)),
+    "forest of 100 trees, 1 row": (FOREST, 1, (OURS, MLFLOW)),
+    "20 ms a call, 1 row": (LATE, 1, (OURS, ALONE, MLFLOW)),
 }
-FIGURES = "requests failed p50 p99 rate"
-# wrk prints the latencies of all requests only by a script
-SCRIPT = """
-wrk.method = "POST"
-wrk.headers["content-type"] = "application/json"
-wrk.body = io.open("{body}"):read("*a")
-function done(summary, latency, requests)
-  local bad = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout
-  io.write(string.format("figures %d %d %f %f %f\\n", summary.requests, bad, latency:percentile(50) / 1e6,
-    latency:percentile(99) / 1e6, 1e6 * summary.requests / summary.duration))
-end
-"""
+
+
+class Server:
+    """A server that answers.
+
+    Attributes:
+        process: it, and what it started.
+    """
+
+    def __init__(self, port: int, process: "subprocess.Popen[bytes]", bench: Bench) -> None:
+        self.port, self.process, self.bench = port, psutil.Process(process.pid), bench
+
+    def body(self, rows: int) -> Path:
+        """A file with a request of so many rows."""
+        path = self.bench.scratch / f"body-{rows}.json"
+        if not path.exists():
+            path.write_text(json.dumps({"dataframe_records": records(self.bench, rows)}))
+        return path
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's series."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        return sum(one.memory_info().rss for one in (self.process, *self.process.children(recursive=True)))
 
 
 def measure(bench: Bench) -> Any:
-    """Load → server → requests, failed ones, p50 and p99 in seconds, requests a second; one worker each."""
-    if not (wrk := shutil.which("wrk")):
+    """Loads, and the figures of `serving_models`, each by its name; what there was no time for is missing."""
+    if not shutil.which("wrk"):
         bench.left_out["serving"] = "found no wrk, which sends the load; install it"
         return {}
-    found: dict[str, Any] = {}
     limit = bench.limit("serving")
-    for name, (model, rows) in LOADS.items():
-        body = bench.scratch / f"body-{rows}.json"
-        body.write_text(json.dumps({"dataframe_records": records(bench, rows)}))
-        for server, command in ((OURS, ours), (MLFLOW, mlflows)):
+    found: dict[str, Any] = {"loads": measure_loads(bench, limit)}
+    with serving(bench, ours(serving_models.register(bench)), **serving_models.ENVIRONMENT) as server:
+        for name, part in serving_models.PARTS.items():
+            if not limit.over():
+                found[name] = part(server)
+    if not limit.over():
+        environment = serving_models.ENVIRONMENT | {"STREAMSCORE_SERVING__MAX_MODELS": "20"}
+        with serving(bench, ours(bench.models[ELASTIC_NET]), **environment) as server:
+            found["come_and_go"] = serving_models.come_and_go(server)
+    return found
+
+
+def measure_loads(bench: Bench, limit: Limit) -> dict[str, Any]:
+    """Load → server → figures of wrk; one worker each."""
+    found: dict[str, Any] = {}
+    commands: Mapping[str, Callable[[str], list[str]]] = {OURS: ours, ALONE: ours, MLFLOW: mlflows}
+    for name, (model, rows, servers) in LOADS.items():
+        for kind in servers:
             if limit.over():
                 return found
-            with serving(bench, command(bench.models[model])) as port:
-                found.setdefault(name, {})[server] = load(wrk, bench, port, body)
+            environment = {"STREAMSCORE_SERVING__BATCH_ROWS": "1"} if kind == ALONE else {}
+            with serving(bench, commands[kind](bench.models[model]), **environment) as server:
+                load = Load(server.body(rows))
+                load.run(server.port, bench.sizes.serving / 4)
+                whole = found.setdefault(name, {})[kind] = load.run(server.port, bench.sizes.serving)
+                if (kind, model, rows) == (OURS, ELASTIC_NET, 1):
+                    half = Load(server.body(1), pause=2 * CONNECTIONS / whole["rate"] - whole["p50"] / 4)
+                    found[HALF] = {kind: half.run(server.port, bench.sizes.serving)}
     return found
 
 
@@ -83,18 +122,16 @@ def records(bench: Bench, rows: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(bench: Bench, command: list[str]) -> Iterator[int]:
-    """A server that answers, on this port."""
+def serving(bench: Bench, command: list[str], **environment: str) -> Iterator[Server]:
+    """A server that answers."""
     port = free_port()
-    programs = (
-        f"{Path(sys.executable).parent}{os.pathsep}{bench.environment['PATH']}"  # MLflow calls uvicorn by its name
-    )
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{bench.environment['PATH']}"  # MLflow calls uvicorn by name
     folder = bench.scratch / f"serving-{port}"
     folder.mkdir()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, str(port)],
-            env={**bench.environment, "PATH": programs},
+            env={**bench.environment, "PATH": programs, "STREAMSCORE_SERVING__ADMIN_PORT": "0", **environment},
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -102,7 +139,7 @@ def serving(bench: Bench, command: list[str]) -> Iterator[int]:
         )
     try:
         wait_ready(port, process, folder / "log")
-        yield port
+        yield Server(port, process, bench)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -119,24 +156,3 @@ def wait_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None
             time.sleep(0.1)
     msg = f"the server does not answer: {log.read_text('utf-8', 'replace')[-500:]}"
     raise RuntimeError(msg)
-
-
-def load(wrk: str, bench: Bench, port: int, body: Path) -> Mapping[str, float]:
-    """Requests from 16 connections, for some seconds after some that do not count."""
-    script = body.with_suffix(".lua")
-    script.write_text(SCRIPT.format(body=body))
-    url = f"http://127.0.0.1:{port}/invocations"
-    for seconds in (bench.sizes.serving / 4, bench.sizes.serving):
-        command = [
-            wrk,
-            "-t1",
-            f"-c{CONNECTIONS}",
-            f"-d{max(1, round(seconds))}s",
-            "--timeout",
-            "30s",
-            "-s",
-            str(script),
-        ]
-        said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
-    figures = re.findall(r"^figures (.*)$", said, re.MULTILINE)[0].split()
-    return dict(zip(FIGURES.split(), map(float, figures), strict=True))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 MOST_URIS = 100_000  # that are remembered with the version that they stand for
+FEW = 20  # URIs that are asked for one by one
+LONGEST_REST = 6.0  # seconds between two searches, so that a promotion is served within 10
 MISSING_SECONDS = 1.0  # how long a URI without a version is not looked for again
 
 
@@ -159,28 +162,31 @@ class ModelTable:
         return cast("Served", hold(lease))
 
     async def follow(self, poll_seconds: float) -> None:
-        """Exchange what the registry has promoted since; for ever."""
+        """Exchange what the registry has promoted since; for ever.
+
+        A search of thousands of models takes this process a second, so that it rests four times as long.
+        """
+        took = 0.0
         while True:
-            await asyncio.sleep(poll_seconds)
+            await asyncio.sleep(max(poll_seconds, min(4 * took, LONGEST_REST)))
+            began = time.monotonic()
             try:
                 await self._look_again()
             except RegistryError as error:  # it goes on with the versions that it has
                 log.warning("registry_silent", detail=str(error).splitlines()[0])
             except Exception:
                 log.exception("poll_failed")
+            took = time.monotonic() - began
 
     async def _look_again(self) -> None:
-        """One search for all models; a request for each that has changed."""
+        """Ask for each URI where they are few, else search all models once, and ask for those that have changed."""
         self._exchanging = {uri: task for uri, task in self._exchanging.items() if not task.done()}
         moving = {u: one for u, one in self._followed.items() if u not in self._exchanging and may_move(u)}
-        if not moving:
-            return
-        heads = await self._in_thread(self._registry.heads)
+        for uri in [uri for uri, one in moving.items() if one.key not in self.cache and not one.wanted]:
+            del moving[uri], self._followed[uri]  # whoever asks again finds out
+        heads = await self._in_thread(self._registry.heads) if len(moving) > FEW else {}
         for uri, one in moving.items():
-            found = version_in(heads, uri)
-            if found is None and one.key not in self.cache:
-                self._followed.pop(uri)  # whoever asks again finds out
-            elif found != one.key.model.version:
+            if version_in(heads, uri) != one.key.model.version:
                 self._exchanging[uri] = asyncio.create_task(self._exchange(uri, one))
 
     async def _exchange(self, uri: str, followed: _Followed) -> None:

@@ -11,8 +11,10 @@ import pytest
 from benchmarks.figures import median, milliseconds, quantile, ratio, steady_rate, table, times
 from benchmarks.goals import flatness, goals
 from benchmarks.models import FOREST
+from benchmarks.parts.serving_models import ideal_hit_rate
 from benchmarks.plots import draw
 from benchmarks.report import page
+from benchmarks.serving_goals import of_online
 from benchmarks.sizes import ALL, SMOKE
 from benchmarks.table_log import TableLog, added_rows, in_folder
 
@@ -45,11 +47,19 @@ def parts() -> dict[str, Any]:
         "left_behind": {
             "loop": {"seconds": 36.0, "landed": 9, "commits": 9, "data_files": 9, "log_files": 9, "checkpoint_files": 0}
         },
-        "serving": {"1 row": {"streamscore": {"requests": 9, "failed": 0, "p50": 0.003, "p99": 0.005, "rate": 3000.0}}},
+        "serving": {
+            "loads": {"elastic net, 1 row": {"streamscore": wrk(3000), "mlflow models serve": wrk(250)}},
+            "promotion": {"quiet": wrk(3000), "promoted": wrk(2900)},
+            "come_and_go": {"loads": 500, "first": 100, "last": 120},
+        },
         "object_store": {
             "streamscore": {"first_s": 9.0, "waits_s": [0.1], "lists_per_s": 9.0, "idle_lists_per_s": 19.0}
         },
     }
+
+
+def wrk(rate: float) -> dict[str, float]:
+    return {"requests": 9, "failed": 0, "p50": 0.003, "p99": 0.005, "slowest": 0.1, "rate": rate}
 
 
 def results(parts: dict[str, Any]) -> dict[str, Any]:
@@ -152,3 +162,16 @@ def test_pictures_hold_no_foreign_address_and_are_the_same_again(parts: dict[str
         assert text.count(b"http") == text.count(b"http://www.w3.org/2000/svg") + text.count(
             b"http://www.w3.org/1999/xlink"
         )
+
+
+def test_the_goals_of_the_online_service_are_held_against_what_was_measured(parts: dict[str, Any]) -> None:
+    found = {goal.row: goal.holds for goal in of_online(parts["serving"])}
+    assert found["online: elastic net, 1 row"] is True
+    assert found["online: promotions at full load"] is True
+    assert found["online: 500 loads and unloads, memory"] is False
+    assert found["online: 1,000 first calls at once"] is None
+    assert {goal.holds for goal in of_online({})} == {None}
+
+
+def test_an_ideal_lru_forgets_what_was_not_used_for_longest() -> None:
+    assert ideal_hit_rate([1, 2, 1, 3, 2, 1], 2) == 1 / 6

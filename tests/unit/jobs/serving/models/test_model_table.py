@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from jobs.serving.models import model_table
 from jobs.serving.models.leases import holding_models
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.requests.problems import RequestError
@@ -186,6 +187,7 @@ async def test_a_poll_is_one_search_however_many_models_are_followed(
     for number in range(5):
         registry.promote(f"{name}-{number}", registry.add(f"{name}-{number}", 2.0))
         uris += [f"models:/{name}-{number}@production", f"models:/{name}-{number}/1"]
+    monkeypatch.setattr(model_table, "FEW", 4)
     table = registry.table()
     for uri in uris:
         await version(table, uri)
