@@ -96,10 +96,15 @@ class Batcher(Generic[Asked, Answered]):
         key = self._key(request)
         if (queue := self._queues.get(key)) is None:
             queue = self._queues[key] = deque()
-        queue.append(_Waiting(request, weight, future, time.perf_counter_ns()))
+        waiting = _Waiting(request, weight, future, time.perf_counter_ns())
+        queue.append(waiting)
         if not self._busy:
             self._next()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:  # whoever asked has gone, and others may wait in that place
+            self._leave(key, waiting)
+            raise
 
     async def drain(self) -> None:
         """Return when nothing waits and nothing is being answered."""
@@ -132,7 +137,7 @@ class Batcher(Generic[Asked, Answered]):
             one = queue.popleft()
             self._rows -= weight.rows
             self._bytes -= weight.bytes
-            if not one.answer.cancelled():  # whoever asked has gone
+            if not one.answer.cancelled():
                 batch.append(one)
                 rows, size = rows + weight.rows, size + weight.bytes
         if queue:
@@ -140,6 +145,18 @@ class Batcher(Generic[Asked, Answered]):
         else:
             del self._queues[key]
         return batch
+
+    def _leave(self, key: Hashable, waiting: "_Waiting[Asked, Answered]") -> None:
+        """Give the room of a request back, unless it is being answered."""
+        queue = self._queues.get(key, ())
+        for at, one in enumerate(queue):
+            if one is waiting:
+                del queue[at]  # type: ignore[union-attr]
+                self._rows -= one.weight.rows
+                self._bytes -= one.weight.bytes
+                break
+        if not queue:
+            self._queues.pop(key, None)
 
     def _answers(self, requests: Sequence[Asked]) -> Sequence[Answered | Exception]:
         try:

@@ -1,6 +1,7 @@
 """Answers as bytes: JSON that is always valid, who answered, and refusals in the words of each protocol."""
 
-import uuid
+import math
+import random
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,11 +17,15 @@ from jobs.serving.requests.problems import RequestError
 
 REQUEST_ID = "x-request-id"
 
+_ids = random.Random()  # no secret, and os.urandom gives the interpreter to the thread that predicts
+
 
 def request_id(request: Request) -> str:
     """The caller's, if it can stand in a header and a log line; else a new one."""
     given = request.headers.get(REQUEST_ID, "")
-    return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else uuid.uuid4().hex
+    if 0 < len(given) <= 128 and given.isascii() and given.isprintable():
+        return given
+    return f"{_ids.getrandbits(128):032x}"
 
 
 def who(served: Served, identity: str) -> dict[str, str]:
@@ -47,14 +52,23 @@ def as_json(predictions: pa.Array) -> list[Any]:
     Raises:
         RequestError: one is infinite, which JSON does not know.
     """
-    assert_finite(predictions)
-    return predictions.to_pylist()
+    if not pa.types.is_floating(predictions.type):
+        assert_finite(predictions)
+        return predictions.to_pylist()
+    values = predictions.to_pylist()
+    if math.inf in values or -math.inf in values:  # Arrow would give the interpreter to the thread that predicts
+        raise _infinite()
+    return values
 
 
 def assert_finite(predictions: pa.Array) -> None:
     """Raise RequestError if one is infinite, which JSON does not know."""
     if _has_infinity(predictions):
-        raise RequestError(422, "the model answered with an infinite number, which JSON cannot hold; ask for Arrow")
+        raise _infinite()
+
+
+def _infinite() -> RequestError:
+    return RequestError(422, "the model answered with an infinite number, which JSON cannot hold; ask for Arrow")
 
 
 def mlflow_error(error: RequestError, identity: str) -> Response:

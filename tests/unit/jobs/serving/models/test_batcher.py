@@ -198,3 +198,30 @@ def test_the_statistics_are_those_of_what_was_asked() -> None:
     sizes = [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in found["batch_stats"]]
     assert sizes == [(3, 1), (128, 1)]  # of more than 64 rows the next power of two
     assert found["inference_stats"]["compute_infer"]["ns"] > 0
+
+
+def test_who_goes_away_gives_the_room_back_while_the_model_is_busy() -> None:
+    """Clients that time out leave nothing behind for those that come later."""
+    held = Held()
+
+    async def scenario() -> int:
+        asked = batcher(held, waiting=20)
+        first = asyncio.ensure_future(asked.ask(1))
+        await asyncio.sleep(0)
+        for _ in range(50):
+            gone = [asyncio.ensure_future(asked.ask(5)) for _ in range(4)]
+            await asyncio.sleep(0)
+            with pytest.raises(RequestError, match="too much is waiting"):
+                await asked.ask(5)
+            for one in gone:
+                one.cancel()
+            await asyncio.gather(*gone, return_exceptions=True)
+        good = asyncio.ensure_future(asked.ask(20))
+        await asyncio.sleep(0)
+        held.may.set()
+        await first
+        await asked.drain()
+        return await good
+
+    assert asyncio.run(scenario()) == 21
+    assert held.calls == [[1], [20]]
