@@ -29,6 +29,11 @@ CAUSES = (
         "no address for the name of the driver",
         "unset SPARK_LOCAL_HOSTNAME, or set spark.driver.host to an address",
     ),
+    (
+        r"Invalid Spark URL: spark://[^@\s]*@(\S*):\d+",
+        "Spark takes '{0}' for no address",
+        "unset SPARK_LOCAL_HOSTNAME, or set spark.driver.host to an address",
+    ),
     (r"Cannot assign requested address", "no such address here", "unset SPARK_LOCAL_IP SPARK_LOCAL_HOSTNAME"),
     (
         r"Missing application resource",

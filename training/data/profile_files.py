@@ -5,26 +5,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from schemas.errors import FeedError
 from streamscore.statistics.profiles import Profile, profile
 from training.data.read import data_files, is_parquet
 
+VALUES = 1_000_000  # of several columns in memory
+
 
 def profile_files(path: Path) -> Profile:
     """The statistics of every column of a CSV or Parquet file, or of a folder of them.
 
-    Files are read a column at a time (CSV by way of Parquet in the temporary folder), so memory is for two copies of
-    the largest column: 160 MB for 10 M doubles.
+    Files are read a few columns at a time, as many as have a million values together (CSV by way of Parquet in the
+    temporary folder), so memory is for two copies of the largest column: 160 MB for 10 M doubles.
 
     Raises:
         SettingsError: no such file.
         FeedError: it cannot be read, or has a column of lists or structs.
     """
     with _as_parquet(path) as files:
-        dataset = ds.dataset(files, format="parquet")
-        return profile((name, dataset.to_table([name])[name]) for name in dataset.schema.names)
+        return profile(_columns(ds.dataset(files, format="parquet")))
+
+
+def _columns(dataset: ds.Dataset) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Names and values: each read costs what all columns cost to name, 8 ms for 3,000."""
+    names, at_once = dataset.schema.names, max(1, VALUES // max(1, dataset.count_rows()))
+    for start in range(0, len(names), at_once):
+        some = dataset.to_table(names[start : start + at_once])
+        yield from zip(some.column_names, some.columns, strict=True)
 
 
 @contextmanager

@@ -50,6 +50,10 @@ NOISE = "WARNING: Using incubator modules: jdk.incubator.vector\nPicked up JAVA_
             "no address for the name box; export SPARK_LOCAL_HOSTNAME=localhost",
         ),
         ("java.net.BindException: bind(..) failed: Cannot assign requested address", "unset SPARK_LOCAL_IP"),
+        (
+            "org.apache.spark.SparkException: Invalid Spark URL: spark://HeartbeatReceiver@my_host:43019",
+            "Spark takes 'my_host' for no address; unset SPARK_LOCAL_HOSTNAME",
+        ),
         ("java.nio.channels.UnresolvedAddressException", "no address for the name of the driver"),
         ("java.io.FileNotFoundException: /s/a.jar (Too many open files)", "too many open files; ulimit -n 4096"),
         (
