@@ -101,12 +101,8 @@ def match_answer(answer: Any, output: Output, rows: int) -> pa.Array:
     values = pa.array(answer, from_pandas=True)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
-    _assert_of_kind(values.type, output.type)
-    if pa.types.is_boolean(output.type):
-        _assert_true_or_false(values)
-    elif pa.types.is_integer(output.type) and pa.types.is_floating(values.type):
-        _assert_whole(values)
-    values = values if values.type == output.type else values.cast(output.type)
+    if values.type != output.type:
+        values = _cast(values, output.type)
     if len(values) != rows:
         raise OutputCountError(len(values), rows)
     return _of_width(values, output.width)
@@ -193,6 +189,21 @@ def _native(answer: Any) -> Any:
     """The same in the byte order of this machine, which Arrow wants."""
     kind = getattr(answer, "dtype", None)
     return answer.astype(kind.newbyteorder("=")) if isinstance(kind, np.dtype) and not kind.isnative else answer
+
+
+def _cast(values: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Values as the signature's type.
+
+    Raises:
+        AnswerError: they are of another kind.
+        ArrowInvalid: one of them is none of the type.
+    """
+    _assert_of_kind(values.type, wanted)
+    if pa.types.is_boolean(wanted):
+        _assert_true_or_false(values)
+    elif pa.types.is_integer(wanted) and pa.types.is_floating(values.type):
+        _assert_whole(values)
+    return values.cast(wanted)
 
 
 def _assert_of_kind(found: pa.DataType, wanted: pa.DataType) -> None:
