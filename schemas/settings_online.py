@@ -51,6 +51,12 @@ class Routing(Block):
         "`sqlite:///var/routes.db`. There need be no file of the default name.",
     )
     poll_seconds: float = Field(1.0, gt=0, description="How often the table is looked at for changes, in seconds.")
+    shadow_share: float = Field(
+        0.25, gt=0, le=1, description="The share of the time that shadows may be asked in, of one worker."
+    )
+    shadow_rows: int = Field(
+        10_000, gt=0, description="The most rows that wait for shadows. Requests beyond them are not compared."
+    )
 
 
 class Serving(Block):

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from schemas.feed import FORECAST, Feed
+from schemas.feed import FORECAST, Column, Feed
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -12,6 +12,7 @@ QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
 REQUESTS = "requests"
+SERVICE = "serving"  # what stands for the feed in the place of the table of requests that are of no feed
 
 FORECAST_TIME = "forecast_time"  # in forecasts; tables that were made before it existed get it at the next start
 
@@ -135,6 +136,11 @@ def requests_schema(feed: Feed | None, output: pa.DataType) -> pa.Schema:
     if feed.kind == "series":
         return pa.schema([*columns, pa.field("step", pa.int32()), *forecast_type(feed), *REQUEST_FIELDS])
     return pa.schema([*columns, pa.field("prediction", output), *REQUEST_FIELDS])
+
+
+def service_feed() -> Feed:
+    """What stands for a feed in the place of the requests that are of no feed; it has no other tables."""
+    return Feed(name=SERVICE, columns=(Column(name="prediction_of_no_feed", type="string"),))
 
 
 # One row per predictions commit, folded from the commit metadata, so that it outlives log clean-up.

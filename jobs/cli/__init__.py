@@ -5,7 +5,7 @@ options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 serving      serve, serve-key
 routes       routes push, list, find
-models       train, promote, models, lineage
+models       train, promote, models, lineage, compare
 store        store push, list, show, pull, copy
 data         sample, fetch, schema
 first_steps  doctor, demo

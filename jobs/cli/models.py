@@ -171,3 +171,25 @@ def check_version(
     import_all()
     if version := sys.stdin.readline().strip():
         print(check(wanted, name, version, registry).to_json())
+
+
+@app.command()
+def compare(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model that a candidate was tried beside.")],
+    limit: Annotated[
+        float | None, typer.Option(help="Exit 3 if a shadow's mean absolute difference is above this.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    profile: Profile = None,
+) -> None:
+    """A candidate that was tried, by shadow or canary, against Production: differences and latency."""
+    from jobs.operations.compare import assert_within, show
+    from jobs.operations.compare import compare as compare_both
+
+    found = compare_both(name, load_settings(profile))
+    if as_json:
+        print(found.to_json())
+    else:
+        show(found, out)
+    if limit is not None:
+        assert_within(found, limit)

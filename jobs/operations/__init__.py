@@ -7,6 +7,7 @@ lineage        what a prediction was made of, from its row back to the data its 
 models         the versions of a model, and how they came into Production
 model_store    what is pushed to a model store, and its versions, told
 example_file   rows as a file of a feed
+compare        a candidate against Production, on the requests that both scored
 trial          a version tried as `run` would take it, before it is promoted
 check_version  a registered version alone and through the stream, for the training pipeline
 doctor         what is wrong, and one fix for each

@@ -29,6 +29,7 @@ from jobs.serving.routes.repository_routes import admin_repository_routes, repos
 from jobs.serving.routes.store_routes import store_routes
 from jobs.serving.routes.user_routes import user_routes
 from jobs.serving.routes.v2_routes import v2_routes
+from jobs.serving.routing.shadows import Shadows
 from jobs.serving.service import Service
 from jobs.serving.watching.failures import FailureLines
 from jobs.serving.watching.metrics import ServiceMetrics
@@ -58,7 +59,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
     requests = RequestLog(settings) if settings.request_log.share else None
-    metrics = ServiceMetrics(table.cache, service.gate, requests)
+    shadows = Shadows(table, requests, settings.routing) if requests else None
+    metrics = ServiceMetrics(table.cache, service.gate, requests, shadows.counts if shadows else {})
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -69,8 +71,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(_count(metrics)),
         ]
         drain_at_sigterm(table.drain, settings.serving.drain_seconds)
-        if requests:
+        if requests and shadows:
             requests.start()
+            beside.append(asyncio.create_task(shadows.run()))
         async with admin_server(admin, bound):
             yield
             table.drain()
@@ -83,7 +86,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     _add_routes(app, service, metrics)
-    done = [metrics.answered, FailureLines().answered, *([requests.done] if requests else [])]
+    done = [metrics.answered, FailureLines().answered]
+    done += [requests.done, shadows.done] if requests and shadows else []
     app.add_middleware(SeenRequests, done=done)
     return app
 

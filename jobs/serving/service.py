@@ -233,9 +233,9 @@ async def answered(served: ServedModel, asked: Asked, partly: bool = False) -> A
     Raises:
         RequestError: a row has no prediction, and `partly` is not asked for.
     """
-    note_answer(served, asked.rows, None)
+    note_answer(served, asked, None)
     answer = await served.predict(asked, partly)
-    note_answer(served, asked.rows, answer)
+    note_answer(served, asked, answer)
     if answer.errors and not partly:
         raise refused_rows(answer.errors)
     return answer

@@ -7,9 +7,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
@@ -18,21 +18,60 @@ from streamscore.registry.model_uri import FORMS, STORE, model_name
 URIS = ("models:/", "runs:/", STORE)
 
 
+def is_name(model: str) -> bool:
+    """Whether a model is named without a URI."""
+    return not model.startswith(URIS)
+
+
+def _assert_model(model: str) -> str:
+    if model.startswith(URIS) and model_name(model) + model.partition(":/")[2]:
+        return model
+    if not model or any(letter in model for letter in "/:@"):
+        msg = f"wanted the name of a model, {FORMS}, or null, found '{model[:100]}'"
+        raise ValueError(msg)
+    return model
+
+
+class Trial(BaseModel):
+    """A candidate that is tried beside the model of a route.
+
+    Attributes:
+        model: as in a route.
+        percent: of the keys. Which ones depends on the key and the candidate alone, so a key stays with its model.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, AfterValidator(_assert_model)]
+    percent: float = Field(gt=0, le=100)
+
+    def has(self, key: str) -> bool:
+        """Whether the candidate is tried with a key."""
+        digest = hashlib.sha256(f"{self.model}\n{key}".encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8]) < self.percent / 100 * 2**64
+
+
+class Shadow(Trial):
+    """A candidate that answers nobody."""
+
+    percent: float = Field(100.0, gt=0, le=100)
+
+
 class Route(BaseModel):
     """The model that a routing key has.
 
     Attributes:
         model: a model URI, or the name of a registered model, whose version in Production it is; None: the key may use
             no model.
-        canary: a second version that answers for a part of the keys.
-        shadow: a second version that is asked, too, and answers nobody.
+        canary: a candidate that answers for a part of the keys.
+        shadow: a candidate that is asked, too, and answers nobody.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None
-    canary: dict[str, Any] | None = None
-    shadow: dict[str, Any] | None = None
+    canary: Trial | None = None
+    shadow: Shadow | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -42,12 +81,7 @@ class Route(BaseModel):
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, model: str | None) -> str | None:
-        if model is None or (model.startswith(URIS) and model_name(model) + model.partition(":/")[2]):
-            return model
-        if not model or any(letter in model for letter in "/:@"):
-            msg = f"wanted the name of a model, {FORMS}, or null, found '{model[:100]}'"
-            raise ValueError(msg)
-        return model
+        return None if model is None else _assert_model(model)
 
     @property
     def name(self) -> str:
@@ -57,7 +91,7 @@ class Route(BaseModel):
     @property
     def is_name(self) -> bool:
         """Whether the model is named without a URI."""
-        return not (self.model or "").startswith(URIS)
+        return is_name(self.model or "")
 
     def to_json(self) -> dict[str, Any]:
         """What of it is not at its default; the model always."""

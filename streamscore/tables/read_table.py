@@ -10,7 +10,7 @@ from deltalake.exceptions import DeltaError
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, Storage, load_settings
-from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE, scored_table
+from schemas.tables import BATCHES, EVENTS, PREDICTIONS, QUARANTINE, REQUESTS, scored_table
 from streamscore.storage.object_store import assert_reachable, is_object_uri
 from streamscore.storage.places import open_folder, place
 
@@ -31,7 +31,7 @@ def read_table(
 
     Args:
         feed: or its name.
-        table: `predictions`, `quarantine`, `batches` or `events`; a series feed has `forecasts` in place of
+        table: `predictions`, `quarantine`, `batches`, `events` or `requests`; a series feed has `forecasts` in place of
             `predictions`.
         version: of the table, as it was after that commit; the newest where none is given.
         columns: their names in the table, in the order that you want; all where none are given.
@@ -47,7 +47,7 @@ def read_table(
     """
     feed = load_feed(feed) if isinstance(feed, str) else feed
     settings = settings or load_settings()
-    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS]
+    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS]
     if table not in known:
         msg = (
             f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "
@@ -71,7 +71,8 @@ def _open(uri: str, feed: str, storage: Storage, version: int | None) -> DeltaTa
     options = open_folder(uri, storage).delta_options()
     try:
         if not DeltaTable.is_deltatable(uri, options):
-            msg = f"no table at {uri} yet; make it: streamscore run {feed}"
+            command = "serve" if uri.endswith(f"/{REQUESTS}") else f"run {feed}"
+            msg = f"no table at {uri} yet; make it: streamscore {command}"
             raise StorageError(msg)
         opened = DeltaTable(uri, storage_options=options)
         if version is not None and not 0 <= version <= opened.version():

@@ -82,7 +82,9 @@ class RequestLog:
         record.sampling = self._share
         if self._share < 1 and random.random() >= self._share:
             self._account.sample_out()
-        elif not self._queue.put(record):
+        elif self._queue.put(record):
+            record.is_kept = True
+        else:
             self._account.lose()
 
     def beside(self, record: Record) -> None:

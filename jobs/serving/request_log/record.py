@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from jobs.serving.models.load import Served
-from jobs.serving.models.served_model import Answer, Read, ServedModel
+from jobs.serving.models.served_model import Answer, Asked, Read, ServedModel
 from jobs.serving.models.served_series import Ahead, ServedSeries
 from jobs.serving.requests.contract import Inputs
+from jobs.serving.requests.params import NO_PARAMS, Params
 from jobs.serving.requests.problems import RequestError, RowError
 from jobs.serving.requests.values import Values
 from streamscore.registry.model_version import ModelVersion
@@ -52,6 +53,8 @@ class Record:
         body: the begin of a body that was not understood.
         requester: the name of the API key.
         predict_seconds: waiting for the model, and its call.
+        shadow: URI of the version that is to be asked beside.
+        is_kept: whether the log took it in.
     """
 
     number: int = 0
@@ -68,7 +71,10 @@ class Record:
     requester: str = ""
     predict_began: float = 0.0
     predict_seconds: float = 0.0
+    params: Params = NO_PARAMS
     trial: str = ""
+    shadow: str = ""
+    is_kept: bool = False
     sampling: float = 1.0
 
     @property
@@ -94,6 +100,18 @@ def note_route(path: str, identity: str) -> None:
         record.route, record.identity = path, identity
 
 
+def note_canary() -> None:
+    """The candidate of a canary answers the request."""
+    if record := current.get():
+        record.trial = "canary"
+
+
+def note_shadow(uri: str) -> None:
+    """Which candidate is to be asked beside."""
+    if record := current.get():
+        record.shadow = uri
+
+
 def note_body(body: bytes) -> None:
     """What the request being answered sent."""
     if record := current.get():
@@ -106,10 +124,10 @@ def note_model(served: Served) -> None:
         record.scored = scored_by(served)
 
 
-def note_answer(served: ServedModel, given: Values | Read, answer: Answer | None) -> None:
+def note_answer(served: ServedModel, asked: Asked, answer: Answer | None) -> None:
     """What that version made of the rows of the request being answered; None: they wait for it."""
     if record := current.get():
-        record.scored = scored_by(served, given, answer)
+        record.scored, record.params = scored_by(served, asked.rows, answer), asked.params
         if answer is None:
             record.predict_began = time.perf_counter()
         else:

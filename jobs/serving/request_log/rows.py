@@ -15,9 +15,8 @@ from jobs.serving.request_log.record import Record, Scored
 from jobs.serving.requests.problems import RowError
 from jobs.serving.requests.values import Values, typed
 from schemas.feed import Feed
-from schemas.tables import REQUEST_FIELDS, forecast_type, requests_schema
+from schemas.tables import REQUEST_FIELDS, SERVICE, forecast_type, requests_schema
 
-SERVICE = "serving"  # what stands for the feed in the place of the table of requests that are of no feed
 _TYPES = {one.name: one.type for one in REQUEST_FIELDS}
 
 

@@ -4,11 +4,10 @@ import structlog
 
 from jobs.maintenance.maintain import Task
 from jobs.maintenance.schedule import MaintenanceScheduler
-from jobs.serving.request_log.rows import SERVICE
-from schemas.columns import Column
 from schemas.errors import StreamscoreError
-from schemas.feed import Feed, load_feed
+from schemas.feed import load_feed
 from schemas.settings import Settings
+from schemas.tables import SERVICE, service_feed
 
 log = structlog.get_logger()
 
@@ -47,8 +46,3 @@ class Upkeep:
         except StreamscoreError as error:
             log.warning("maintenance", feed=name, outcome="failed", error=str(error).splitlines()[0])
             return None
-
-
-def service_feed() -> Feed:
-    """What stands for a feed in the place of the table of requests that are of no feed; it has no other tables."""
-    return Feed(name=SERVICE, columns=(Column(name="prediction_of_no_feed", type="string"),))

@@ -2,4 +2,5 @@
 
 repositories  what a model, and what keeps models, can do
 user_models   a user → the model that answers
+shadows       candidates that are asked beside
 """

@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from typing import Generic
 
+import structlog
+
 from jobs.serving.access.keys import assert_may_ask, assert_may_ask_for
+from jobs.serving.request_log.record import note_canary, note_shadow
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.routing.repositories import AModel, ModelRepository
-from streamscore.routing.routes import ModelInfoRepository, Route
+from streamscore.routing.routes import ModelInfoRepository, Route, is_name
+
+log = structlog.get_logger()
 
 LONGEST = 200  # letters of a user
 
@@ -43,10 +48,23 @@ class UserModels(Generic[AModel]):
         return route
 
     async def get(self, user: str) -> AModel:
-        """The model of a user.
+        """The model of a user: the candidate of a canary, if that is tried with this user and can be had.
 
         Raises:
             RequestError: as `route`, and as `ModelRepository.get`.
         """
         route = self.route(user)
-        return await self._models.get(self._uri_of(route.name) if route.is_name else str(route.model))
+        if route.shadow and route.shadow.has(user):
+            note_shadow(self._uri(route.shadow.model))
+        if route.canary and route.canary.has(user):
+            try:
+                found = await self._models.get(self._uri(route.canary.model))
+            except RequestError as error:  # a trial costs no user an answer
+                log.warning("canary_not_loaded", model=route.canary.model, detail=error.detail)
+            else:
+                note_canary()
+                return found
+        return await self._models.get(self._uri(str(route.model)))
+
+    def _uri(self, model: str) -> str:
+        return self._uri_of(model) if is_name(model) else model

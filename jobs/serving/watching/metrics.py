@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,9 +31,12 @@ class _OfModel(NamedTuple):
 class ServiceMetrics:
     """The metrics of one worker; units are in the names."""
 
-    def __init__(self, cache: ModelCache[Any, Any], gate: Gate, requests: RequestLog | None) -> None:
+    def __init__(
+        self, cache: ModelCache[Any, Any], gate: Gate, requests: RequestLog | None, shadows: Mapping[str, int]
+    ) -> None:
         self.registry = CollectorRegistry()
         self._cache, self._gate, self._log, self._labels = cache, gate, requests, ModelLabels()
+        self._shadows = shadows
         self._of_status: dict[Any, Counter] = {}
         self._of_model: dict[tuple[str, str], _OfModel] = {}
         self._began = Balance() if requests is None else requests.began
@@ -79,6 +83,8 @@ class ServiceMetrics:
         outcomes = "What became of requests: logged, sampled_out or lost."
         self._answered = Counter("streamscore_request_log_answered", "Requests that the log heard of.", **more)
         self._logged = Counter("streamscore_request_log_requests", outcomes, ["outcome"], **more)
+        shadows = "Requests of which shadows were asked, failed, or were passed_over as too many waited."
+        self._shadowed = Counter("streamscore_shadow_requests", shadows, ["outcome"], **more)
         self._unlogged = Gauge("streamscore_request_log_waiting", "Requests in memory or in the spool.", **live)
 
     def answered(self, record: Record) -> None:
@@ -122,6 +128,8 @@ class ServiceMetrics:
         self._at_work.set(self._gate.at_work)
         self._models.set(len(self._cache.loaded()))
         self._bytes.set(self._cache.size)
+        for outcome in ("asked", "failed", "passed_over"):
+            self._shadowed.labels(outcome).inc(self._more(outcome, self._shadows.get(outcome, 0)))
         if self._log is None:
             return
         now, began = self._log.balance, self._began

@@ -171,7 +171,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are(feed: Feed) -> None:
 
 
 def test_the_dashboard_of_the_service_asks_for_metrics_that_there_are() -> None:
-    metrics = ServiceMetrics(ModelCache[Any, Any](lambda *_: None, Limits(1, 1)), Gate(), None)  # type: ignore[arg-type]
+    metrics = ServiceMetrics(ModelCache[Any, Any](lambda *_: None, Limits(1, 1)), Gate(), None, {})  # type: ignore[arg-type]
     known = {sample for metric in metrics.registry.collect() for sample in names_of(metric)}
     board = json.loads((ROOT / "conf/grafana/dashboards/service.json").read_text(encoding="utf-8"))
     asked = {name for panel in board["panels"] for target in panel["targets"] for name in metrics_in(target["expr"])}

@@ -1,5 +1,7 @@
 """The application with real models out of a model store, in the test's own process."""
 
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
+from jobs.operations.compare import assert_within, compare, show
 from jobs.serving.app import create_app
+from schemas.errors import ContractError
 from schemas.settings import Models, Settings, Store, load_settings
 from streamscore.registry.store.folder_store import FolderStore
 from streamscore.registry.store.push import Pushed, push
@@ -51,14 +56,25 @@ def settings(folder: Path, store: Path, *models: str, **serving: Any) -> Setting
             "tables": more.tables,
             "request_log": more.request_log,
             "scratch": str(folder / "scratch"),
+            "routing": made.routing.model_copy(update={"routes": str(folder / "routes.yaml"), "shadow_share": 1.0}),
             "serving": made.serving.model_copy(update={"models": models}),
         }
     )
 
 
+ROUTES = """
+patterns:
+  half-*: {model: "store:/line/1.0.0", canary: {model: "store:/line/2.0.0", percent: 50}}
+  lost-*: {model: "store:/line/1.0.0", canary: {model: "store:/line/9.9.9", percent: 100}}
+  dark-*: {model: "store:/line/1.0.0", shadow: {model: "store:/line/2.0.0"}}
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
+    made = tmp_path_factory.mktemp("service")
+    (made / "routes.yaml").write_text(ROUTES)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +142,48 @@ def test_the_account_of_the_log_is_a_metric(service: InProcess) -> None:
         return waiting == 0 and answered > 0
 
     until(is_settled, 10)
+
+
+def test_a_canary_answers_its_part_of_the_users_each_time(service: InProcess, folder: Path) -> None:
+    users = [f"half-{number}" for number in range(60)]
+
+    def versions() -> dict[str, str]:
+        return {user: service.ask(f"/predict/{user}", rows(3)).headers["x-model-version"] for user in users}
+
+    found = versions()
+    assert found == versions()
+    canaries = [user for user, version in found.items() if version == "2.0.0"]
+    assert 15 < len(canaries) < 45
+    asked = service.ask(f"/predict/{canaries[0]}", rows(3), x_request_id="canary").json()
+    assert (asked["version"], asked["predictions"]) == ("2.0.0", [6.0])
+    assert service.ask("/predict/lost-1", rows(3)).headers["x-model-version"] == "1.0.0"  # it costs no answer
+    until(lambda: [r["trial"] for r in requests_in(folder, "serving") if r["request_id"] == "canary"] == ["canary"], 5)
+
+
+def test_a_shadow_is_logged_beside_and_compared(service: InProcess, folder: Path, store: Path) -> None:
+    for number in range(20):
+        answer = service.ask(f"/predict/dark-{number}", rows(number, -1.0), x_request_id=f"dark-{number}")
+        assert (answer.status, answer.json()["predictions"]) == (200, [float(number), -1.0])
+    assert service.ask("/predict/dark-1", rows("x"), x_request_id="dark-x").status == 400
+
+    def logged(trial: str | None) -> dict[tuple[int, int], str]:
+        found = [row for row in requests_in(folder, "serving") if row["request_id"].startswith("dark-")]
+        mine = [row for row in found if row["trial"] == trial and row["request_status"] == 200]
+        return {(row["request_number"], row["request_row"]): row["prediction"] for row in mine}
+
+    until(lambda: len(logged("shadow")) == 40, 10)
+    assert {key: 2 * float(value) for key, value in logged(None).items()} == {
+        key: float(value) for key, value in logged("shadow").items()
+    }
+    found = compare("line", settings(folder, store))
+    (shadow,) = found.shadows
+    assert (shadow.version, shadow.candidate, shadow.rows, shadow.only_one) == ("1.0.0", "2.0.0", 40, 0)
+    assert (shadow.mean_difference, shadow.largest, shadow.equal) == ((190 - 20) / 40, 19.0, 1 / 40)
+    assert (shadow.latency.requests, shadow.candidate_latency.requests) == (20, 20)
+    assert {(side.trial, side.version) for side in found.canaries} == {("", "1.0.0"), ("canary", "2.0.0")}
+    assert json.loads(found.to_json())["shadows"][0]["rows"] == 40
+    assert_within(found, limit=10)
+    with pytest.raises(ContractError, match=r"v2\.0\.0 differs from v1\.0\.0 by .* wanted at most 1"):
+        assert_within(found, limit=1)
+    assert metrics_of(service)['streamscore_shadow_requests_total{outcome="asked"}'] == 20
+    show(found, Console(file=io.StringIO()))

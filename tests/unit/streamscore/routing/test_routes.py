@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SettingsError
-from streamscore.routing.routes import RouteTable, table_of
+from streamscore.routing.routes import RouteTable, Shadow, Trial, table_of
 
+BOB = {"model": "store:/wine/^1", "canary": {"model": "store:/wine/^2", "percent": 5.0}}
 SAID: dict[str, Any] = {
-    "keys": {"alice": "wine_quality", "mallory": None, "bob": {"model": "store:/wine/^1", "canary": {"percent": 5}}},
+    "keys": {"alice": "wine_quality", "mallory": None, "bob": BOB},
     "patterns": {"eu-[0-9]*": "models:/wine_eu@production", "eu-*": "wine_rest", "*.test": None},
     "default": "models:/wine_quality/3",
 }
@@ -72,7 +73,17 @@ def test_without_a_default_other_keys_have_no_route() -> None:
 
 def test_a_route_keeps_its_other_keys() -> None:
     route = table_of(SAID, "routes").find("bob")
-    assert route is not None and route.canary == {"percent": 5}
+    assert route is not None and route.canary == Trial(model="store:/wine/^2", percent=5)
+    assert route.to_json() == BOB
+
+
+def test_a_trial_has_the_same_part_of_the_keys_at_each_time_and_more_of_them_with_more_percent() -> None:
+    keys = [f"user-{number}" for number in range(10_000)]
+    few = {key for key in keys if Trial(model="m", percent=5).has(key)}
+    assert 400 < len(few) < 600
+    assert few < {key for key in keys if Trial(model="m", percent=20).has(key)}
+    assert few != {key for key in keys if Trial(model="other", percent=5).has(key)}
+    assert all(Shadow(model="m").has(key) for key in keys)
 
 
 def test_the_version_is_that_of_what_is_said() -> None:
