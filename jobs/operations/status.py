@@ -24,6 +24,7 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.landing.troubles import read_troubles
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import BatchRecord
+from streamscore.tables.owner import Owner
 
 LAST_BATCHES = 1000  # of which the latency is told
 REASON_PARTS = 1000  # of quarantine, the newest, in which reasons are counted: 0.3 ms each
@@ -55,6 +56,7 @@ class Status:
         rejects_replayed: entries of quarantine that were landed again.
         landing_troubles: entries of the landing folder that are not as they should be, by kind.
         model_name, model_version: of the last micro-batch.
+        owner: the run that may commit to the tables: its checkpoint, process and machine, and since when.
         landed_to_committed_p50_ms: of `measured_batches` micro-batches, from finding their first file to their commit.
     """
 
@@ -79,6 +81,7 @@ class Status:
     landed_to_committed_p50_ms: float | None = None
     landed_to_committed_p99_ms: float | None = None
     measured_batches: int = 0
+    owner: str | None = None
 
 
 def read_status(feed: Feed, settings: Settings) -> Status:
@@ -105,6 +108,7 @@ def read_status(feed: Feed, settings: Settings) -> Status:
             rows=rows,
             reject_ratio=rejects / (rows + rejects) if rows + rejects else None,
             last_model_change=_last_change(paths),
+            owner=_owner(paths, scored_table(feed)),
             **values,
         )
     except (DeltaError, OSError) as error:
@@ -222,6 +226,12 @@ def _count_rows(paths: StreamPaths, scored: str) -> int:
     return sum(count or 0 for count in table.get_add_actions(flatten=True)["num_records"].to_pylist())
 
 
+def _owner(paths: StreamPaths, scored: str) -> str | None:
+    table = open_table(paths, scored)
+    owner = Owner.of(table.metadata().configuration) if table is not None else None
+    return str(owner) if owner else None
+
+
 def _last_change(paths: StreamPaths) -> Change | None:
     table = open_table(paths, EVENTS)
     if table is None:
@@ -261,6 +271,8 @@ def _lines(status: Status) -> Iterator[tuple[str, str]]:
     if status.measured_batches:
         p50, p99 = status.landed_to_committed_p50_ms, status.landed_to_committed_p99_ms
         yield "landed to committed", f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms (last {status.measured_batches:,} batches)"
+    if status.owner:
+        yield "tables owned by", status.owner
 
 
 def _trouble_lines(status: Status) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from rich.console import Console
 
 from jobs.operations.status import read_status, show_status
@@ -23,6 +23,7 @@ from streamscore.landing.troubles import NOT_CLEANED_UP, PASSED_OVER, Troubles
 from streamscore.registry.model_version import ModelVersion
 from streamscore.storage.folder import LocalFolder
 from streamscore.tables.batch import Batch, BatchRecord, Counts
+from streamscore.tables.owner import OWNER, Owner
 
 FEED = load_feed("wine_quality")
 PREDICTIONS_SCHEMA = predictions_schema(FEED, pa.float64())
@@ -232,6 +233,17 @@ def test_the_last_swap_or_refusal_is_told_with_when_and_why(stream: Stream) -> N
     assert "v2 refused at 2026-05-01 12:00:00 UTC: wants [pH] as int\n" in stream.shown().replace(" \n", "\n")
 
 
+def test_the_owner_of_the_tables_is_told(stream: Stream) -> None:
+    stream.predict(0, [stream.land("a.csv")])
+    assert stream.status().owner is None and "owned by" not in stream.shown()
+    owner = Owner(3, "app-1", "run-1", "process 7 on box", "2026-05-01 12:00:00 UTC")
+    table = DeltaTable(stream.tables / "predictions")
+    table.alter.set_table_properties({OWNER: owner.to_property()}, raise_if_not_exists=False)
+    said = "checkpoint app-1 (process 7 on box since 2026-05-01 12:00:00 UTC)"
+    assert stream.status().owner == said
+    assert f"tables owned by      {said}" in stream.shown()
+
+
 def test_json_has_stable_keys(stream: Stream) -> None:
     stream.predict(0, [stream.land("a.csv")])
     stream.write("events", EVENTS_SCHEMA, {"at": NOON, "kind": "swapped", "model_version": "2"})
@@ -242,7 +254,7 @@ def test_json_has_stable_keys(stream: Stream) -> None:
             "feed landing tables last_batch_id last_batch_committed_at last_batch_seconds_ago files_waiting batches "
             "rows rejects reject_ratio rejects_by_reason rejects_replayed landing_troubles "
             "first_landing_trouble model_name model_version last_model_change "
-            "landed_to_committed_p50_ms landed_to_committed_p99_ms measured_batches"
+            "landed_to_committed_p50_ms landed_to_committed_p99_ms measured_batches owner"
         ).split()
     )
     assert shown["last_model_change"]["at"] == "2026-05-01T12:00:00+00:00"
