@@ -17,7 +17,8 @@ class RoutesFile:
     def __init__(self, path: Path) -> None:
         self.place = str(path)
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._looked: tuple[int, int, int] | None = None  # how it was when it was last looked at
+        self._seen: tuple[int, int, int] | None = None  # and when it was read
 
     def exists(self) -> bool:
         return self._path.is_file()
@@ -25,14 +26,22 @@ class RoutesFile:
     def read(self, known: RouteTable | None) -> RouteTable:
         """The table as it is now: `known` itself if nothing has changed since it was read.
 
+        Half a table may be one, too: of a file that changes, only what is the same in two looks is read.
+
         Raises:
             SettingsError: the file cannot be read, or is wrong; names the key, what was found and wanted.
         """
-        seen = self._look()
-        if known is not None and seen == self._seen and time.time() - seen[1] / 1e9 > SETTLED_SECONDS:
-            return known
-        table = table_of(read_yaml(self._path), self.place)
-        self._seen = seen
+        before, self._looked = self._looked, self._look()
+        if known is not None:
+            is_old = time.time() - self._looked[1] / 1e9 > SETTLED_SECONDS
+            if self._looked != before or (self._looked == self._seen and is_old):
+                return known
+        said = read_yaml(self._path)
+        if said is None:
+            msg = f"{self.place} is empty, wanted keys, patterns or default; a table without routes is {{}}"
+            raise SettingsError(msg)
+        table = table_of(said, self.place)
+        self._seen = self._looked
         return known if known is not None and known.version == table.version else table
 
     def _look(self) -> tuple[int, int, int]:
