@@ -44,6 +44,7 @@ def feed_text(
     columns: Sequence[Mapping[str, object]],
     origin: str,
     notes: Sequence[str],
+    kind: str = "rows",
 ) -> str:
     """The text of a `schemas/<name>.yaml`, the notes as comments above it.
 
@@ -57,7 +58,7 @@ def feed_text(
     """
     csv, columns = {"delimiter": delimiter, "header": "exact"}, list(_apart_in_tables(columns))
     try:
-        Feed.model_validate({"name": name, "model": model_uri, "csv": csv, "columns": columns})
+        Feed.model_validate({"name": name, "kind": kind, "model": model_uri, "csv": csv, "columns": columns})
     except ValidationError as error:
         msg = f"no feed can be made of {origin}: {first_problem(error, Feed)}"
         raise FeedError(msg) from error
@@ -65,6 +66,7 @@ def feed_text(
         [
             *(f"# {note}" for note in notes),
             f"name: {name}",
+            *([] if kind == "rows" else [f"kind: {kind}"]),
             f"model: {_inline(model_uri)}",
             f"csv: {{delimiter: {json.dumps(delimiter)}, header: exact}}",
             "columns:",

@@ -1,6 +1,7 @@
 """From raw data to a model version that has earned Production, in the order in which data flow.
 
 settings      which estimator, how it is tuned, split and judged: `conf/training/*.yaml`
+suits         whether they are for this kind of feed
 data          data sets, generated or read; features, target, rows to fit on and rows held out
 validation    data against the feed, held-out rows, and the data of the Production model
 fitting       estimators, the search for parameters, the pipeline, and how it is logged

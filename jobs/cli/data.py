@@ -1,7 +1,7 @@
 """Commands that make data, fetch them, or describe them as a feed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,6 +53,10 @@ def schema(
     ranges: Annotated[
         bool, typer.Option("--ranges", help="With --from-data: also ranges and allowed values, as the file has them.")
     ] = False,
+    kind: Annotated[
+        Literal["rows", "series"],
+        typer.Option(help="With --from-data: what its rows are."),
+    ] = "rows",
     out_file: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write it there, if there is no such file (default: print)."),
@@ -60,17 +64,15 @@ def schema(
     profile: Profile = None,
 ) -> None:
     """Propose a feed from a model's signature or from data: --from-data N.csv --out schemas/N.yaml."""
-    if (from_model is None) == (from_data is None):
-        msg = "give one of --from-model URI and --from-data FILE; see streamscore schema --help"
+    if (from_model is None) == (from_data is None) or (from_model and kind == "series"):
+        msg = "give one of --from-model URI and --from-data FILE [--kind series]; see streamscore schema --help"
         raise SettingsError(msg)
     if out_file and out_file.exists():
         msg = f"--out {out_file} is there already; delete it, or name another file"
         raise SettingsError(msg)
     if from_data:
-        from training.data.infer import propose_feed
-
         name = name or (out_file.stem if out_file else from_data.name.partition(".")[0])
-        text = propose_feed(from_data, name, target or "", limits=ranges)
+        text = _feed_of_data(from_data, name, target, limits=ranges, is_series=kind == "series")
     else:
         assert from_model
         text = _feed_of_model(from_model, name, profile)
@@ -79,6 +81,17 @@ def schema(
         out_file.write_text(text, "utf-8")
     else:
         print(text, end="")
+
+
+def _feed_of_data(path: Path, name: str, target: str | None, *, limits: bool, is_series: bool) -> str:
+    from training.data.infer import propose_feed, propose_series
+
+    if not is_series:
+        return propose_feed(path, name, target or "", limits=limits)
+    if target:
+        msg = f"--target {target} and --kind series: a series has no target, its features are forecast; leave one out"
+        raise SettingsError(msg)
+    return propose_series(path, name, limits=limits)
 
 
 def _feed_of_model(from_model: str, name: str | None, profile: str | None) -> str:

@@ -47,22 +47,26 @@ def train(
     profile: Profile = None,
 ) -> None:
     """From data to a model version: exit 3 if the gate says no; nothing new if data, settings and code are the same."""
-    from streamscore.registry.registry import open_registry
-    from training.pipeline import train as train_model
-    from training.rows import Source
     from training.settings import load_training_settings
-    from training.show import show_training, tuning_progress
+    from training.suits import assert_suits
 
     if (predictions is None) != (labels is None) or (predictions and data):
         msg = "--predictions and --labels go together, and take the place of --data; give both or neither"
         raise SettingsError(msg)
-    settings = write_variables(load_settings(profile), registry=True)
+    settings, declared, how = load_settings(profile), load_feed(feed), load_training_settings(feed, config)
+    assert_suits(declared, how)  # before what takes seconds to import
+    write_variables(settings, registry=True)
+    from streamscore.registry.registry import open_registry
+    from training.pipeline import train as train_model
+    from training.rows import Source
+    from training.show import show_training, tuning_progress
+
     with working("training"), tuning_progress(out) as progress:
         result = train_model(
-            load_feed(feed),
+            declared,
             Source(data, predictions or "", labels),
             open_registry(settings),
-            load_training_settings(feed, config),
+            how,
             promote=promote,
             only_if_drift=if_drift,
             storage=settings.storage,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.errors import SettingsError
+from schemas.errors import FeedError, SettingsError
 from schemas.propose import feed_text
 from streamscore.statistics.profiles import ColumnProfile
 from training.data.profile_files import profile_files
@@ -56,6 +56,56 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
         "Give columns that are no feature their role: key, time, target or carry.",
     ]
     return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes)
+
+
+def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
+    """The text of a `schemas/<name>.yaml` of kind series for files like this one.
+
+    The first date or timestamp without nulls is the time. Numbers without nulls, of which there is more than one, are
+    the features, as doubles. If times are there more than once, text columns with values that repeat are the keys.
+    All other columns are carried along.
+
+    Args:
+        path, limits: as of `propose_feed`.
+
+    Raises:
+        SettingsError: no such file.
+        FeedError: it cannot be read, or has no time or no numbers.
+    """
+    found = profile_files(path)
+    time = next((c for c in found.columns if c.kind == "time" and not c.nulls), None)
+    if time is None:
+        kinds = ", ".join(f"{c.name} ({c.kind})" for c in found.columns)
+        msg = (
+            f"{path} has no column of dates or times as ISO 8601 writes them in every row, and a series wants one; "
+            f"it has {kinds}; write the feed by hand, with a format for its time: docs/feeds.md"
+        )
+        raise FeedError(msg)
+    has_keys = time.distinct < time.rows
+    columns = [_of_series(column, time, limits, has_keys=has_keys) for column in found.columns]
+    if not any("role" not in column for column in columns):
+        msg = f"{path} has no column of numbers without nulls that differ, and a series forecasts such; mend the file"
+        raise FeedError(msg)
+    notes = [
+        f"Proposed from {found.rows} rows of {path.name}"
+        + (": widen what they say of ranges." if limits else "; add min and max."),
+        "Features are forecast. Give others their role: exogenous (the forecasts depend on it), key or carry.",
+        f"To train it, write conf/training/{name}.yaml with the lines",
+        "split: {by: time}",
+        "estimator: {name: var}",
+    ]
+    return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes, "series")
+
+
+def _of_series(column: ColumnProfile, time: ColumnProfile, limits: bool, *, has_keys: bool) -> dict[str, object]:
+    if column.name == time.name:
+        return {"name": column.name, "type": TYPES.get(column.type, BY_KIND["time"]), "role": "time"}
+    made = _proposed(column, "", None, limits)
+    if column.kind == "number" and not (column.nulls or column.not_finite or column.is_constant):
+        return made | {"type": "float" if made["type"] == "float" else "double"}
+    if column.kind == "text" and has_keys and not column.nulls and column.distinct < column.rows:
+        return made | {"role": "key"}
+    return made | {"role": "carry"}
 
 
 def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits: bool) -> dict[str, object]:

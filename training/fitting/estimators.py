@@ -8,23 +8,11 @@ from typing import Any
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import get_tags
 
-from schemas.errors import FeedError, SettingsError
-from schemas.feed import Column, Feed
+from schemas.errors import SettingsError
+from schemas.feed import Feed
 from training.settings import Estimator
+from training.suits import LABELS, NUMBERS, OF_SERIES, SHORT, class_of, target_of, unfit
 
-# short name → what predicts a number, what predicts a label
-SHORT: dict[str, tuple[str | None, str | None]] = {
-    "elastic_net": ("sklearn.linear_model.ElasticNet", None),
-    "random_forest": ("sklearn.ensemble.RandomForestRegressor", "sklearn.ensemble.RandomForestClassifier"),
-    "hist_gradient_boosting": (
-        "sklearn.ensemble.HistGradientBoostingRegressor",
-        "sklearn.ensemble.HistGradientBoostingClassifier",
-    ),
-    "logistic_regression": (None, "sklearn.linear_model.LogisticRegression"),
-}
-OF_SERIES = ("var", "varmax")
-NUMBERS = ("float", "double")  # predicted as they are
-LABELS = ("string", "boolean")  # predicted with a probability each; whole numbers may be either
 OF_TREES = ("sklearn.tree", "sklearn.ensemble")
 
 
@@ -49,17 +37,10 @@ def estimator_class(feed: Feed, estimator: Estimator) -> type[BaseEstimator]:
     Raises:
         SettingsError, FeedError: as `is_classifier`.
     """
-    target = _target(feed)
-    if estimator.name in SHORT:
-        number, label = SHORT[estimator.name]
-        dotted = label if target.type in LABELS else number or (None if target.type in NUMBERS else label)
-        if dotted is None:
-            raise _unfit(feed, target, estimator.name)
-        found = _imported(dotted)
-    else:
-        found = _on_allow_list(estimator)
+    target = target_of(feed)
+    found = _imported(class_of(feed, estimator.name)) if estimator.name in SHORT else _on_allow_list(estimator)
     if target.type in (LABELS if issubclass(found, RegressorMixin) else NUMBERS):
-        raise _unfit(feed, target, estimator.name)
+        raise unfit(feed, target, estimator.name)
     return found
 
 
@@ -120,16 +101,6 @@ def is_of_trees(estimator: BaseEstimator) -> bool:
     return type(estimator).__module__.startswith(OF_TREES)
 
 
-def _target(feed: Feed) -> Column:
-    if feed.target is None:
-        msg = f"feed {feed.name} has no target; give the column to predict 'role: target' in its file"
-        raise FeedError(msg)
-    if feed.target.type in ("date", "timestamp"):
-        msg = f"feed {feed.name}: the target '{feed.target.name}' is a {feed.target.type}, wanted a number or a label"
-        raise FeedError(msg)
-    return feed.target
-
-
 def _on_allow_list(estimator: Estimator) -> type[BaseEstimator]:
     name = estimator.name
     if name in OF_SERIES:
@@ -166,10 +137,3 @@ def _imported(dotted: str) -> Any:
     except (ImportError, AttributeError) as error:
         msg = f"estimator.name '{dotted}' cannot be imported: {error}; correct it"
         raise SettingsError(msg) from error
-
-
-def _unfit(feed: Feed, target: Column, name: str) -> SettingsError:
-    return SettingsError(
-        f"estimator.name '{name}' cannot predict the target '{target.name}' of feed {feed.name}, a {target.type}: "
-        "float and double want a regressor, string and boolean a classifier; see docs/training.md"
-    )

@@ -19,11 +19,10 @@ from training.series.stationarity import ColumnTest, difference, unit_root_tests
 from training.series.whiteness import Whiteness, portmanteau
 from training.settings import Series as SeriesSettings
 from training.settings import TrainingSettings
+from training.suits import assert_suits
 
 if TYPE_CHECKING:  # it imports mlflow, which takes seconds
     from training.series.forecast_model import Forecaster
-
-ESTIMATORS = ("var", "varmax")
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]  # threads of BLAS that wait for each other took 513 s of what one does in 20
@@ -36,7 +35,7 @@ def fit_series(feed: Feed, data: SeriesData, settings: TrainingSettings) -> Seri
         SettingsError: the settings are of another kind of model.
         FeedError: the rows are too few, or a column says nothing of its own; nothing was fitted.
     """
-    name, given = _estimator(settings)
+    name, given = _estimator(feed, settings)
     # 1
     fitted_rows = _fitted_rows(data, settings, given)
     fitted, k = data.frame.iloc[:fitted_rows], len(data.values.columns)
@@ -97,14 +96,9 @@ def evaluate_forecaster(forecaster: "Forecaster", data: SeriesData, settings: Tr
     return compared.metrics("model")
 
 
-def _estimator(settings: TrainingSettings) -> tuple[str, dict[str, int]]:
+def _estimator(feed: Feed, settings: TrainingSettings) -> tuple[str, dict[str, int]]:
+    assert_suits(feed, settings)
     estimator = settings.estimator
-    if estimator.name not in ESTIMATORS:
-        msg = f"estimator.name is '{estimator.name}', a feed of kind series wants var or varmax"
-        raise SettingsError(msg)
-    if settings.split.by != "time":
-        msg = f"split.by is '{settings.split.by}', a series is split by time; write split: {{by: time}}"
-        raise SettingsError(msg)
     default = {"q": 1} if estimator.name == "varmax" else {}
     return estimator.name, default | given_order(estimator.name, estimator.parameters)
 

@@ -23,7 +23,7 @@ from streamscore.statistics.profiles import (
     profiles_to_json,
 )
 from tests.support.present import present
-from training.data.infer import propose_feed
+from training.data.infer import propose_feed, propose_series
 from training.data.profile_files import profile_files
 from training.data.sample import sample
 from training.data.training_data import read_data, training_data
@@ -216,16 +216,50 @@ def test_the_feed_of_the_samples_is_found_again(tmp_path: Path) -> None:
     assert training_data(again, path).rows == 500
 
 
+def test_a_feed_of_series_is_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    lines = [
+        f"2026-01-{1 + day:02},{shop},{day * 3},{day / 4},{'' if day == 3 else day},7,{day % 2 == 0}"
+        for day in range(20)
+        for shop in ("north", "south")
+    ]
+    path.write_text("\n".join(["day,shop,sold,price,stock,const,open", *lines]) + "\n")
+    text = propose_series(path, "sales")
+    feed = Feed.model_validate(yaml.safe_load(text))
+    assert feed.kind == "series"
+    assert {c.name: (c.type, c.role) for c in feed.columns} == {
+        "day": ("date", "time"),
+        "shop": ("string", "key"),
+        "sold": ("double", "feature"),
+        "price": ("double", "feature"),
+        "stock": ("long", "carry"),
+        "const": ("long", "carry"),
+        "open": ("boolean", "carry"),
+    }
+    assert [c.name for c in feed.columns if c.nullable] == ["stock"]
+    settings = yaml.safe_load("\n".join(line[2:] for line in text.splitlines()[3:5]))
+    assert settings == {"split": {"by": "time"}, "estimator": {"name": "var"}}
+    one = [line for line in lines if "north" in line]
+    path.write_text("\n".join(["day,shop,sold,price,stock,const,open", *one]) + "\n")
+    alone = Feed.model_validate(yaml.safe_load(propose_series(path, "sales", limits=True)))
+    assert not alone.keys and (alone.features[0].min, alone.features[0].max) == (0, 57)
+    path.write_text("day,x\n13/12/2026,1\n14/12/2026,2\n")
+    with pytest.raises(FeedError, match=r"no column of dates or times .*it has day \(text\), x \(number\)"):
+        propose_series(path, "sales")
+    path.write_text("day,x\n2026-12-13,1\n2026-12-14,1\n")
+    with pytest.raises(FeedError, match="no column of numbers without nulls that differ"):
+        propose_series(path, "sales")
+
+
 def test_a_target_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SettingsError, match=r"--target c: .* has no such column; it has a, b"):
         propose_feed(tmp_path / "t.csv", "orders", "c")
 
 
-def test_names_that_make_no_feed_are_refused(tmp_path: Path) -> None:
+def test_names_that_are_one_in_the_tables_get_names_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a b,a_b\n1,2\n")
-    with pytest.raises(FeedError, match=r"no feed can be made of .*t\.csv: .*are both 'a_b' in the tables"):
-        propose_feed(tmp_path / "t.csv", "orders")
+    assert [c.table_name for c in proposed(tmp_path / "t.csv").columns] == ["a_b", "a_b_2"]
 
 
 def test_a_histogram_in_a_line_shows_every_bin_that_has_a_row() -> None:
