@@ -75,7 +75,10 @@ class Serving(Block):
     )
     batch_rows: int = Field(1024, gt=0, description="The most rows of waiting requests that are predicted in one call.")
     waiting_rows: int = Field(
-        100_000, gt=0, description="The most rows that wait for one model. A request beyond them is answered with 503."
+        100_000,
+        gt=0,
+        description="The most rows that wait for one model. A request beyond them is answered with 503, one that has "
+        "more by itself with 413.",
     )
     batch_bytes: int = Field(
         16 * 2**20, gt=0, description="The most bytes of their bodies in one call; a larger request goes alone."

@@ -84,10 +84,12 @@ class Batcher(Generic[Asked, Answered]):
         """The answer to a request.
 
         Raises:
-            RequestError: too much is waiting (503).
+            RequestError: too much is waiting (503), or the request alone is more than may ever wait (413).
             Exception: whatever the function has for this request.
         """
         weight = self._weigh(request)
+        if weight.rows > self._most.rows:
+            raise RequestError(413, f"{weight.rows:,} rows, wanted at most {self._most.rows:,}; send several requests")
         rows, size = self._rows + weight.rows, self._bytes + weight.bytes
         if self._queues and (rows > self._most.rows or size > self._most.bytes):
             raise RequestError(503, "too much is waiting for this model; try again", headers={"Retry-After": "1"})

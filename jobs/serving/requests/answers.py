@@ -74,6 +74,7 @@ def _infinite() -> RequestError:
 def mlflow_error(error: RequestError, identity: str) -> Response:
     """As MLflow's server says it."""
     codes = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 409: "INVALID_STATE", 503: "TEMPORARILY_UNAVAILABLE"}
+    codes |= {500: "INTERNAL_ERROR", 504: "DEADLINE_EXCEEDED", 507: "RESOURCE_EXHAUSTED"}
     value = {"error_code": codes.get(error.status, "BAD_REQUEST"), "message": error.detail}
     if error.errors:
         value["errors"] = [one.to_json() for one in error.errors]  # type: ignore[assignment]

@@ -23,6 +23,7 @@ from streamscore.reading.read import read_chunks
 from streamscore.reading.rejects import NO_REJECTS, FileRejectedError
 
 JSON_KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+MOST_ROWS = 1_000_000  # of a Parquet file, of which a kilobyte can hold a thousand million
 PARQUET = "application/vnd.apache.parquet"
 ARROW = "application/vnd.apache.arrow.stream"
 KINDS = ("application/json", "text/csv", PARQUET, ARROW)
@@ -143,7 +144,10 @@ def _of_csv(data: bytes, inputs: Inputs, text: frozenset[str]) -> Read:
 def _arrow_table(body: Body) -> pa.Table:
     try:
         if body.kind == PARQUET:
-            return pq.read_table(io.BytesIO(body.data))
+            file = pq.ParquetFile(io.BytesIO(body.data))
+            if (count := file.metadata.num_rows) > MOST_ROWS:
+                raise RequestError(413, f"{count:,} rows, wanted at most {MOST_ROWS:,}; send several requests")
+            return file.read()
         return pa.ipc.open_stream(body.data).read_all()
     except (pa.ArrowException, OSError) as error:
         raise RequestError(400, f"the body is no {body.kind}: {str(error).splitlines()[0]}") from error

@@ -225,3 +225,17 @@ def test_who_goes_away_gives_the_room_back_while_the_model_is_busy() -> None:
 
     assert asyncio.run(scenario()) == 21
     assert held.calls == [[1], [20]]
+
+
+def test_a_request_of_more_rows_than_may_ever_wait_is_refused_for_good() -> None:
+    held = Held()
+    held.may.set()
+
+    async def scenario() -> None:
+        asked = batcher(held, waiting=20)
+        with pytest.raises(RequestError, match="21 rows, wanted at most 20") as error:
+            await asked.ask(21)
+        assert error.value.status == 413
+        assert await asked.ask(20) == 21
+
+    asyncio.run(scenario())

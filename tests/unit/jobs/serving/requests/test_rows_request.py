@@ -1,9 +1,13 @@
 """What a request for predictions says, or why it is refused; no body makes reading it fail."""
 
 import contextlib
+import io
 import json
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +16,7 @@ from jobs.serving.requests.body import Body
 from jobs.serving.requests.contract import Inputs, inputs_of
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.rows_request import read_rows_request
+from jobs.serving.requests.tabular import MOST_ROWS, PARQUET
 from jobs.serving.requests.values import typed
 from tests.support.code_models import missing_signature, scaled_signature
 from tests.support.json_values import json_values, spoiled
@@ -98,3 +103,13 @@ def test_no_json_makes_reading_fail(inputs: Inputs, value: Any, data: st.DataObj
 @given(data=st.binary(max_size=200), kind=st.sampled_from(KINDS))
 def test_no_bytes_make_reading_fail(inputs: Inputs, data: bytes, kind: str) -> None:
     read_or_refuse(Body(data, kind), inputs)
+
+
+def test_a_small_parquet_file_of_very_many_rows_is_refused_unread(inputs: Inputs) -> None:
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, pa.schema([("x", pa.int64())])) as writer:
+        writer.write_table(pa.table({"x": np.zeros(MOST_ROWS + 1, np.int64)}))
+    assert sink.tell() < 2**16
+    with pytest.raises(RequestError) as error:
+        read_rows_request(Body(sink.getvalue(), PARQUET), inputs, frozenset())
+    assert error.value.status == 413
