@@ -108,6 +108,7 @@ REQUEST_FIELDS = [
     pa.field("request_id", pa.string()),  # as the answer has it
     pa.field("request_row", pa.int64()),  # as answers count rows; null: the request as a whole
     pa.field("request_route", pa.string()),  # the path with the names of its parts, as /models/{name}/predict
+    pa.field("request_params", pa.string()),  # of the prediction, JSON; null where there were none
     pa.field("request_status", pa.int32()),  # of HTTP
     pa.field("requested_at", TIME),
     pa.field("request_seconds", pa.float64()),  # until the answer; of a shadow, its call

@@ -215,6 +215,7 @@ def _of_requests(group: Sequence[Record], app_id: str, of: Sequence[int]) -> dic
         "request_number": [record.number for record in group],
         "request_id": [record.identity for record in group],
         "request_route": [record.route or None for record in group],
+        "request_params": [record.params.text.decode() or None for record in group],
         "request_status": [record.status for record in group],
         "requested_at": [record.at // 1000 for record in group],
         "request_seconds": [record.seconds for record in group],

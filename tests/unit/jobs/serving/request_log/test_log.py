@@ -1,22 +1,27 @@
 """The log as a whole: requests in, rows in Delta tables out, each once, whatever happens in between."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from jobs.maintenance.maintain import Task, maintain
+from jobs.serving.models.served_model import Answer
 from jobs.serving.request_log import log as log_module
 from jobs.serving.request_log import write
 from jobs.serving.request_log.account import Balance, read_balance
 from jobs.serving.request_log.log import RequestLog
 from jobs.serving.request_log.queue import RecordQueue
-from tests.support.request_kit import answered, requests_in, settings_of
+from tests.support.request_kit import FEED, answered, requests_in, settings_of
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[5]
@@ -167,3 +172,47 @@ def test_several_processes_write_one_table_and_what_a_dead_one_left_goes_in_too(
     assert sorted(ids) == sorted(f"id{n}" for n in range(302))
     balances = [read_balance(path) for path in (tmp_path / "spool").iterdir()]
     assert Balance.of(balances) == Balance(answered=302, logged=302)
+
+
+def test_maintenance_makes_few_files_of_many_and_the_log_goes_on(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    for number in range(6):
+        log = RequestLog(settings)
+        log.start()
+        log.done(answered(number))
+        log.stop()
+    report = maintain(Task.of(FEED, settings))
+    (done,) = report.tables
+    assert (done.table, done.before.files, done.after.files) == ("requests", 6, 1)
+    log = RequestLog(settings)
+    log.start()
+    log.done(answered(6))
+    log.stop()
+    assert sorted(row["request_id"] for row in requests_in(tmp_path)) == [f"id{n}" for n in range(7)]
+
+
+def test_a_table_with_other_types_keeps_what_does_not_fit_as_text(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    log = RequestLog(settings)
+    log.start()
+    log.done(answered(0))
+    until(lambda: log.balance.logged == 1, 10)
+    other = answered(1)
+    assert other.scored
+    labels = Answer(pa.array(["good"]))
+    log.done(replace(other, scored=replace(other.scored, output=pa.string(), answer=labels)))
+    log.stop()
+    rows = {row["request_id"]: (row["prediction"], row["raw"]) for row in requests_in(tmp_path)}
+    assert rows == {"id0": (0.0, None), "id1": (None, "prediction: good")}
+
+
+def test_a_table_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    log = RequestLog(settings_of(tmp_path))
+    log.start()
+    log.done(answered(0))
+    until(lambda: log.balance.logged == 1, 10)
+    shutil.rmtree(tmp_path / "tables")
+    log.done(answered(1))
+    until(lambda: log.balance.logged == 2, 20)
+    log.stop()
+    assert [row["request_id"] for row in requests_in(tmp_path)] == ["id1"]
