@@ -121,17 +121,27 @@ def _of_values(group: Sequence[Record], scored: Scored, feed: Feed | None, leave
         lines.raw[line] = _row_as_json(requests[of[line]], at[line], leave_out)
     if feed is not None:
         lines.values |= _with_nulls(rows.table, feed, len(untyped))
-    index = np.full(starts[-1], -1)
-    predictions: list[pa.Array] = []
-    count = 0
-    for record, start, values in zip(group, starts[:-1], requests, strict=True):
-        if (answer := _answer(record)) is not None and (found := len(answer.predictions)):
-            taken = slice(start, start + values.count) if answer.rows is None else start + np.asarray(answer.rows)
-            index[taken] = np.arange(count, count + found)
-            predictions.append(answer.predictions)
-            count += found
+    index, predictions = _places(group, [values.count for values in requests])
     lines.values["prediction"] = _taken(predictions, index[starts[of] + np.array(at, np.int64)], scored.output, feed)
     return lines
+
+
+def _places(group: Sequence[Record], counts: Sequence[int]) -> tuple[Any, list[pa.Array]]:
+    """The predictions of requests one after the other, and of each row of theirs which one it has; -1: none."""
+    answers = [_answer(record) for record in group]
+    predictions = [answer.predictions for answer in answers if answer is not None]
+    if len(predictions) == len(group) and all(answer is not None and answer.rows is None for answer in answers):
+        return np.arange(sum(counts)), predictions
+    index = np.full(sum(counts), -1)
+    start = given = 0
+    for answer, count in zip(answers, counts, strict=True):
+        if answer is not None:
+            found = len(answer.predictions)
+            of = slice(start, start + count) if answer.rows is None else start + np.array(answer.rows, np.int64)
+            index[of] = np.arange(given, given + found)
+            given += found
+        start += count
+    return index, predictions
 
 
 def _of_file(record: Record, scored: Scored, given: Read, feed: Feed | None, leave_out: Collection[str]) -> _Lines:

@@ -82,7 +82,8 @@ def typed(requests: Sequence[Values], inputs: Inputs, text: frozenset[str]) -> t
     columns = [c.table_name for c in inputs.feed.columns]
     columns += [TEXT + c.name for c in inputs.feed.columns if c.name in text]
     table = pa.table([*arrays, *texts, names, lines, landed], [*columns, "source_file", "source_line", "landed_at"])
-    rows = Rows(table, {str(n): (_JsonText(_origin(n, inputs)),) for n in range(len(counts))})
+    header = _header(inputs)
+    rows = Rows(table, {str(n): (_JsonText(SourceFile(str(n), 0, header, _PLAIN)),) for n in range(len(counts))})
     if not failed:
         return rows, []
     rejects = [
@@ -152,6 +153,6 @@ def said(value: Any, column: Column) -> str:
     return f"found {found}, wanted {column.type}"
 
 
-def _origin(number: int, inputs: Inputs) -> SourceFile:
-    absent = frozenset(c.name for c in inputs.feed.columns if c.role == "target")
-    return SourceFile(str(number), 0, Header("", 0, (), absent), Dialect())
+def _header(inputs: Inputs) -> Header:
+    """A header that the target is not in, as a request has none of it."""
+    return Header("", 0, (), frozenset(c.name for c in inputs.feed.columns if c.role == "target"))
