@@ -25,6 +25,7 @@ from streamscore.registry.reader import ALIAS, STAGE
 from streamscore.scoring.score import score
 
 COMMAND = ("-m", "jobs.cli", "try-version")
+OURS = "streamscore: "  # how the command's own errors begin
 OF_THE_MODEL = (Reason.MODEL_ERROR, Reason.BAD_PREDICTION)
 
 
@@ -50,11 +51,8 @@ class Trial:
         asked = json.dumps([str(path), version.name, version.version, version.run_id])
         out, err = self._process.communicate(f"{asked}\n")
         if self._process.returncode:
-            last = next((line for line in reversed(err.splitlines()) if line.strip()), "")
-            msg = (
-                f"model {version.title} is not promoted: the process that tried it ended with "
-                f"{self._process.returncode}: {last[:300]}; try it: {version.try_it}"
-            )
+            ended = _ended(self._process.returncode, err)
+            msg = f"model {version.title} is not promoted: the process that tried it {ended}; try it: {version.try_it}"
             raise ContractError(msg)
         found = json.loads(out.splitlines()[-1])
         if found["refused"]:
@@ -68,6 +66,13 @@ class Trial:
         """End it, if it still runs."""
         self._process.kill()
         self._process.communicate()
+
+
+def _ended(code: int, err: str) -> str:
+    """How a process ended, and what our own error says of it."""
+    ours = [line.removeprefix(OURS) for line in err.splitlines() if line.startswith(OURS)]
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+    return f"{how}: {ours[-1]}" if ours else how
 
 
 def not_followed(uri: str, name: str, feed: Feed) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.operations import trial as trial_module
 from jobs.operations.trial import Trial, not_followed, try_version
 from schemas.errors import ContractError
 from schemas.feed import Feed
@@ -53,6 +54,22 @@ def test_what_a_fresh_process_says_of_a_version_is_raised(
         pytest.raises(ContractError, match="small v7 cannot predict its example for"),
     ):
         trial(path, VERSION)
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        ("sys.exit(7)", "ended with 7; try it"),
+        ("os.kill(os.getpid(), 9)", "was killed by signal 9; try it"),
+        ("print('streamscore: no space', file=sys.stderr); sys.exit(5)", "ended with 5: no space; try it"),
+    ],
+)
+def test_a_version_that_ends_its_process_is_refused(
+    small_feed: Feed, monkeypatch: pytest.MonkeyPatch, end: str, says: str
+) -> None:
+    monkeypatch.setattr(trial_module, "COMMAND", ("-c", f"import os, sys; print('noise', file=sys.stderr); {end}"))
+    with Trial(small_feed, None) as trial, pytest.raises(ContractError, match=f"the process that tried it {says}"):
+        trial(Path("model"), VERSION)
 
 
 @pytest.mark.parametrize("uri", ["", "models:/small@production", "models:/small/PRODUCTION"])
