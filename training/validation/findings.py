@@ -11,6 +11,7 @@ Level = Literal["error", "warning"]
 ACTS = {
     "skew": "split otherwise, or raise validation.skew",
     "drift": "look into it, or raise validation.drift",
+    "same_key": "write split: {by: key}",
     "constant": "give data in which it varies, or of a feature alone set validation: {constant: warning}",
 }
 
@@ -20,7 +21,7 @@ class Finding:
     """One thing about one column of one split.
 
     Attributes:
-        check: a reason code of the quarantine (`out_of_range`, …), or `skew`, `drift`, `constant`, `leak`.
+        check: a reason code of the quarantine (`out_of_range`, …), or `skew`, `drift`, `constant`, `leak`, `same_key`.
         split: `fitted` or `held_out`.
         found, wanted: ends of the sentences "it is …" and "wanted …".
     """

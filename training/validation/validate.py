@@ -24,6 +24,7 @@ def validate(
     - values (error): each rule of the feed, see `training.validation.values`.
     - `constant` (error): one value in all fitted rows; of a feature that is not the only one, what the settings say.
     - `leak` (warning): a feature's correlation with a numeric target is above 0.999, or its text is the label.
+    - `same_key` (warning): keys with rows in both parts, whose target is the same in all of their rows.
     - `skew`, `drift`: a feature's population stability index (`statistics.drift`), held-out against fitted rows and
       fitted rows against the Production model's: above the limit of the settings an error, above a third a warning.
 
@@ -42,6 +43,7 @@ def validate(
             *values,
             *_constant(split, profiles[FITTED], settings.constant),
             *_leaks(split, features),
+            *_same_keys(feed, split),
             *_skew(split, features, profiles[FITTED], settings.skew),
             *_drift(split, features, profiles[FITTED], before, settings.drift),
         )
@@ -66,6 +68,24 @@ def _leaks(split: Split, features: list[str]) -> Iterator[Finding]:
     for name in features:
         if found := _likeness(split.fitted.features[name], target):
             yield Finding("warning", "leak", name, FITTED, found, f"a feature that is known before '{target.name}'")
+
+
+def _same_keys(feed: Feed, split: Split) -> Iterator[Finding]:
+    """A label by key is that of all rows with the key, so whoever was fitted on one of them knows the others."""
+    parts = (split.fitted, split.held_out)
+    names = [c.name for c in feed.columns if c.role == "key" and all(c.name in part.others for part in parts)]
+    if not names:
+        return
+    fitted, held_out = (
+        part.target.groupby([part.others[name].astype(str) for name in names]).agg(["first", "nunique", "size"])
+        for part in parts
+    )
+    both = fitted.join(held_out, rsuffix="_out", how="inner")
+    is_one = (both["nunique"] == 1) & (both["nunique_out"] == 1) & (both["first"] == both["first_out"])
+    if len(both) and is_one.all():
+        rows = f"{len(both)} of {len(held_out)} keys, {int(both['size_out'].sum())} of {split.held_out.rows} rows"
+        found = f"in both parts, with one target for each key: {rows} held out"
+        yield Finding("warning", "same_key", ", ".join(names), HELD_OUT, found, "all rows of a key on one side")
 
 
 def _likeness(feature: pd.Series, target: pd.Series) -> str:
@@ -111,6 +131,8 @@ def _drift(
 def _shifted(check: str, name: str, split: str, index: float | None, than: str, limit: float) -> Iterator[Finding]:
     if index is None or index <= limit / 3:
         return
-    level: Level = "error" if index > limit else "warning"
     found = f"not distributed as {than}: stability index {index:.2f}"
-    yield Finding(level, check, name, split, found, f"at most {limit:g}")
+    if index > limit:
+        yield Finding("error", check, name, split, found, f"at most {limit:g}")
+    else:
+        yield Finding("warning", check, name, split, found, f"at most {limit / 3:.3g}; an error above {limit:g}")

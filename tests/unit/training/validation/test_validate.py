@@ -286,3 +286,26 @@ def test_rows_of_one_distribution_have_not_moved(kind: str) -> None:
 def test_a_constant_that_changes_has_moved() -> None:
     before, now = pd.Series([4.0] * 100, name="x"), pd.Series([5.0] * 100)
     assert all(shift > 5 for shift in shifts(before, now))
+
+
+def test_keys_on_both_sides_with_one_label_each_are_a_warning() -> None:
+    """As late labels by key make them: the label of a key is that of all rows with it."""
+    by_key = homes(id=lambda ids: ids // 4, price=lambda prices: np.repeat(prices[::4], 4))
+    (found,) = found_in(by_key).of("same_key")
+    assert (found.level, found.column, found.split) == ("warning", "id", "held_out")
+    assert found.found.startswith("in both parts, with one target for each key: ")
+    assert not found_in(homes()).of("same_key")
+    assert not found_in(homes(id=lambda ids: ids // 4)).of("same_key")  # each row has a label of its own
+    parts = split(by_key, Splitting(by="key"), FEED)
+    profiles = {"fitted": profile(parts.fitted.columns()), "held_out": profile(parts.held_out.columns())}
+    assert not validate(FEED, parts, profiles, None, Validation()).of("same_key")
+
+
+def test_a_warning_says_its_own_limit() -> None:
+    turned = homes(size=lambda sizes: np.where(np.arange(ROWS) % 2, sizes, sizes**2 / 10))
+    before = profile(homes().columns())
+    (error,) = [one for one in found_in(turned, before, drift=1e-3).of("drift") if one.column == "size"]
+    limit = round(2 * float(error.found.rpartition(" ")[2]), 3)  # the index is half of it, so above a third
+    (warned,) = [one for one in found_in(turned, before, drift=limit).of("drift") if one.column == "size"]
+    assert (error.level, error.wanted) == ("error", "at most 0.001")
+    assert (warned.level, warned.wanted) == ("warning", f"at most {limit / 3:.3g}; an error above {limit:g}")
