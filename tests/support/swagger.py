@@ -60,7 +60,7 @@ def swagger(url: str) -> Iterator[Swagger]:
     """A browser of this machine, without a network: names are not resolved, and other addresses not reached."""
     from playwright.sync_api import sync_playwright
 
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser(), args=arguments)
         try:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from schemas.errors import RegistryError
-from streamscore.registry.model_uri import MANIFEST
+from streamscore.registry.model_uri import MANIFEST, NOT_THERE
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.provenance import (
     DATA_DIGEST,
@@ -33,14 +33,16 @@ NOTHING: dict[str, Any] = {
 
 
 def about(registry: Registry, model: ModelVersion) -> dict[str, Any]:
-    """The keys of `NOTHING`; `registry` says whether the registry has answered.
+    """The keys of `NOTHING`; `registry` says whether the registry has answered, and has it.
 
     `gate` has the verdict, the version in Production that it was held against, why it was rejected, and the report.
     """
     try:
         found = _stored(registry, model) if is_semantic(model.version) else _registered(registry, model)
-    except RegistryError:
-        return NOTHING | {"registry": "does not answer"}
+    except RegistryError as error:
+        cause = error.__cause__
+        is_gone = isinstance(cause, LookupError) or getattr(cause, "error_code", "") in NOT_THERE
+        return NOTHING | {"registry": "has no such version any more" if is_gone else "does not answer"}
     return NOTHING | found | {"registry": "answered"}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -239,3 +240,22 @@ def test_a_request_of_more_rows_than_may_ever_wait_is_refused_for_good() -> None
         assert await asked.ask(20) == 21
 
     asyncio.run(scenario())
+
+
+def test_a_lone_request_is_handed_on_at_once() -> None:
+    class Pool(ThreadPoolExecutor):
+        handed = 0
+
+        def submit(self, *call: Any, **named: Any) -> Any:
+            self.handed += 1
+            return super().submit(*call, **named)
+
+    async def scenario(pool: Pool) -> None:
+        asked = Batcher(lambda requests: [n + 1 for n in requests], pool, Weight, Bounds(Weight(9), Weight(9)))
+        for number in range(3):
+            answer = asyncio.ensure_future(asked.ask(number))
+            await asyncio.sleep(0)
+            assert pool.handed == number + 1  # before anything else could happen
+            assert await answer == number + 1
+
+    asyncio.run(scenario(Pool(1)))
