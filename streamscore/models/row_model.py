@@ -99,9 +99,14 @@ class Model:
         return self._pyfunc.metadata.signature
 
     def example(self) -> Any:
-        """The version's input example as MLflow loads it; None if it has none."""
+        """The version's input example as MLflow loads it; None if it has none, or one that MLflow cannot load."""
+        from mlflow.exceptions import MlflowException
+
         metadata = self._pyfunc.metadata
-        return metadata.load_input_example(self.path) if metadata.saved_input_example_info else None
+        try:
+            return metadata.load_input_example(self.path) if metadata.saved_input_example_info else None
+        except MlflowException:  # of whole numbers of which one is missing it writes what it does not read
+            return None
 
     def predict_example(self, example: Any) -> pa.Array:
         """The same for rows as the model takes them: an input example, of which JSON does not tell None from NaN."""
@@ -132,7 +137,7 @@ class Model:
             frame.columns = [i.label for i in self._inputs]
         for one, column in zip(self._inputs, columns, strict=True):
             if column.null_count and self.signature._is_signature_from_type_hint:  # Optional[int] knows None alone
-                frame[one.label] = np.array([*column.to_pylist(), None], object)[:-1]
+                frame[one.label] = _objects(column)
             elif column.null_count and one.is_whole:  # it would be of floats
                 frame[one.label] = column.to_pandas(types_mapper=_nullable)
         if (missing := self._pyfunc.missing_text) != NONE:  # as Arrow has it
@@ -167,6 +172,12 @@ class Model:
     @functools.cached_property
     def _has_text_labels(self) -> bool:
         return all(isinstance(i.label, str) for i in self._inputs)
+
+
+def _objects(column: pa.ChunkedArray) -> "pd.Series[Any]":
+    import pandas as pd
+
+    return pd.Series(column.to_pylist(), dtype=object)  # without it pandas makes NaT of None
 
 
 def _nullable(kind: pa.DataType) -> Any:

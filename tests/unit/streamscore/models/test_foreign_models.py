@@ -71,15 +71,15 @@ def test_inputs_without_names_are_taken_by_their_places(save_model: Callable[...
     [
         (
             "list[Row]) -> list[float]",
-            "return [r.a * (r.n or 1) for r in rows]",
-            {"a": [1.5, 2.0], "n": [2, None]},
-            [3, 2],
+            "return [r.a * (r.n or 1) + (r.d is None) for r in rows]",
+            {"a": [1.5, 2.0], "n": [2, None], "d": [pd.Timestamp("2024-01-01"), None]},
+            [3, 3],
         ),
         ("list[str]) -> list[str]", "return [text.upper() for text in rows]", {"x": ["a", "b"]}, ["A", "B"]),
         (
             "list[Row]) -> list[Answer]",
             "return [Answer(p=r.a, label='x') for r in rows]",
-            {"a": [1.5], "n": [1]},
+            {"a": [1.5], "n": [1], "d": [None]},
             [{"p": 1.5, "label": "x"}],
         ),
     ],
@@ -89,8 +89,8 @@ def test_type_hints_are_the_signature(
 ) -> None:
     code = tmp_path / "model.py"
     code.write_text(
-        "import mlflow, pydantic\nfrom typing import Optional\n"
-        "class Row(pydantic.BaseModel):\n    a: float\n    n: Optional[int] = None\n"
+        "import mlflow, pydantic\nfrom datetime import datetime\nfrom typing import Optional\n"
+        "class Row(pydantic.BaseModel):\n    a: float\n    n: Optional[int] = None\n    d: Optional[datetime] = None\n"
         "class Answer(pydantic.BaseModel):\n    p: float\n    label: str\n"
         f"class Model(mlflow.pyfunc.PythonModel):\n    def predict(self, rows: {hint}:\n        {body}\n"
         "mlflow.models.set_model(Model())\n"
@@ -131,6 +131,16 @@ def test_one_answer_for_all_rows_shows_before_the_first_file(
     path = save_model("return [model_input['a'].mean()]", np.ones(1), example=example)
     with pytest.raises(ContractError, match="it answers 1 outputs for 2 rows, wanted one a row"):
         load_model(path, small_feed, IDENTITY)
+
+
+def test_an_example_that_mlflow_cannot_load_is_none(save_model: Callable[..., Path]) -> None:
+    inputs = pd.DataFrame({"n": pd.array([1, None], "Int64")})
+    path = save_model("return model_input['n'].fillna(7).astype('float64')", np.ones(1), inputs=inputs, example=False)
+    logged = Logged.load(str(path))
+    logged.saved_input_example_info = {"artifact_path": "example.json", "type": "dataframe", "pandas_orient": "split"}
+    logged.save(str(path / "MLmodel"))
+    (path / "example.json").write_text('{"columns": ["n"], "data": [[1], [null]]}')
+    assert streamed(path, inputs) == [1, 7]
 
 
 def test_a_sparse_example_is_a_dense_tensor_of_the_feed(save_model: Callable[..., Path]) -> None:
