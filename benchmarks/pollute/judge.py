@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,32 +77,28 @@ class Verdict:
             self.clean += sum(_is_clean(row) for row in outcome.rows)
         told = {line: reason for line, reason, _ in found.refused or [] if line is not None}
         seen: Counter[Value] = Counter()
+        others = 0  # rows that no row of the file became: they stand for as many that are gone
         for at, values in enumerate(found.rows):
-            row = wanted.get(values[0])
             line = found.lines[at] if found.lines else None
+            row = wanted.get(values[0]) or (None if line is not None else _read_as_it_is(outcome, values))
             predicted = found.predictions[at] if found.predictions is not None else None
             if why := self._wrong(outcome, row, values, line) or _other_prediction(outcome, values, predicted):
                 self._blame(outcome, f"{why}: {values}"[:300])
-            elif row is not None and not seen[row.truth[0]]:
+                others += row is None
+            elif row is not None and row.truth and not seen[row.truth[0]]:
                 self.recovered += _is_clean(row) and outcome.is_taken and not outcome.refused
-            if row is not None:
+            if row is not None and row.truth:
                 seen[row.truth[0]] += 1
                 if seen[row.truth[0]] > 1:
                     self._blame(outcome, f"a row twice: {values}"[:300])
         if outcome.is_taken:
-            self._absent(outcome, found, seen, told)
+            self._absent(outcome, found if found.lines else replace(found, told=(found.told or 0) + others), seen, told)
         elif found.refused:
             self.misfiled += 1
             self.examples.append(f"{_of(outcome)}: refused, though it is not taken")
 
     def _wrong(self, outcome: Outcome, row: Row | None, values: tuple[Any, ...], line: int | None) -> str:
         """Why a row that was read is wrong; empty if it is right."""
-        if (
-            row is None
-            and line is None
-            and any(same(values, one.values, False) for one in outcome.rows if one.values and not one.truth)
-        ):
-            return ""  # a line of delimiters, read as it is
         if row is None:
             return "a row that the file does not have"
         if not outcome.is_taken:
@@ -163,6 +159,11 @@ class Verdict:
 
 def _of(outcome: Outcome) -> str:
     return f"{outcome.kind.name} {outcome.source_file!r} ({'; '.join(outcome.pollutions)})"
+
+
+def _read_as_it_is(outcome: Outcome, values: tuple[Any, ...]) -> Row | None:
+    """The row that a reader without limits made these of: delimiters alone, or one whose key says something else."""
+    return next((row for row in outcome.rows if row.values and same(values, row.values, is_strict=False)), None)
 
 
 def _other_prediction(outcome: Outcome, values: tuple[Any, ...], predicted: float | None) -> str:

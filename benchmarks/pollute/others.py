@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -77,7 +77,7 @@ def with_pandas(kind: Kind, path: Path) -> Found:
             continue
         may_lack = column.get("role") == "target" or (kind.csv.get("missing_columns") and column.get("nullable"))
         if column["name"] not in frame and may_lack:
-            values.append([None] * len(frame))
+            values.append([...] * len(frame))
             continue
         series = frame[column["name"]]
         if column["type"] in ("date", "timestamp"):
@@ -114,6 +114,7 @@ def duckdb_sql(kind: Kind, more: str) -> str:
 
     in_file = [kind.columns[at] for at in kind.in_file]
     types = {c["name"]: "VARCHAR" if _is_word(c, kind) else _DUCKDB[c["type"]] for c in in_file}
+    types |= {c["name"]: "TIMESTAMPTZ" for c in in_file if c["type"] == "timestamp" and "format" not in c}
     listed = ", ".join(f"{text(name)}: {text(type_)}" for name, type_ in types.items())
     options = [
         f"delim={text(kind.delimiter)}", f"quote={text(kind.quote)}", f"escape={text(kind.escape or kind.quote)}",
@@ -130,7 +131,8 @@ def duckdb_sql(kind: Kind, more: str) -> str:
     for name, type_ in (("dateformat", "date"), ("timestampformat", "timestamp")):
         if formats := {c["format"] for c in in_file if c["type"] == type_ and "format" in c}:
             options.append(f"{name}={text(formats.pop())}")
-    names = ", ".join('"' + name.replace('"', '""') + '"' for name in types)
+    quoted = {name: '"' + name.replace('"', '""') + '"' for name in types}
+    names = ", ".join(f"epoch_us({q})" if types[n] == "TIMESTAMPTZ" else q for n, q in quoted.items())
     return f"SELECT {names} FROM read_csv(?, {', '.join(options)}{more})"
 
 
@@ -162,6 +164,8 @@ def _as_fed(row: Sequence[Any], kind: Kind) -> tuple[Any, ...]:
             continue
         if (zone := column.get("zone")) and isinstance(value, datetime):
             value = value.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        elif column["type"] == "timestamp" and isinstance(value, int):
+            value = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
         found[at] = value
     return tuple(found)
 

@@ -10,6 +10,7 @@ from benchmarks.pollute.draft import Outcome
 from benchmarks.pollute.judge import Found, Verdict
 from benchmarks.pollute.library import read_outcomes
 from benchmarks.pollute.make import make
+from benchmarks.pollute.others import Read, read_each, with_duckdb, with_duckdb_rejects, with_pandas
 from benchmarks.pollute.report import table
 from tests.support.wine import WINE
 
@@ -99,3 +100,16 @@ def test_the_table_never_rounds_up() -> None:
     run = found | {"ended_runs": 0, "runs": 1}
     lines = list(table({"a": {"x": run, "y": run}, "b": {"x": found}}, {"a": "A", "b": "B", "c": "C"}))
     assert lines[2:] == ["| A | 6 | 0 | 0 | 99.9 % | 0 | 0 of 2 runs |", "| B | 3 | 0 | 0 | 99.9 % |  | 0 files |"]
+
+
+@pytest.mark.parametrize("reader", [with_pandas, with_duckdb, with_duckdb_rejects])
+def test_other_readers_read_the_files_whose_rows_are_good(outcomes: Sequence[Outcome], reader: Read) -> None:
+    good = [
+        o for o in outcomes if o.is_taken and not o.refused and len(o.rows) > 1 and not any(r.reasons for r in o.rows)
+    ]
+    found = read_each(good[:12], reader)
+    verdict = Verdict()
+    for outcome in good[:12]:
+        verdict.add(outcome, found[outcome.path])
+    assert verdict.recovered > verdict.clean / 2
+    assert verdict.wrong < verdict.clean / 10
