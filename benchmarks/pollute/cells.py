@@ -134,7 +134,7 @@ def _beyond(column: Any, mark: str) -> Iterator[Text]:
         yield Text(name, made, float(made), reason=INFINITE if is_finite else "")
     # they are not what they come to; where that is refused anyway, the reason may be either
     for name, made in (("a number too large", "1e400"), ("a NaN with a payload", "nan(1)")):
-        yield Text(name, made, float("nan"), reason=f"{BAD} or {INFINITE}" if is_finite else BAD)
+        yield Text(name, made, float(made.partition("(")[0]), reason=f"{BAD} or {INFINITE}" if is_finite else BAD)
     if "max" in column:
         yield Text("a number above the range", f"{column['max']}{mark}001", column["max"] + 0.001, RANGE)
         yield Text("a number on the limit", str(column["max"]), float(column["max"]))
@@ -183,7 +183,7 @@ def _boolean(cell: Cell, column: Any, kind: Kind) -> Iterator[Text]:
     for word in ["NEIN"] if own else ["FALSE", "0"]:
         yield Text(f"false as {word}", word, False)
     for word in ("true", "1", "0", "j") if own else ("yes", "no", "T", "on", "ja", "01", "1.0", "2", "tru"):
-        yield Text(f"a boolean as {word}", word, reason=BAD)
+        yield Text(f"a boolean as {word}", word, word not in ("no", "0"), BAD)
     yield Text("a boolean with a full-width digit", "\uff11", reason=BAD)
 
 

@@ -51,6 +51,8 @@ def read_each(outcomes: Sequence[Outcome], read: Read) -> Mapping[Path, Found]:
 def with_pandas(kind: Kind, path: Path) -> Found:
     """`pandas.read_csv` with dtypes; dates and times by `to_datetime`."""
     in_file = [kind.columns[at] for at in kind.in_file]
+    # pandas takes groups of thousands in its own integers only
+    grouped = [c for c in in_file if kind.thousands and c["type"] in ("int", "long")]
     frame = pd.read_csv(
         path,
         sep=kind.delimiter,
@@ -67,7 +69,7 @@ def with_pandas(kind: Kind, path: Path) -> Found:
         false_values=kind.csv.get("false_values"),
         header=0 if kind.has_header else None,
         names=None if kind.has_header else [column["name"] for column in in_file],
-        dtype={column["name"]: _PANDAS[column["type"]] for column in in_file},
+        dtype={c["name"]: _PANDAS[c["type"]] for c in in_file if c not in grouped},
         index_col=False if not kind.has_header else None,
     )
     values: list[list[Any]] = []
@@ -80,6 +82,8 @@ def with_pandas(kind: Kind, path: Path) -> Found:
             values.append([...] * len(frame))
             continue
         series = frame[column["name"]]
+        if column in grouped:
+            series = pd.to_numeric(series).astype(_PANDAS[column["type"]])
         if column["type"] in ("date", "timestamp"):
             zone = column.get("zone")
             times = pd.to_datetime(series, format=column.get("format", "ISO8601"), utc=zone is None)
