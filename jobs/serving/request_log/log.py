@@ -132,7 +132,7 @@ class RequestLog:
         for of in several:
             try:
                 kept, why = self.spool.put(of), "request_log.spool_bytes is used up"
-            except (OSError, StorageError) as error:
+            except Exception as error:  # of the disk; the log must not end by any
                 kept, why = False, str(error)
             if not kept:
                 self._account.lose_on_disk(of.requests)

@@ -174,8 +174,13 @@ class Spool:
         names = set(self.folder.names())
         known, last, spooled = set[str](), -1, 0
         for name in sorted(name for name in names if name.endswith(ENDING)):
-            segment = Segment.from_json(name, self.folder.read(name) or b"")
-            last, spooled = segment.number, segment.spooled
+            last = int(name.removesuffix(ENDING))
+            try:
+                segment = Segment.from_json(name, self.folder.read(name) or b"")
+            except (ValueError, KeyError, TypeError):  # a disk that lost what it said was safe
+                self._empty.append(name)
+                continue
+            spooled = segment.spooled
             if segment.part.path in names:
                 known.add(segment.part.path)
                 self._kept[segment.number] = _Kept(segment.feed, segment.requests)

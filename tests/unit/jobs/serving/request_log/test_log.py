@@ -1,6 +1,7 @@
 """The log as a whole: requests in, rows in Delta tables out, each once, whatever happens in between."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,12 @@ from jobs.serving.request_log import write
 from jobs.serving.request_log.account import Balance, read_balance
 from jobs.serving.request_log.log import RequestLog
 from jobs.serving.request_log.queue import RecordQueue
+from schemas.settings import Storage
+from schemas.settings import Tables as TablesSettings
+from services.object_store import ObjectStore
+from streamscore.tables.read_table import read_table
+from tests.support.fixture_types import Bucket
+from tests.support.proxy import Proxy
 from tests.support.request_kit import FEED, answered, requests_in, settings_of
 from tests.support.wait import until
 
@@ -113,6 +120,12 @@ import sys, time
 from pathlib import Path
 from jobs.serving.request_log import log as log_module
 from jobs.serving.request_log.log import RequestLog
+from schemas.settings import Storage
+from schemas.settings import Tables as TablesSettings
+from services.object_store import ObjectStore
+from streamscore.tables.read_table import read_table
+from tests.support.fixture_types import Bucket
+from tests.support.proxy import Proxy
 from tests.support.request_kit import answered, settings_of
 log_module.SPOOL_SECONDS = 0.05
 log = RequestLog(settings_of(Path(sys.argv[1])))
@@ -206,6 +219,23 @@ def test_a_table_with_other_types_keeps_what_does_not_fit_as_text(tmp_path: Path
     assert rows == {"id0": (0.0, None), "id1": (None, "prediction: good")}
 
 
+def test_a_description_that_the_disk_lost_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tables").write_text("")
+    log = RequestLog(settings_of(tmp_path))
+    log.start()
+    log.done(answered(0))
+    log.stop()
+    (described,) = (tmp_path / "spool/0").glob("*.json")
+    described.write_bytes(b"")
+    (tmp_path / "tables").unlink()
+    again = RequestLog(settings_of(tmp_path))
+    again.start()
+    again.done(answered(1))
+    again.stop()
+    assert [row["request_id"] for row in requests_in(tmp_path)] == ["id1"]
+    assert (again.balance.answered, again.balance.waiting) == (2, 0)
+
+
 def test_a_table_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     log = RequestLog(settings_of(tmp_path))
     log.start()
@@ -216,3 +246,33 @@ def test_a_table_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     until(lambda: log.balance.logged == 2, 20)
     log.stop()
     assert [row["request_id"] for row in requests_in(tmp_path)] == ["id1"]
+
+
+def test_a_store_that_is_away_or_whose_answers_are_lost_gets_each_request_once(
+    bucket: Bucket, storage: Storage, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    proxy = Proxy(object_store.endpoint)
+    tables = TablesSettings(path=f"{bucket.uri}/tables/{{feed}}")
+    behind = storage.model_copy(update={"endpoint": proxy.endpoint})
+    settings = settings_of(tmp_path).model_copy(update={"tables": tables, "storage": behind})
+    log = RequestLog(settings)
+    log.start()
+    log.done(answered(0))
+    until(lambda: log.balance.logged == 1, 30)
+    entry = re.compile(r"_delta_log/\d+\.json")
+    lost = iter([True])
+    proxy.lost_answers = lambda asked: asked.method == "PUT" and bool(entry.search(asked.target)) and next(lost, False)
+    log.done(answered(1))
+    until(lambda: log.balance.logged == 2, 60)
+    proxy.down = True
+    for number in range(2, 40):
+        log.done(answered(number))
+        time.sleep(0.02)
+    assert log.balance.logged == 2
+    proxy.down = False
+    until(lambda: log.balance.waiting == 0, 60)
+    log.stop()
+    proxy.close()
+    read = settings.model_copy(update={"storage": storage})
+    found = read_table(FEED, "requests", columns=["request_id"], settings=read)["request_id"].to_pylist()
+    assert sorted(found) == sorted(f"id{n}" for n in range(40))
