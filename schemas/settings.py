@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import SettingsError as NotJson
 
-from schemas.errors import SettingsError
+from schemas.errors import FeedError, SettingsError
 from schemas.feed import first_problem
 from schemas.kubernetes import is_of_service
 from schemas.settings_blocks import (
@@ -31,6 +31,7 @@ from schemas.settings_blocks import (
     Testing,
 )
 from schemas.settings_online import Key, Routing, Serving
+from schemas.yaml_text import read_yaml
 
 __all__ = [
     "PACKAGED",
@@ -113,6 +114,7 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
     """
     profile = profile or os.environ.get(PREFIX + "PROFILE") or "local"
     path = _profile_path(profile)
+    _assert_profile(path)
     _refuse_unknown_variables()
 
     class OfProfile(Settings):
@@ -120,8 +122,8 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
 
     try:
         return OfProfile(**_nested(flags or {}) | {"profile": profile})
-    except yaml.YAMLError as error:
-        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
+    except NotJson as error:
+        msg = f'{_variable_of(error)}, wanted JSON, as \'{{"a": "b"}}\' or \'["a"]\'; see docs/settings.md'
         raise SettingsError(msg) from error
     except ValidationError as error:
         msg = f"setting {first_problem(error, Settings)} (flags, {PREFIX}* or {path}); see docs/settings.md"
@@ -148,6 +150,39 @@ def _profile_path(profile: str) -> Path:
         f"known: {', '.join(known)}; a profile is a file conf/<profile>.yaml"
     )
     raise SettingsError(msg)
+
+
+def _assert_profile(path: Path) -> None:
+    """Refuse a file that holds no keys with values, or one of them twice."""
+    try:
+        found = read_yaml(path)
+    except FeedError as error:
+        raise SettingsError(str(error)) from error
+    if found is not None and not (isinstance(found, dict) and all(isinstance(key, str) for key in found)):
+        msg = f"{path}: found {' '.join(str(found).split())[:100]!r}, wanted keys with values, as landing: /data/in"
+        raise SettingsError(msg)
+
+
+def _variable_of(error: NotJson) -> str:
+    """The variable that pydantic could not read, of which it names the block alone."""
+    for block, field in Settings.model_fields.items():
+        if f'"{block}"' in str(error):
+            kind = field.annotation
+            keys = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+            listed = [f"{block}__{key}" for key, of in keys.items() if get_origin(of.annotation) in (tuple, dict)]
+            for name in (block, *listed):
+                variable = f"{PREFIX}{name}".upper()
+                if not _is_json(os.environ.get(variable, "null")):
+                    return f"{variable} is no JSON"
+    return str(error)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_unknown_variables() -> None:

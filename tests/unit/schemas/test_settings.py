@@ -218,3 +218,30 @@ def test_a_block_goes_through_variables_as_it_is(monkeypatch: pytest.MonkeyPatch
 def test_a_number_that_no_clock_and_no_counter_takes_is_refused(key: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=f"setting '{key}': .*found "):
         load_settings(flags={key: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", "wanted keys with values, as landing: /data/in"),
+        ("hello\n", "found 'hello', wanted keys"),
+        ("1: 2\n", "wanted keys with values"),
+        ("streaming: {clean: off}\nstreaming: {clean: delete}\n", "key 'streaming' is there twice; leave one.*line 2"),
+    ],
+)
+def test_a_profile_that_is_no_mapping_or_says_one_thing_twice_is_refused(
+    profile: Callable[..., str], text: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"mine.yaml.*{said}"):
+        load_settings(profile(text))
+
+
+@pytest.mark.parametrize("name", ["STREAMING", "SPARK__CONF", "MODELS__FLAVORS"])
+def test_a_variable_that_is_no_json_is_named_without_its_value(
+    profile: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("STREAMSCORE_MODELS__MANIFEST", "warn")
+    monkeypatch.setenv(f"STREAMSCORE_{name}", "a,hidden")
+    with pytest.raises(SettingsError, match=f"STREAMSCORE_{name} is no JSON, wanted") as refused:
+        load_settings(profile(""))
+    assert "hidden" not in str(refused.value)
