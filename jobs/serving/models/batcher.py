@@ -13,6 +13,9 @@ from jobs.serving.requests.problems import RequestError
 from schemas.errors import StreamscoreError
 from schemas.settings import Serving
 
+WORTH_A_PAUSE = 0.005  # seconds that a call took
+PAUSE = 0.05  # of them, between two calls
+
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
@@ -75,6 +78,8 @@ class Batcher(Generic[Asked, Answered]):
         self._call, self._most = bounds.call, bounds.waiting
         self._rows = self._bytes = 0  # that wait
         self._queues: OrderedDict[Hashable, deque[_Waiting[Asked, Answered]]] = OrderedDict()
+        self._count = self._expected = 0  # requests that wait, and that the last call answered
+        self._paused: asyncio.TimerHandle | None = None
         self._busy = False
         self._drained = asyncio.Event()
         self._drained.set()
@@ -100,7 +105,11 @@ class Batcher(Generic[Asked, Answered]):
             queue = self._queues[key] = deque()
         waiting = _Waiting(request, weight, future, time.perf_counter_ns())
         queue.append(waiting)
-        if not self._busy:
+        self._count += 1
+        if self._paused and self._count >= self._expected:
+            self._paused.cancel()
+            self._next()
+        elif not self._busy:
             self._next()
         try:
             return await future
@@ -113,6 +122,7 @@ class Batcher(Generic[Asked, Answered]):
         await self._drained.wait()
 
     def _next(self) -> None:
+        self._paused = None
         batch: list[_Waiting[Asked, Answered]] = []
         while self._queues and not batch:  # a queue may hold nobody but who has gone
             batch = self._take()
@@ -139,6 +149,7 @@ class Batcher(Generic[Asked, Answered]):
             one = queue.popleft()
             self._rows -= weight.rows
             self._bytes -= weight.bytes
+            self._count -= 1
             if not one.answer.cancelled():
                 batch.append(one)
                 rows, size = rows + weight.rows, size + weight.bytes
@@ -156,6 +167,7 @@ class Batcher(Generic[Asked, Answered]):
                 del queue[at]  # type: ignore[union-attr]
                 self._rows -= one.weight.rows
                 self._bytes -= one.weight.bytes
+                self._count -= 1
                 break
         if not queue:
             self._queues.pop(key, None)
@@ -187,4 +199,15 @@ class Batcher(Generic[Asked, Answered]):
                 one.answer.set_exception(answer)
             else:
                 one.answer.set_result(answer)
-        self._next()
+        self._pause(len(batch), (time.perf_counter_ns() - begun) / 1e9)
+
+    def _pause(self, answered: int, seconds: float) -> None:
+        """Begin the next call: at once, or when as many wait as were just answered, who may come back.
+
+        Else callers who ask again and again would part for good in two groups, of which one waits for the other's call.
+        """
+        if answered <= max(1, self._count) or seconds < WORTH_A_PAUSE:
+            self._next()
+            return
+        self._expected = answered
+        self._paused = asyncio.get_running_loop().call_later(PAUSE * seconds, self._next)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -259,3 +260,26 @@ def test_a_lone_request_is_handed_on_at_once() -> None:
             assert await answer == number + 1
 
     asyncio.run(scenario(Pool(1)))
+
+
+def test_callers_who_ask_again_and_again_share_their_calls() -> None:
+    calls: list[int] = []
+
+    def slow(requests: Sequence[int]) -> list[int | Exception]:
+        calls.append(len(requests))
+        time.sleep(0.05)
+        return list(requests)
+
+    async def scenario() -> None:
+        bounds = Bounds(Weight(100, 1000), Weight(1000, 10_000))
+        asked = Batcher(slow, ThreadPoolExecutor(1), lambda _: Weight(1), bounds)
+
+        async def caller() -> None:
+            for _ in range(10):
+                assert await asked.ask(1) == 1
+
+        await asyncio.gather(*(caller() for _ in range(8)))
+
+    asyncio.run(scenario())
+    assert sum(calls) == 80
+    assert len(calls) <= 13  # not 20: one, seven, one, seven
