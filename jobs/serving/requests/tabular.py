@@ -1,5 +1,6 @@
 """The formats of bodies that hold a table: MLflow's JSON, CSV, Parquet and Arrow → values or rows of the inputs."""
 
+import contextlib
 import difflib
 import io
 from collections import Counter
@@ -51,12 +52,14 @@ def is_json(body: Body) -> bool:
 
 def of_records(records: Sequence[Any], inputs: Inputs) -> Values:
     """Rows as objects, each with the inputs by name; what the model does not need may be missing."""
-    for at, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise RequestError(400, f"row {at} is {_kind(record)}, wanted an object with the inputs by name")
+    if set(map(type, records)) - {dict}:
+        at, record = next((at, one) for at, one in enumerate(records) if not isinstance(one, dict))
+        raise RequestError(400, f"row {at} is {_kind(record)}, wanted an object with the inputs by name")
     names = records[0].keys() if records else ()
-    if all(record.keys() == names for record in records):
-        return of_columns({name: list(map(itemgetter(name), records)) for name in names}, inputs, len(records))
+    if len(set(map(len, records))) <= 1:
+        with contextlib.suppress(KeyError):  # of as many names, all have the same
+            found = {name: list(map(itemgetter(name), records)) for name in names}
+            return of_columns(found, inputs, len(records))
     for at, record in enumerate(records):
         _assert_names(record, inputs, at)
     every = {name: [record.get(name) for record in records] for record in records for name in record}

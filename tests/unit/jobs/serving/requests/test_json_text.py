@@ -45,3 +45,17 @@ def test_what_is_no_json_is_refused(text: str) -> None:
 def test_escapes_and_depth_together_are_refused_not_followed() -> None:
     with pytest.raises(RequestError, match=r"deep|JSON"):
         parse_json(b'{"\\u0061":' * 1000 + b"1" + b"}" * 1000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a": [{"x": 1, "y": [[1, {"k": 1, "k": 2}]]}]}',
+        b'{"a": [{"x": 1, "x": 2}, {"x": 1}]}',
+        b'{"a": [{"x": 1}, {"x": {"x": 1, "y": 1, "x": 1}}]}',
+        b'{"a": 1, "a": {"b": 1}}',
+    ],
+)
+def test_a_key_that_is_there_twice_is_found_however_deep(text: bytes) -> None:
+    with pytest.raises(RequestError, match="twice"):
+        parse_json(text)
