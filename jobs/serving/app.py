@@ -36,6 +36,7 @@ from jobs.serving.watching.metrics import ServiceMetrics
 from schemas.errors import StreamscoreError
 from schemas.settings import Settings, load_settings
 from streamscore import __version__
+from streamscore.logs import configure_logging
 from streamscore.registry.registry import open_registry
 from streamscore.routing.followed import FollowedRoutes, open_routes
 
@@ -51,7 +52,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Args:
         settings: those of the environment where none are given, as in a worker of several.
     """
-    settings = settings or load_settings()
+    if settings is None:  # nothing in this process has said yet how lines of the log look
+        configure_logging(debug=False)
+        settings = load_settings()
     predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
