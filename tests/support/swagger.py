@@ -44,8 +44,8 @@ class Swagger:
         return status, answer.locator(".response-col_description .highlight-code pre").first.inner_text()
 
     def picture(self, operation: str, path: Path) -> None:
-        """The answer of an operation that was tried out, as a picture."""
-        self._page.locator(f"#operations-default-{operation} .responses-wrapper").screenshot(path=path)
+        """An operation that was tried out, from its request to its answer, as a picture."""
+        self._page.locator(f"#operations-default-{operation} .responses-inner > div").first.screenshot(path=path)
 
     def _reach(self, route: Any) -> None:
         if route.request.url.startswith((self._url, "data:")):
