@@ -46,15 +46,14 @@ COUNT_SECONDS = 1.0
 RETRY_SECONDS = 5.0  # between two tries to load the models that are wanted before readiness
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application of one process.
+def create_worker() -> FastAPI:
+    """The application of one of several processes, by the settings of its environment."""
+    configure_logging(debug=False)
+    return create_app(load_settings())
 
-    Args:
-        settings: those of the environment where none are given, as in a worker of several.
-    """
-    if settings is None:  # nothing in this process has said yet how lines of the log look
-        configure_logging(debug=False)
-        settings = load_settings()
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application of one process."""
     predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)

@@ -37,7 +37,7 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops, and then sends itself the signal again
         signal.signal(number, lambda *_: None)
     uvicorn.run(
-        "jobs.serving.app:create_app" if serving.workers > 1 else create_app(settings),
+        "jobs.serving.app:create_worker" if serving.workers > 1 else create_app(settings),
         factory=serving.workers > 1,
         host=serving.host,
         port=serving.port,
