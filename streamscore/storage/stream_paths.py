@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from schemas.errors import StorageError
+from schemas.errors import SettingsError, StorageError
 from streamscore.storage.folder import Folder
 from streamscore.storage.object_store import assert_reachable, is_object_uri
 from streamscore.storage.places import assert_readable_by_delta, open_folder, place
@@ -45,9 +45,8 @@ class StreamPaths:
         Raises:
             SettingsError: one is neither a path nor `s3://…`; or delta-rs would look for the tables elsewhere.
         """
-        landing, tables, checkpoint = (
-            place(given, feed.name) for given in (settings.landing, settings.tables.path, settings.checkpoint)
-        )
+        given = {"--landing": settings.landing, "--tables": settings.tables.path, "--checkpoint": settings.checkpoint}
+        landing, tables, checkpoint = (_place(flag, text, feed.name) for flag, text in given.items())
         assert_readable_by_delta(tables)
         scratch = place(settings.scratch, feed.name) if is_object_uri(checkpoint) else checkpoint
         names = settings.landing != type(settings).model_fields["landing"].default
@@ -126,6 +125,14 @@ class StreamPaths:
     @classmethod
     def _open(cls, landing: str, tables: str, checkpoint: str, scratch: str, storage: "Storage | None") -> Self:
         return cls(open_folder(landing, storage), tables, open_folder(checkpoint, storage), Path(scratch), storage)
+
+
+def _place(flag: str, given: str, feed: str) -> str:
+    try:
+        return place(given, feed)
+    except SettingsError as error:
+        msg = f"{flag}: {error}"
+        raise SettingsError(msg) from error
 
 
 def _make(path: Path, flag: str, *, writes: bool = True) -> None:

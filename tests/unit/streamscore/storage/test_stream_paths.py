@@ -85,3 +85,6 @@ def test_braces_in_a_path_are_braces() -> None:
 def test_what_is_no_path_is_not_the_working_folder(given: str) -> None:
     with pytest.raises(SettingsError, match="for a folder, wanted a path such as"):
         place(given, "wine")
+    if given:
+        with pytest.raises(SettingsError, match=r"^--landing: found "):
+            paths(Path("/"), given)
