@@ -16,7 +16,9 @@ from sklearn.linear_model import LinearRegression
 from jobs.serving.models import model_table
 from jobs.serving.models.leases import holding_models
 from jobs.serving.models.model_table import ModelTable
+from jobs.serving.models.served_model import Asked, ServedModel
 from jobs.serving.requests.problems import RequestError
+from jobs.serving.requests.values import Values
 from schemas.settings import Settings, load_settings
 from streamscore.registry.memory import BESIDE
 from streamscore.registry.registry import Registry, open_registry
@@ -117,6 +119,36 @@ async def test_a_promotion_takes_the_place_of_a_version_in_use(models: tuple[Mod
     registry.promote(name, "1")
     await poll(table)
     assert await version(table, uri) == "1"
+
+
+@in_loop
+async def test_no_request_fails_while_versions_are_exchanged_at_full_load(models: tuple[Models, str]) -> None:
+    registry, name = models
+    registry.promote(name, registry.add(name, 2.0))
+    registry.add(name, 3.0)
+    table, uri = registry.table(), f"models:/{name}@production"
+    answers: list[tuple[str, float]] = []
+    done = asyncio.Event()
+
+    async def ask() -> None:
+        while not done.is_set():
+            with holding_models():
+                served = await table.get(uri)
+                assert isinstance(served, ServedModel)
+                answer = await served.predict(Asked(Values({"a": [10.0]}, 1)))
+                answers.append((served.model.version, round(answer.predictions[0].as_py(), 6)))
+
+    asking = [asyncio.create_task(ask()) for _ in range(16)]
+    for wanted in ("2", "1", "2"):
+        seen = len(answers)
+        registry.promote(name, wanted)
+        await poll(table)
+        while (wanted, 10.0 * (int(wanted) + 1)) not in answers[seen:]:
+            await asyncio.sleep(0.01)
+    done.set()
+    await asyncio.gather(*asking)
+    assert set(answers) == {("1", 20.0), ("2", 30.0)}
+    assert len(table.cache.loaded()) == 1
 
 
 @in_loop
