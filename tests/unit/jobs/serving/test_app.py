@@ -13,6 +13,7 @@ from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
 from jobs.operations.compare import assert_within, compare, show
+from jobs.serving.access.new_key import entry_of, new_key
 from jobs.serving.app import create_app
 from schemas.errors import ContractError
 from schemas.settings import Models, Settings, Store, load_settings
@@ -187,3 +188,36 @@ def test_a_shadow_is_logged_beside_and_compared(service: InProcess, folder: Path
         assert_within(found, limit=1)
     assert metrics_of(service)['streamscore_shadow_requests_total{outcome="asked"}'] == 20
     show(found, Console(file=io.StringIO()))
+
+
+def states(service: InProcess) -> list[tuple[str, str, str]]:
+    return [(one["name"], one["version"], one["reason"]) for one in service.ask("/v2/repository/index", {}).json()]
+
+
+def test_a_store_needs_no_registry_to_list_load_and_unload_its_models(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    made = settings(tmp_path, store, "store:/line/^1")
+    silent = made.registry.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    with InProcess(create_app(made.model_copy(update={"registry": silent}))) as app:
+        until(lambda: app.ask("/v2/health/ready").status == 200, 30)
+        assert app.ask("/models").json() == {"models": [{"name": "line", "loaded": True}]}
+        for asked, found in (("^1", "1.0.0"), ("latest", "2.0.0"), ("2.0.0", "2.0.0")):
+            assert app.ask(f"/models/line/versions/{asked}").json()["version"] == found
+        assert states(app) == [("line", "1.0.0", ""), ("line", "2.0.0", "")]
+        assert app.ask("/v2/repository/models/line/unload", {}).status == 200
+        assert (states(app), app.ask("/models/line/predict", rows(1)).status) == ([("line", "", "unloaded")], 404)
+        assert app.ask("/v2/repository/models/line/load", {"parameters": {"config": "{}"}}).status == 400
+        assert app.ask("/v2/repository/models/line/load", b"").status == 200
+        assert app.ask("/models/line/predict", rows(1)).json()["predictions"] == [1.0]
+        assert states(app) == [("line", "1.0.0", "")]
+
+
+def test_where_there_are_keys_loading_is_for_the_admin_routes(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    key, entry = new_key("all", ("*",))
+    made = settings(tmp_path, store, "store:/line/^1", keys=(json.loads(entry_of(entry)),))
+    with InProcess(create_app(made)) as app:
+        for path in ("/v2/repository/models/line/unload", "/v2/repository/models/line/load"):
+            assert app.ask(path, {}).status == 401
+            answer = app.ask(path, {}, x_api_key=key)
+            assert (answer.status, "serving.admin_port" in answer.json()["error"]) == (403, True)
