@@ -231,7 +231,7 @@ def load_feed(name: str) -> Feed:
     hint = f"did you mean '{near[0]}'? " if near else ""
     msg = (
         f"no feed '{name}': {hint}feeds here: {', '.join(feed_names())}; "
-        f"to add one: streamscore schema --from-model URI --out schemas/{name}.yaml"
+        f"to add one: streamscore schema --from-data FILE --out schemas/{name}.yaml, or --from-model URI"
     )
     raise FeedError(msg)
 

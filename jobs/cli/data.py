@@ -16,7 +16,7 @@ from schemas.settings import load_settings
 def sample(
     feed: FeedName,
     rows: Annotated[int, typer.Option(help="In all files together.")] = 1000,
-    files: Annotated[int, typer.Option()] = 10,
+    files: Annotated[int, typer.Option(help="At most one for each row.")] = 10,
     out_dir: Annotated[str | None, typer.Option("--out", metavar="DIR", help="(default: the landing folder).")] = None,
     bad: Annotated[float, typer.Option(help="The ratio of rows that are spoiled, 0 to 1.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Equal arguments give equal bytes.")] = 0,
@@ -28,7 +28,7 @@ def sample(
 
     settings = write_variables(load_settings(profile))
     to = place(out_dir or settings.landing, feed)
-    done = make_sample(load_feed(feed), rows, files, to, bad, seed, settings.storage)
+    done = make_sample(load_feed(feed), rows, min(files, max(rows, 1)), to, bad, seed, settings.storage)
     spoiled = f", {done.bad_rows:,} of them spoiled" if done.bad_rows else ""
     out.print(f"{done.rows:,} rows in {done.files:,} files{spoiled}: {done.out}", soft_wrap=True)
 

@@ -4,15 +4,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from schemas.dialect import Dialect
 from schemas.errors import FeedError
 from streamscore.statistics.profiles import Profile, profile
 from training.data.read import data_files, is_parquet
 
 VALUES = 1_000_000  # of several columns in memory
+
+if TYPE_CHECKING:
+    import duckdb
+
+PLAIN = Dialect()
 
 
 def profile_files(path: Path) -> Profile:
@@ -37,6 +44,23 @@ def _columns(dataset: ds.Dataset) -> Iterator[tuple[str, pa.ChunkedArray]]:
         yield from zip(some.column_names, some.columns, strict=True)
 
 
+# days and times as the stream reads them: ISO 8601 alone
+_AS_READ: dict[str, Any] = {"header": True, "sample_size": -1, "date_format": "%Y-%m-%d", "timestamp_format": "iso"}
+_BOOLEANS = set(PLAIN.true_values) | set(PLAIN.false_values)
+
+
+def _other_words(engine: "duckdb.DuckDBPyConnection", names: Any) -> Iterator[str]:
+    """The columns that duckdb takes for booleans and the stream does not, because their words are yes and no."""
+    found = engine.read_csv(names, **_AS_READ)
+    texts = engine.read_csv(names, all_varchar=True, **_AS_READ)
+    for column, kind in zip(found.columns, found.types, strict=True):
+        if kind == "BOOLEAN":
+            name = column.replace('"', '""')
+            words = texts.project(f'lower(trim("{name}"))').distinct().fetchall()
+            if {word for (word,) in words if word} - _BOOLEANS:
+                yield column
+
+
 @contextmanager
 def _as_parquet(path: Path) -> Iterator[list[str]]:
     """The files as Parquet; CSV is copied, its types and delimiter as duckdb finds them in all rows."""
@@ -50,9 +74,9 @@ def _as_parquet(path: Path) -> Iterator[list[str]]:
         copy = f"{folder}/csv.parquet"
         try:
             engine.execute("SET TimeZone = 'UTC'")
-            # days and times as the stream reads them: ISO 8601 alone
-            reading = "FROM read_csv(?, header=true, sample_size=-1, dateformat='%Y-%m-%d', timestampformat='iso')"
-            engine.sql(reading, params=[[str(file) for file in files]]).write_parquet(copy)
+            names: Any = [str(file) for file in files]  # duckdb's types know of one file only
+            kinds = dict.fromkeys(_other_words(engine, names), "VARCHAR")
+            engine.read_csv(names, dtype=kinds or None, **_AS_READ).write_parquet(copy)
         except duckdb.Error as error:
             msg = f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file"
             raise FeedError(msg) from error

@@ -197,6 +197,14 @@ def test_days_that_the_stream_would_not_read_are_text(tmp_path: Path) -> None:
     assert [column.type for column in proposed(path).columns] == ["string", "string"]
 
 
+def test_words_that_the_stream_does_not_take_for_booleans_are_text(tmp_path: Path) -> None:
+    rows = [f"{'yes' if i % 3 else 'no'},{'TRUE' if i % 2 else 'false'},{'t' if i % 2 else 'f'}" for i in range(12)]
+    (tmp_path / "in.csv").write_text("\n".join(["returned,paid,sent", *rows]) + "\n")
+    feed = proposed(tmp_path / "in.csv", target="returned")
+    assert [column.type for column in feed.columns] == ["string", "boolean", "string"]
+    assert read_data(feed, tmp_path / "in.csv", is_classifier=True).rows == 12
+
+
 def test_a_feed_is_proposed_from_parquet_with_its_types(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([1, 2], pa.int32()), "b": pa.array([1.5, None], pa.float32()), "c": ["x", "y"]})
     pq.write_table(table, tmp_path / "t.parquet")
