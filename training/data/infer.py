@@ -1,5 +1,6 @@
 """`streamscore schema --from-data FILE`: a feed's YAML out of the columns that a CSV or Parquet file has."""
 
+from collections import Counter
 from pathlib import Path
 
 from schemas.errors import FeedError, SettingsError
@@ -129,6 +130,11 @@ def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits
 
 
 def _delimiter(path: Path) -> str:
+    """Of a CSV file; `,` for Parquet.
+
+    Raises:
+        FeedError: a name is twice in the header. DuckDB numbers them, and the feed would want names that no file has.
+    """
     file = data_files(path, "")[0]
     if is_parquet(file):
         return ","
@@ -136,4 +142,10 @@ def _delimiter(path: Path) -> str:
 
     with duckdb.connect() as engine:
         sniffed = engine.execute("SELECT Delimiter FROM sniff_csv(?, header=true, sample_size=-1)", [str(file)])
-        return str((sniffed.fetchone() or (",",))[0])
+        delimiter = str((sniffed.fetchone() or (",",))[0])
+        first = "SELECT * FROM read_csv(?, delim=?, header=false, all_varchar=true, null_padding=true) LIMIT 1"
+        header = engine.execute(first, [str(file), delimiter]).fetchone() or ()
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        msg = f"{file} has the column '{twice[0]}' twice, wanted each name once; rename one in its first line"
+        raise FeedError(msg)
+    return delimiter

@@ -26,7 +26,7 @@ def test_a_feed_is_written_once_and_named_by_its_file(tmp_path: Path, capsys: py
 
 
 def test_a_proposal_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text("a b,a_b\n1,2\n")
+    (tmp_path / "in.csv").write_text("a,a\n1,2\n")
     out = tmp_path / "schemas" / "orders.yaml"
     assert schema("--from-data", str(tmp_path / "in.csv"), "--kind", "series", "--out", str(out)) == 2
     assert not out.exists()
