@@ -9,6 +9,7 @@ import pyarrow as pa
 from jobs.serving.models.served_series import MOST_STEPS, ServedSeries
 from jobs.serving.openapi.parts import operation, problem, refusal, schema_of
 from jobs.serving.routes.kserve_routes import FREQUENCIES, PATH, TYPES
+from schemas.feed import FORECAST
 from schemas.frequency import DAY, Frequency
 from schemas.value_text import parse
 from streamscore.models.example import probe_value
@@ -70,7 +71,9 @@ def _row(served: ServedSeries) -> dict[str, Any]:
 
 def _answer(served: ServedSeries) -> dict[str, Any]:
     step: dict[str, Any] = {"step": {"type": "integer"}, "time": {"type": ["string", "null"]}}
-    step |= {field.name: {"type": "number"} for field in served.model.output}
+    is_forecast = np.repeat(served.model.forecasts, len(FORECAST))  # the others are null
+    for field, given in zip(served.model.output, is_forecast, strict=True):
+        step[field.name] = {"type": "number" if given else "null"}
     series = {
         "key": {"type": "object"},
         "after": {"type": "string"},
