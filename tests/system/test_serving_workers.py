@@ -32,8 +32,11 @@ def status_of(port: int, path: str = "/v2/health/ready") -> int:
 
 
 def workers_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            found += [child] if "spawn_main" in " ".join(child.cmdline()) else []
+    return found
 
 
 def test_a_killed_worker_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
