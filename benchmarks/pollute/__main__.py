@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.pollute.draft import Outcome
 from benchmarks.pollute.judge import Found, Verdict
 from benchmarks.pollute.kinds import KINDS
+from benchmarks.pollute.library import read_outcomes
 from benchmarks.pollute.make import make
 from benchmarks.pollute.others import (
     Read,
@@ -39,6 +41,7 @@ STREAMS = {
     "executors-bucket": "streamscore, on executors, a bucket",
 }
 OTHERS = {
+    "reading": "streamscore's reading alone, without a stream",
     "spark": "Spark CSV",
     "spark-corrupt": "Spark CSV with `columnNameOfCorruptRecord`",
     "pandas": "pandas",
@@ -47,6 +50,7 @@ OTHERS = {
 }
 Parts = dict[str, dict[str, dict[str, Any]]]  # part → feed → what was found
 
+_READERS: dict[str, Read] = {"pandas": with_pandas, "duckdb": with_duckdb, "duckdb-rejects": with_duckdb_rejects}
 SECONDS = 240.0  # for one feed; a stream that takes longer hangs
 EXAMPLES = 200  # of each feed, in results.json
 
@@ -118,14 +122,14 @@ def measure(part: str, outcomes: Sequence[Outcome], scratch: Path) -> Iterator[t
         yield from measure_streams(part, outcomes, scratch)
         return
     with contextlib.ExitStack() as stack:
-        reader: Read
+        read: Callable[[Sequence[Outcome]], Mapping[Path, Found]] = read_outcomes
         if part == "spark":
-            reader = stack.enter_context(contextlib.closing(WithSpark()))
-        else:
-            reader = {"pandas": with_pandas, "duckdb": with_duckdb, "duckdb-rejects": with_duckdb_rejects}[part]
+            read = partial(read_each, read=stack.enter_context(contextlib.closing(WithSpark())))
+        elif part in _READERS:
+            read = partial(read_each, read=_READERS[part])
         for kind in KINDS:
             taken = [outcome for outcome in outcomes if outcome.is_taken and outcome.kind is kind]
-            found = read_each(taken, reader)
+            found = read(taken)
             yield part, kind.name, judged(taken, found)
             if part == "spark":
                 asked = {path: as_asked(one) for path, one in found.items()}
