@@ -142,7 +142,9 @@ def measure_streams(part: str, outcomes: Sequence[Outcome], scratch: Path) -> It
     with contextlib.ExitStack() as stack:
         store = None
         if part.endswith("bucket"):
-            store = stack.enter_context(Services(scratch / f"services-{part}")).object_store("minio")
+            servers = scratch / f"services-{part}"
+            servers.mkdir()
+            store = stack.enter_context(Services(servers)).object_store("minio")
             os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = store.access_key, store.secret_key
         spark = start_session(load_settings(flags={"spark.master": "local[2]"}), f"pollute {part}")
         stack.callback(spark.stop)
