@@ -118,7 +118,7 @@ def server(folder: Path, settings: dict[str, Any]) -> Iterator[Asked]:
         yield asked
 
 
-@pytest.mark.parametrize("key", ["", "streamscore_wrong", SUMS[:-1]])
+@pytest.mark.parametrize("key", ["", "streamscore_wrong", SUMS[:-1]], ids=["none", "made up", "cut"])
 def test_without_a_valid_key_only_the_probes_answer(server: Asked, key: str) -> None:
     for path in ("/ping", "/health", "/v2/health/live", "/v2/health/ready"):
         assert server.ask(path, key)[0] == 200
