@@ -23,6 +23,11 @@ CAUSES = (
         _MEMORY,
     ),
     (r"unable to create (?:new )?native thread|Resource temporarily unavailable", "no more threads", "ulimit -u 8192"),
+    (
+        r"UnknownHostException: ([^\s:]+)[\s\S]*appendS3Credentials",
+        "no address for the name {0}, for which Spark asks where AWS_ACCESS_KEY_ID is set",
+        "give it one in /etc/hosts, or unset AWS_ACCESS_KEY_ID",
+    ),
     (r"UnknownHostException: ([^\s:]+)", "no address for the name {0}", "export SPARK_LOCAL_HOSTNAME=localhost"),
     (
         r"UnresolvedAddressException",

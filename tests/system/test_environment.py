@@ -28,8 +28,10 @@ sys.addaudithook(note)
 @pytest.mark.system
 @pytest.mark.slow
 def test_a_stream_runs_without_a_name_a_locale_or_a_short_folder_for_temporary_files(
-    tmp_path: Path, feed: Feed, trained: Trained, oracle: Oracle
+    tmp_path: Path, feed: Feed, trained: Trained, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # with them, Spark asks for the machine's own address
+        monkeypatch.delenv(name, raising=False)
     root, hosts, code = tmp_path / "größe é", tmp_path / "hosts", tmp_path / "code"
     temporary = tmp_path / ("x" * 100)
     for folder in (root, code, temporary):

@@ -79,7 +79,7 @@ def loads() -> Iterator[Loads]:
 
 
 def cache_of(loads: Loads, models: int = 3, size: int = 1000, **more: Any) -> ModelCache[str, Model]:
-    return ModelCache(loads, Limits(models, size, **({"patience": 0.1} | more)))
+    return ModelCache(loads, Limits(models, size, **({"patience": 1.0} | more)))
 
 
 def use(cache: ModelCache[str, Model], *keys: str) -> None:
@@ -326,7 +326,7 @@ def test_whatever_a_load_raises_nobody_waits_for_ever(loads: Loads, error: BaseE
 
 def test_who_has_gone_before_the_model_came_holds_no_lease(loads: Loads) -> None:
     loads.gate.clear()
-    cache = cache_of(loads, models=1)
+    cache = cache_of(loads, models=1, patience=60)  # it stays ten times as long as the gate was closed
 
     async def go_away() -> None:
         asking = [asyncio.create_task(asyncio.wait_for(asyncio.wrap_future(cache.ask("a")), 0.02)) for _ in range(50)]

@@ -49,6 +49,10 @@ NOISE = "WARNING: Using incubator modules: jdk.incubator.vector\nPicked up JAVA_
             "java.net.UnknownHostException: box: box: Name or service not known\n\tat java.base",
             "no address for the name box; export SPARK_LOCAL_HOSTNAME=localhost",
         ),
+        (
+            "java.net.UnknownHostException: box: not known\n\tat org.apache.spark.deploy.X.appendS3CredentialsFrom",
+            "where AWS_ACCESS_KEY_ID is set; give it one in /etc/hosts",
+        ),
         ("java.net.BindException: bind(..) failed: Cannot assign requested address", "unset SPARK_LOCAL_IP"),
         (
             "org.apache.spark.SparkException: Invalid Spark URL: spark://HeartbeatReceiver@my_host:43019",

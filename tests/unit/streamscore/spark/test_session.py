@@ -71,7 +71,8 @@ def test_the_address_of_others_stays_theirs(environment: dict[str, str], master:
 def test_a_variable_that_is_left_over_from_another_spark_is_told(
     monkeypatch: pytest.MonkeyPatch, port: str, said: str
 ) -> None:
-    monkeypatch.setattr(SparkContext, "_gateway", None)
+    for name in ("_gateway", "_active_spark_context"):
+        monkeypatch.setattr(SparkContext, name, None)
     monkeypatch.setattr(SparkSession, "_instantiatedSession", None)
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", port)
     monkeypatch.setenv("PYSPARK_GATEWAY_SECRET", "x")

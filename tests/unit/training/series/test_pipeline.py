@@ -495,8 +495,8 @@ def test_nothing_in_the_registered_model_is_a_pickle(in_production: Path) -> Non
     assert_folder_loadable(in_production, "macrodata v1", Models())
     with np.load(next(in_production.rglob("*.npz")), allow_pickle=False) as arrays:
         assert {name: arrays[name].dtype.kind for name in arrays.files} == {
-            **dict.fromkeys(("intercept", "ar", "ma", "covariance"), "f"),
-            "differences": "i",
+            **dict.fromkeys(("intercept", "ar", "ma", "covariance", "exogenous"), "f"),
+            **dict.fromkeys(("differences", "exogenous_differences"), "i"),
         }
 
 
