@@ -6,9 +6,9 @@ BENCH ?= default
 PARTS ?=
 CONTESTANTS ?=
 WINE ?=
-# auto: two workers for each processor, of which most of the time one waits; logical: one
-IN_PARALLEL = -n auto --no-loadscope-reorder
-PURE_IN_PARALLEL = -n logical --no-loadscope-reorder
+# Test workers for each processor: with two, one waits most of the time. What test-rest runs starts several streams itself.
+TWO_EACH = -n auto --no-loadscope-reorder
+ONE_EACH = -n logical --no-loadscope-reorder
 export PYTHON
 
 .PHONY: help setup demo services test test-fast coverage test-rest lint check bench bench-smoke faults pollute lock clean
@@ -27,17 +27,17 @@ services: setup ## start object store, PostgreSQL and MLflow on loopback, withou
 	@.venv/bin/python -m services --store $(STORE)
 
 test: setup ## run the test suite; what needs a server that is not here is skipped
-	@.venv/bin/python -m pytest tests $(IN_PARALLEL)
+	@.venv/bin/python -m pytest tests $(TWO_EACH)
 
 test-fast: setup ## only what is pure, 1 minute: no server, no Spark, no training
 	@.venv/bin/python -m pytest tests/house tests/unit tests/docs/test_text.py --hypothesis-profile fast \
-		-m "not (slow or trains or spark or system or servers)" $(PURE_IN_PARALLEL)
+		-m "not (slow or trains or spark or system or servers)" $(ONE_EACH)
 
 coverage: setup ## what part of the code the tests without Spark and servers run; fails below the floor in pyproject.toml
-	@.venv/bin/python -m pytest tests/unit -m "not (spark or system or servers or repeats)" --cov --cov-report=term $(PURE_IN_PARALLEL)
+	@.venv/bin/python -m pytest tests/unit -m "not (spark or system or servers or repeats)" --cov --cov-report=term $(ONE_EACH)
 
 test-rest: setup ## what make test leaves out: what needs a server, and further cases of a kind
-	@.venv/bin/python -m pytest tests -m "(servers or repeats) and not faults_long" $(IN_PARALLEL)
+	@.venv/bin/python -m pytest tests -m "(servers or repeats) and not faults_long" $(ONE_EACH)
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check .

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.faults
 DAY = 86_400
 
 
+@pytest.mark.repeats
 def test_files_that_grow_are_rewritten_or_come_from_the_future_cost_no_row(
     stream: Stream, oracle: Oracle, recovers: Callable[..., None]
 ) -> None:

@@ -43,6 +43,7 @@ def test_what_a_newcomer_lacks_is_skipped_with_the_way_to_get_it(newcomer: dict[
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_in_the_second_pass_of_ci_a_missing_server_is_a_failure(newcomer: dict[str, str]) -> None:
     done = pytest_in(newcomer | {"CI": "true"}, "tests/system/test_store_proxy.py", "-x")
     assert done.returncode == 1

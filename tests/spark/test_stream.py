@@ -71,7 +71,7 @@ def running(run: StreamRun, spark: "SparkSession") -> Iterator[None]:
 
 
 @BOTH_MODES
-@pytest.mark.parametrize("writer", ["delta-rs", "delta-spark"])
+@pytest.mark.parametrize("writer", ["delta-rs", pytest.param("delta-spark", marks=pytest.mark.repeats)])
 def test_dirty_files_end_as_predictions_or_in_quarantine(
     stream: Stream, oracle: Oracle, run_of: Callable[..., StreamRun], spark: "SparkSession", mode: str, writer: str
 ) -> None:
@@ -166,6 +166,7 @@ def test_a_promotion_is_used_within_seconds_and_a_bad_version_is_refused(
     oracle.assert_exactly_once(stream)
 
 
+@pytest.mark.repeats
 def test_a_stop_while_files_keep_landing_is_a_clean_one(stream: Stream, oracle: Oracle) -> None:
     stream.land(files=1, rows=5, seed=1)
     stream.start()
@@ -210,6 +211,7 @@ def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(stream: Stream, 
     oracle.assert_exactly_once(stream)
 
 
+@pytest.mark.repeats
 def test_a_source_that_comes_up_too_late_for_spark_is_started_again(stream: Stream, oracle: Oracle) -> None:
     late, code = stream.root / "late", stream.root / "code"
     code.mkdir()

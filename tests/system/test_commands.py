@@ -94,14 +94,21 @@ def assert_a_second_run_is_turned_away(stream: Stream) -> None:
 
 
 @pytest.mark.slow
-def test_spark_submit_passes_its_signal_on_and_runs_on_a_local_cluster_from_an_empty_folder(
-    stream: Stream, oracle: Oracle, tmp_path: Path
-) -> None:
+def test_spark_submit_passes_its_signal_on(stream: Stream, oracle: Oracle, tmp_path: Path) -> None:
     with submitted(stream, tmp_path, "--trigger", "0s") as process:
         stream.land(files=2, rows=20, seed=1)
         stream.until(lambda: len(stream.table("predictions")) > 0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(START_SECONDS) == 0
+        assert process.wait(START_SECONDS) == 0, stream.log()[-3000:]
+    stream.run()
+    oracle.assert_exactly_once(stream)
+
+
+@pytest.mark.slow
+@pytest.mark.repeats
+def test_spark_submit_runs_on_a_local_cluster_from_an_empty_folder(
+    stream: Stream, oracle: Oracle, tmp_path: Path
+) -> None:
     stream.land(files=1, rows=20, seed=2)
     flags = ["--trigger", "once", "--mode", "executors", "--", "--master", "local-cluster[2,1,1024]"]
     with submitted(stream, tmp_path, *flags) as process:

@@ -133,7 +133,7 @@ def assert_one_run_and_model(client: "MlflowClient", feed: Feed) -> None:
 @pytest.mark.parametrize(
     "times",
     [
-        pytest.param(1, id="the answer"),
+        pytest.param(1, id="the answer", marks=pytest.mark.repeats),
         pytest.param(2, id="the answer to the repetition too", marks=pytest.mark.repeats),
     ],
 )

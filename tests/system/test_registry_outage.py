@@ -42,6 +42,7 @@ def registry(server: LoopbackMlflow) -> Registry:
     return registry
 
 
+@pytest.mark.repeats
 def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_back(
     server: LoopbackMlflow, registry: Registry, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_start_gives_up_within_thirty_seconds_of_a_server_that_hangs(
         server.signal(signal.SIGCONT)
 
 
+@pytest.mark.repeats
 def test_a_start_gives_up_within_thirty_seconds_of_a_port_that_is_closed() -> None:
     _assert_gives_up("http://127.0.0.1:9")
 
