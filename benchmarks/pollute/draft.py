@@ -4,7 +4,7 @@ Nothing here, nor in the pollutions, uses the stream's code: the right outcome f
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -173,6 +173,23 @@ class Outcome:
     pollutions: tuple[str, ...]
     path: Path
     placed: str = "written"
+
+
+Pollution = Callable[[Draft, Random], bool]  # False where it cannot be done
+
+
+def registered(into: list[Pollution], level: str, claims: Collection[str], function: Pollution) -> Pollution:
+    """A pollution in the list of its level, of parts of a file that no other one has claimed."""
+
+    def pollute(draft: Draft, random: Random) -> bool:
+        if draft.claimed & set(claims) or not function(draft, random):
+            return False
+        draft.claim(*claims)
+        draft.pollutions.append(f"{level}: {pollution_name(function)}")
+        return True
+
+    into.append(pollute)
+    return pollute
 
 
 def pollution_name(function: Callable[..., Any]) -> str:

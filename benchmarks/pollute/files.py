@@ -3,33 +3,22 @@
 import bz2
 import gzip
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import pyarrow as pa
 
-from benchmarks.pollute.draft import Draft, Record, pollution_name
+from benchmarks.pollute.draft import Draft, Pollution, Record, registered
 
-FILES: list[Callable[[Draft, Random], bool]] = []
+FILES: list[Pollution] = []
 
 UNREADABLE, ENCODING, MISSING = "unreadable", "bad_encoding", "missing_column"
 YEAR = 365.25 * 86_400
 
 
-def file(*claims: str) -> Callable[[Callable[[Draft, Random], bool]], Callable[[Draft, Random], bool]]:
+def file(*claims: str) -> Callable[[Pollution], Pollution]:
     """Register a pollution of these parts of a file; it returns False where it cannot be done."""
-
-    def register(function: Callable[[Draft, Random], bool]) -> Callable[[Draft, Random], bool]:
-        def pollute(draft: Draft, random: Random) -> bool:
-            if draft.claimed & set(claims) or not function(draft, random):
-                return False
-            draft.claim(*claims)
-            draft.pollutions.append(f"file: {pollution_name(function)}")
-            return True
-
-        FILES.append(pollute)
-        return pollute
-
-    return register
+    return partial(registered, FILES, "file", claims)
 
 
 @file("ends")

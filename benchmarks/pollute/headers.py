@@ -2,30 +2,24 @@
 
 import unicodedata
 from collections.abc import Callable
+from functools import wraps
 from random import Random
 
-from benchmarks.pollute.draft import Draft, pollution_name
+from benchmarks.pollute.draft import Draft, Pollution, registered
 
-HEADERS: list[Callable[[Draft, Random], bool]] = []
+HEADERS: list[Pollution] = []
 
 MISSING, TWICE, EXTRA, UNREADABLE = "missing_column", "duplicate_column", "extra_column", "unreadable"
 
 
-def header(*claims: str) -> Callable[[Callable[[Draft, Random], bool]], Callable[[Draft, Random], bool]]:
+def header(*claims: str) -> Callable[[Pollution], Pollution]:
     """Register a pollution of these parts of a header; it returns False where it cannot be done."""
 
-    def register(function: Callable[[Draft, Random], bool]) -> Callable[[Draft, Random], bool]:
-        def pollute(draft: Draft, random: Random) -> bool:
-            if not draft.kind.has_header or draft.refused or draft.claimed & set(claims):
-                return False
-            if not function(draft, random):
-                return False
-            draft.claim(*claims)
-            draft.pollutions.append(f"header: {pollution_name(function)}")
-            return True
+    def register(function: Pollution) -> Pollution:
+        def where_there_is_one(draft: Draft, random: Random) -> bool:
+            return draft.kind.has_header and not draft.refused and function(draft, random)
 
-        HEADERS.append(pollute)
-        return pollute
+        return registered(HEADERS, "header", claims, wraps(function)(where_there_is_one))
 
     return register
 

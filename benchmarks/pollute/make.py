@@ -1,19 +1,17 @@
 """Seed tables in, polluted files and their outcomes out: the same for the same seed."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 from benchmarks.pollute.cells import pollute_cell
-from benchmarks.pollute.draft import Cell, Draft, Outcome, rows_of, write_text, written
+from benchmarks.pollute.draft import Cell, Draft, Outcome, Pollution, rows_of, write_text, written
 from benchmarks.pollute.files import FILES, LINKS
 from benchmarks.pollute.headers import HEADERS
 from benchmarks.pollute.kinds import KINDS, Kind
 from benchmarks.pollute.records import RECORDS
 from benchmarks.pollute.seeds import draft_of, wines
-
-Job = Callable[[Draft, Random], bool]
 
 ROWS = 12  # of a file, at most; a few are larger
 LARGE, LONG = 1000, 10_000  # rows, and bytes of a note, in a file of more than one block of the reader
@@ -62,7 +60,7 @@ def _fresh(kind: Kind, random: Random, real: Sequence[Sequence[str]], is_large: 
 def _alone(seed: int, real: Sequence[Sequence[str]]) -> Iterator[Draft]:
     """A file for each pollution of each kind of feed, all in an order of chance."""
     random = Random(f"{seed}/alone")
-    jobs: list[tuple[Kind, Job]] = []
+    jobs: list[tuple[Kind, Pollution]] = []
     for kind in KINDS:
         jobs += [(kind, one) for one in (*RECORDS, *HEADERS, *FILES)]
         jobs += [(kind, _cells(at, first)) for at in kind.in_file for first in range(0, TEXTS, TOGETHER)]
@@ -73,7 +71,7 @@ def _alone(seed: int, real: Sequence[Sequence[str]]) -> Iterator[Draft]:
             yield draft
 
 
-def _cells(at: int, first: int) -> Job:
+def _cells(at: int, first: int) -> Pollution:
     """Some texts for one column, each in a row of its own."""
 
     def pollute(draft: Draft, random: Random) -> bool:

@@ -1,27 +1,20 @@
 """Pollutions of one record: its fields, its quotes, its line end, its bytes; and lines that are no records."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
-from benchmarks.pollute.draft import Cell, Draft, Record, pollution_name
+from benchmarks.pollute.draft import Cell, Draft, Pollution, Record, registered
 from benchmarks.pollute.kinds import Kind
 
-RECORDS: list[Callable[[Draft, Random], bool]] = []
+RECORDS: list[Pollution] = []
 
 UNREADABLE, FEW, MANY, ENCODING = "unreadable", "too_few_fields", "too_many_fields", "bad_encoding"
 
 
-def record(function: Callable[[Draft, Random], bool]) -> Callable[[Draft, Random], bool]:
+def record(function: Pollution) -> Pollution:
     """Register a pollution; it returns False where it cannot be done."""
-
-    def pollute(draft: Draft, random: Random) -> bool:
-        if not function(draft, random):
-            return False
-        draft.pollutions.append(f"record: {pollution_name(function)}")
-        return True
-
-    RECORDS.append(pollute)
-    return pollute
+    return registered(RECORDS, "record", (), function)
 
 
 def _shaped(draft: Draft, random: Random, shape: Callable[[list[str], Kind], str], *reasons: str) -> bool:
@@ -71,22 +64,19 @@ def another_delimiter(draft: Draft, random: Random) -> bool:
     return _shaped(draft, random, shape, FEW, MANY, UNREADABLE, "bad_type")
 
 
+def _after_the_first_quote(text: str, fields: list[str], kind: Kind) -> str:
+    first = fields[0] if fields[0].startswith(kind.quote) else f"{kind.quote}{fields[0]}{kind.quote}"
+    return kind.delimiter.join([f"{first}{text}", *fields[1:]])
+
+
 @record
 def text_after_a_closing_quote(draft: Draft, random: Random) -> bool:
-    def shape(fields: list[str], kind: Kind) -> str:
-        first = fields[0] if fields[0].startswith(kind.quote) else f"{kind.quote}{fields[0]}{kind.quote}"
-        return kind.delimiter.join([f"{first}x", *fields[1:]])
-
-    return _shaped(draft, random, shape, UNREADABLE)
+    return _shaped(draft, random, partial(_after_the_first_quote, "x"), UNREADABLE)
 
 
 @record
 def a_space_after_a_closing_quote(draft: Draft, random: Random) -> bool:
-    def shape(fields: list[str], kind: Kind) -> str:
-        first = fields[0] if fields[0].startswith(kind.quote) else f"{kind.quote}{fields[0]}{kind.quote}"
-        return kind.delimiter.join([f"{first} ", *fields[1:]])
-
-    return _shaped(draft, random, shape, UNREADABLE)
+    return _shaped(draft, random, partial(_after_the_first_quote, " "), UNREADABLE)
 
 
 @record

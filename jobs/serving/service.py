@@ -184,6 +184,11 @@ def of_series(served: Served) -> ServedSeries:
     raise RequestError(409, f"model {name} predicts rows, wanted one of series; ask /models/{name}/predict")
 
 
+def in_path(request: Request) -> tuple[str, str]:
+    """The name of a model in the path of a request, and the version or the alias; empty: there is none."""
+    return request.path_params["name"], request.path_params.get("version", "")
+
+
 def routing(service: Service, refusal: Refusal, admin: bool = False) -> Callable[..., Route]:
     """Makes the routes of one protocol, whose refusals are said in its words: path, handler and methods → a route.
 

@@ -68,7 +68,9 @@ class Model:
         return self._pyfunc.memory()
 
     def with_params(self, params: Mapping[str, Any]) -> "Model":
-        """The same model, asked with params of its signature instead of their defaults."""
+        """The same model, asked with params of its signature instead of their defaults; itself if there are none."""
+        if not params:
+            return self
         calls = self._pyfunc.predict, self._pyfunc.predict_unchecked
         predict, unchecked = (functools.partial(call, params=dict(params)) for call in calls)
         asked = replace(self._pyfunc, predict=predict, predict_promised=predict, predict_unchecked=unchecked)

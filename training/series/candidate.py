@@ -48,10 +48,9 @@ def series_candidate(
     parts = data.frame.iloc[: found.fitted_rows], data.frame.iloc[found.fitted_rows :]
     digests = (hashlib.sha256(f"{data.digest} {part}".encode()).hexdigest() for part in (FITTED, HELD_OUT))
     fitted, held_out = (Rows(part.reset_index(), digest) for part, digest in zip(parts, digests, strict=True))
-    apart = f", {data.frequency} apart" if data.frequency else ""
     facts = {
         "data": f"{origin.data_source}, {origin.data_rows:,} rows, sha256 {origin.data_digest[:12]}…",
-        "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out{apart}",
+        "rows": f"{found.fitted_rows:,} fitted, {data.rows - found.fitted_rows:,} held out{_apart(data)}",
         "model": found.fit.title,
         "code": origin.code_version,
         "held against": before.ref.title if before else "no Production model",
@@ -70,6 +69,10 @@ def series_candidate(
             **{f"{name}.svg": picture for name, picture in found.plots.items()},
         },
     )
+
+
+def _apart(data: SeriesData) -> str:
+    return f", {data.frequency} apart" if data.frequency else ""
 
 
 def _metrics_of(before: Production, data: SeriesData, settings: TrainingSettings) -> dict[str, float]:

@@ -93,8 +93,7 @@ class ServedModel:
         """With a queue of its own."""
 
         def answer(requests: Sequence[Asked]) -> list[Answer]:
-            params = requests[0].params
-            asked = model.with_params(params.values) if params.values else model
+            asked = model.with_params(requests[0].params.values)
             return answer_all([request.rows for request in requests], asked, inputs)
 
         batcher = Batcher(

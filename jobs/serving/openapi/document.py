@@ -129,7 +129,11 @@ def _predict(served: ServedModel) -> dict[str, Any]:
     """Predictions of one model: its inputs as a row, with an example that can be sent as it stands."""
     features = [c for c in served.inputs.feed.features if c.name in served.inputs.names]
     example: dict[str, Any] = {c.name: probe_value(c) for c in features}
-    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": row_of(served.inputs)}
+    schema: dict[str, Any] = {
+        "type": "array",
+        "minItems": 1,
+        "items": row_of(served.inputs, served.inputs.feed.features),
+    }
     described = operation(
         f"predict_{served.model.name}",
         f"Predictions of {served.model.identity.title}",

@@ -1,5 +1,6 @@
 """What the operations of the OpenAPI document are made of."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from jobs.serving.requests.contract import Inputs
@@ -35,13 +36,13 @@ def refusal(schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": "refused", "content": {"application/json": {"schema": schema}}}
 
 
-def row_of(inputs: Inputs) -> dict[str, Any]:
-    """A row of a model's inputs."""
-    features = [c for c in inputs.feed.features if c.name in inputs.names]
+def row_of(inputs: Inputs, among: Iterable[Column]) -> dict[str, Any]:
+    """A row of a model's inputs, of those among these columns."""
+    columns = [c for c in among if c.name in inputs.names]
     return {
         "type": "object",
-        "properties": {c.name: schema_of(c) for c in features},
-        "required": [c.name for c in features if not c.nullable],
+        "properties": {c.name: schema_of(c) for c in columns},
+        "required": [c.name for c in columns if not c.nullable],
         "additionalProperties": False,
     }
 

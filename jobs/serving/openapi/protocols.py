@@ -48,7 +48,7 @@ def common_paths() -> dict[str, Any]:
 
 def invocations_path(served: ServedModel) -> dict[str, Any]:
     """MLflow's route, for the model that answers it."""
-    row, params = row_of(served.inputs), params_of(served.inputs)
+    row, params = row_of(served.inputs, served.inputs.feed.features), params_of(served.inputs)
     example = [probe_value(c) for c in served.inputs.feed.features if c.name in served.inputs.names]
     body: dict[str, Any] = {
         "type": "object",

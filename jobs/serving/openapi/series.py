@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 
 from jobs.serving.models.served_series import MOST_STEPS, ServedSeries
-from jobs.serving.openapi.parts import operation, problem, refusal, schema_of
+from jobs.serving.openapi.parts import operation, problem, refusal, row_of
 from jobs.serving.routes.kserve_routes import FREQUENCIES, PATH, TYPES
 from schemas.feed import FORECAST
 from schemas.frequency import DAY, Frequency
@@ -39,7 +39,11 @@ def _forecast(served: ServedSeries) -> dict[str, Any]:
         "properties": {
             "steps": _STEPS | {"default": steps},
             "history": {"enum": ["window", "all"], "default": "window"},
-            "dataframe_records": {"type": "array", "minItems": 1, "items": _row(served)},
+            "dataframe_records": {
+                "type": "array",
+                "minItems": 1,
+                "items": row_of(served.inputs, served.inputs.feed.columns),
+            },
             "key": {"type": "object"},
         },
     }
@@ -56,17 +60,6 @@ def _forecast(served: ServedSeries) -> dict[str, Any]:
     for status, what in (("400", "a row is refused"), ("413", "too large"), ("422", "the model has no forecast")):
         described["responses"][status] = problem(what)
     return described
-
-
-def _row(served: ServedSeries) -> dict[str, Any]:
-    """An observation."""
-    columns = [c for c in served.inputs.feed.columns if c.name in served.inputs.names]
-    return {
-        "type": "object",
-        "properties": {c.name: schema_of(c) for c in columns},
-        "required": [c.name for c in columns if not c.nullable],
-        "additionalProperties": False,
-    }
 
 
 def _answer(served: ServedSeries) -> dict[str, Any]:

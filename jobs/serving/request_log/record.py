@@ -78,6 +78,11 @@ class Record:
     sampling: float = 1.0
 
     @property
+    def given(self) -> Values | Read | None:
+        """The rows that a model was asked for; None: it did not come so far, or they are of series."""
+        return self.scored.given if self.scored else None
+
+    @property
     def answered_rows(self) -> int:
         """How many rows, or series, were predicted."""
         answer = self.scored.answer if self.scored and self.status < 400 else None
@@ -86,7 +91,7 @@ class Record:
     @property
     def weight(self) -> int:
         """About how many values it keeps in memory."""
-        given = self.scored.given if self.scored else None
+        given = self.given
         columns = len(self.scored.inputs.names) if self.scored else 0
         return 16 + (given.count * columns if given else 0) + len(self.body) // 64
 

@@ -109,8 +109,7 @@ def _lines(group: Sequence[Record], feed: Feed | None, leave_out: Collection[str
 
 def _of_values(group: Sequence[Record], scored: Scored, feed: Feed | None, leave_out: Collection[str]) -> _Lines:
     """Rows that were sent as values."""
-    given = [record.scored.given for record in group if record.scored]
-    requests = [values for values in given if isinstance(values, Values)]
+    requests = [record.given for record in group if isinstance(record.given, Values)]
     rows, untyped = typed(requests, scored.inputs, scored.text)
     of = rows.table["source_file"].cast(pa.int64()).to_pylist() + [int(reject.source_file) for reject in untyped]
     at = rows.table["source_line"].to_pylist() + [reject.source_line for reject in untyped]

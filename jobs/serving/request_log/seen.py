@@ -40,7 +40,7 @@ class SeenRequests:
     def _finish(self, record: Record, status: int) -> None:
         record.requester = caller()
         record.status, record.seconds = status, time.perf_counter() - record.begun
-        if record.scored is not None and record.scored.given is not None:
+        if record.given is not None:
             record.body = b""
         else:
             record.body = record.body[:BODY_BYTES]

@@ -28,6 +28,12 @@ def request_id(request: Request) -> str:
     return f"{_ids.getrandbits(128):032x}"
 
 
+def said_by(served: Served, identity: str) -> dict[str, Any]:
+    """The same as the first fields of an answer of our own."""
+    version = served.model.identity
+    return {"model": version.name, "version": version.version, "digest": served.digest, "request_id": identity}
+
+
 def who(served: Served, identity: str) -> dict[str, str]:
     """The headers that say which version answered which request."""
     version = served.model.identity

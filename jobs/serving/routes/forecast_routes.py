@@ -8,10 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jobs.serving.models.served_series import Ahead, Asked, ServedSeries
-from jobs.serving.requests.answers import json_answer, problem, who
+from jobs.serving.requests.answers import json_answer, problem, said_by, who
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.series_request import SeriesRequest, read_series_request
-from jobs.serving.service import Service, forecasts, routing
+from jobs.serving.service import Service, forecasts, in_path, routing
 
 
 def forecast_routes(service: Service) -> list[Route]:
@@ -22,7 +22,7 @@ def forecast_routes(service: Service) -> list[Route]:
 
 
 async def _forecast(service: Service, request: Request, identity: str) -> Response:
-    name, version = request.path_params["name"], request.path_params.get("version", "")
+    name, version = in_path(request)
     return await forecast(service, request, identity, lambda: service.series_model(name, version))
 
 
@@ -35,13 +35,7 @@ async def forecast(
     wanted = read_series_request(body, request.query_params, served.inputs)
     ahead = await forecasts(served, await _asked(service, served, wanted))
     names = [field.name for field in served.model.output]
-    value = {
-        "model": served.model.name,
-        "version": served.model.version,
-        "digest": served.digest,
-        "request_id": identity,
-        "series": [shown(one, names) for one in ahead],
-    }
+    value = said_by(served, identity) | {"series": [shown(one, names) for one in ahead]}
     return json_answer(value, headers=who(served, identity))
 
 

@@ -11,10 +11,10 @@ from jobs.serving.access.keys import may_ask
 from jobs.serving.models.load import Served
 from jobs.serving.models.served_model import ServedModel
 from jobs.serving.models.served_series import ServedSeries
-from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, problem, who
+from jobs.serving.requests.answers import REQUEST_ID, as_json, json_answer, problem, said_by, who
 from jobs.serving.requests.problems import MAX_SHOWN, RequestError
 from jobs.serving.requests.rows_request import read_rows_request
-from jobs.serving.service import Service, answered, routing
+from jobs.serving.service import Service, answered, in_path, routing
 
 
 def model_routes(service: Service) -> list[Route]:
@@ -38,12 +38,12 @@ async def _models(service: Service, _: Request, identity: str) -> Response:
 
 
 async def _model(service: Service, request: Request, identity: str) -> Response:
-    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    served = await service.model(*in_path(request))
     return json_answer(described(served) | await service.table.about(served), headers=who(served, identity))
 
 
 async def _predict(service: Service, request: Request, identity: str) -> Response:
-    name, version = request.path_params["name"], request.path_params.get("version", "")
+    name, version = in_path(request)
     return await predict(service, request, identity, lambda: service.rows_model(name, version))
 
 
@@ -58,13 +58,7 @@ async def predict(
     served = await find()
     asked, _ = read_rows_request(body, served.inputs, served.model.text_columns)
     answer = await answered(served, asked, partly == "rows")
-    value: dict[str, Any] = {
-        "model": served.model.name,
-        "version": served.model.version,
-        "digest": served.digest,
-        "request_id": identity,
-        "predictions": as_json(answer.predictions),
-    }
+    value = said_by(served, identity) | {"predictions": as_json(answer.predictions)}
     if partly == "rows":
         value["rows"] = answer.rows if answer.rows is not None else list(range(len(answer.predictions)))
         value["errors"] = [error.to_json() for error in answer.errors[:MAX_SHOWN]]

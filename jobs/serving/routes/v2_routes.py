@@ -12,7 +12,7 @@ from jobs.serving.requests.answers import REQUEST_ID, assert_finite, json_answer
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.v2_request import V2Request, read_v2_request
 from jobs.serving.requests.v2_tensors import encode_outputs, input_metadata, output_metadata
-from jobs.serving.service import Service, answered, routing
+from jobs.serving.service import Service, answered, in_path, routing
 from streamscore import __version__
 
 EXTENSIONS = ["binary_tensor_data", "model_repository", "statistics"]
@@ -50,7 +50,7 @@ async def _ready(service: Service, _: Request, identity: str) -> Response:
 
 
 async def _model_ready(service: Service, request: Request, identity: str) -> Response:
-    served = await service.model(request.path_params["name"], request.path_params.get("version", ""))
+    served = await service.model(*in_path(request))
     return json_answer({"name": served.model.name, "ready": True}, headers=who(served, identity))
 
 
@@ -67,7 +67,7 @@ async def _metadata(service: Service, request: Request, identity: str) -> Respon
 
 
 async def _model(service: Service, request: Request) -> ServedModel:
-    return await service.rows_model(request.path_params["name"], request.path_params.get("version", ""))
+    return await service.rows_model(*in_path(request))
 
 
 async def _stats(service: Service, request: Request, identity: str) -> Response:

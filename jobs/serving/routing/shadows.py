@@ -43,7 +43,7 @@ class Shadows:
         """Take a request in that was answered, and logged."""
         if not record.shadow or not record.is_kept or record.status >= 400 or not record.scored:
             return
-        rows = record.scored.given.count if record.scored.given else 0
+        rows = record.given.count if record.given else 0
         if not rows or self._rows + rows > self._settings.shadow_rows:
             self.counts["passed_over"] += bool(rows)
             return
@@ -77,7 +77,7 @@ class Shadows:
                 break
             records.append(self._waiting.popleft())
         for record in records:
-            self._rows -= record.scored.given.count if record.scored and record.scored.given else 0
+            self._rows -= record.given.count if record.given else 0
         if not self._waiting:
             self._some.clear()
         return records
@@ -89,11 +89,10 @@ class Shadows:
                 raise RequestError(409, "it forecasts series, wanted one of rows")
             answers, seconds = await asyncio.get_running_loop().run_in_executor(self._thread, _answers, served, records)
         for record, answer in zip(records, answers, strict=True):
-            given = record.scored.given if record.scored else None
             self._log.beside(
                 replace(
                     record,
-                    scored=scored_by(served, given, answer),
+                    scored=scored_by(served, record.given, answer),
                     errors=tuple(answer.errors),
                     seconds=seconds / len(records),
                     detail="",
@@ -104,9 +103,8 @@ class Shadows:
 
 
 def _answers(served: ServedModel, records: list[Record]) -> tuple[list[Answer], float]:
-    given = [record.scored.given for record in records if record.scored and record.scored.given]
-    params = records[0].params
-    model = served.model.with_params(params.values) if params.values else served.model
+    given = [record.given for record in records if record.given]
+    model = served.model.with_params(records[0].params.values)
     begun = time.perf_counter()
     answers = answer_all(given, model, served.inputs)
     return answers, time.perf_counter() - begun
