@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -68,6 +68,17 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def residence(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """How long a model stays at least; not at all by default, as on a busy machine any load may take long."""
+
+    def change(times: float) -> None:
+        monkeypatch.setattr(f"{ModelCache.__module__}.RESIDENCE", times)
+
+    change(0.0)
+    return change
 
 
 @pytest.fixture
@@ -180,14 +191,14 @@ def test_room_is_made_only_if_that_makes_enough(loads: Loads) -> None:
 
 
 def test_a_model_that_can_never_fit_is_refused_at_once_and_frees_nothing(loads: Loads) -> None:
-    cache = cache_of(loads, size=100)
+    cache = cache_of(loads, size=100, patience=60.0)
     use(cache, "a", "b")
     cache.pin("a")
     began = time.monotonic()
     for _ in range(3):
         with pytest.raises(ModelTooLargeError, match="91 bytes, and 90 bytes and 2 places are left"):
             cache.lease("big/91")
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 10
     assert loads.of == ["a", "b", "big/91"]
     assert set(cache.loaded()) == {"a", "b"}
     assert ModelTooLargeError.http_status == 507
@@ -223,22 +234,26 @@ def test_where_all_places_are_pinned_no_other_model_has_one(loads: Loads) -> Non
         cache.lease("b")
 
 
-def test_a_model_stays_ten_times_as_long_as_it_took_to_load(loads: Loads) -> None:
+def test_a_model_stays_ten_times_as_long_as_it_took_to_load(loads: Loads, residence: Callable[[float], None]) -> None:
+    residence(RESIDENCE)
     cache = cache_of(loads, models=1, patience=0.01)
     loads.seconds = 0.05
     use(cache, "a")
     loads.seconds = 0.0
-    with pytest.raises(NoRoomError):
+    with pytest.raises(NoRoomError) as error:
         cache.lease("b")
     assert set(cache.loaded()) == {"a"}
-    time.sleep(RESIDENCE * 0.05 + 0.05)
+    time.sleep(error.value.retry_seconds)
     use(cache, "b")
 
 
-def test_one_model_more_than_there_is_room_for_ends_in_bounded_time(loads: Loads) -> None:
+def test_one_model_more_than_there_is_room_for_ends_in_bounded_time(
+    loads: Loads, residence: Callable[[float], None]
+) -> None:
     """Working set = capacity + 1: a few misses, no mass eviction, no hang, no livelock."""
+    residence(RESIDENCE)
     loads.seconds = 0.002
-    cache = cache_of(loads, models=3, patience=0.5)
+    cache = cache_of(loads, models=3, patience=5.0)
     answered: list[str] = []
 
     def ask(key: str) -> None:
@@ -246,13 +261,11 @@ def test_one_model_more_than_there_is_room_for_ends_in_bounded_time(loads: Loads
             with cache.lease(key) as model:
                 answered.append(model.name)
 
-    began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(ask, key) for key in "abcd"]:
             done.result(20)
     assert sorted(set(answered)) == list("abcd")
     assert len(answered) == 40
-    assert time.monotonic() - began < 10
     assert cache.counts.evictions < 40
     assert len(cache.loaded()) <= 3
 
