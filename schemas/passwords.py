@@ -8,15 +8,21 @@ from urllib.parse import quote, urlsplit
 
 WEB = "http", "https"
 MASK = "…"
-# An address begins after the last `@`: whatever stands between is not shown, at the risk of hiding a harmless path.
-_USER = re.compile(r"(?P<scheme>\w[\w+.-]*)://(?P<user>[^\s/:@]*)(?P<rest>:\S*)?@")
+_LOGIN = re.compile(r"(?P<scheme>\w[\w+.-]*)://(?P<user>[^\s/:@]*)(?P<mark>[:@])")
+_NEXT = re.compile(r"[\s'\"(]\w[\w+.-]*:/")  # another URI, or a model's
+_PORT = re.compile(r"\d{1,5}(?![\w@])")
 _NAMES = (
     r"password|passwd|pwd|passphrase|secret|token|sig|signature|credential|odbc_connect"
     r"|(?:api|access|account|private|secret|shared)[_-]?(?:access[_-]?)?key"
 )
 _HINTS = "pass", "pwd", "secret", "token", "key", "sig", "cred", "odbc", "auth"  # most texts have none: 1 us, not 60
-# As an option of a URI, in a connection string, in the environment, in JSON, and in a header of a request.
-_OPTION = re.compile(rf"(?i)((?<![^?&;,\s{{('\"])[\w.-]*(?:{_NAMES})['\"]?\s?[=:]\s?['\"]?)(?!//)[^\s&;'\"]+")
+# As an option of a URI, in a connection string, in the environment, in JSON, and in a header of a request. What is in
+# quotes or braces, or has its spaces escaped, may have spaces.
+_OPTION = re.compile(
+    rf"(?i)((?<![^?&;,\s{{('\"])[\w.-]*(?:{_NAMES})['\"]?\s?[=:]\s?)(?!//)"
+    r"(?:(['\"])(?:\\.|(?!\2).)+|\{[^}\n]*(?=\})|['\"]?(?:\\.|[^\s&;'\"])+)"
+)
+_IN_CONNECTION = re.compile(r"(?i)(;\s?(?:password|passwd|pwd)\s?=\s?)[^\s;{'\"][^;\n]*")  # which a semicolon ends
 _HEADER = re.compile(r"(?i)(\bauthorization['\"]?\s?[:=]\s?['\"]?(?:\w+ )?)[^\s'\"]+")
 _OUR_KEY = re.compile(
     r"streamscore_[\w-]{43}(?![\w-])"
@@ -29,9 +35,10 @@ def without_passwords(text: str) -> str:
         text = _OUR_KEY.sub(f"streamscore_{MASK}", text)
     lower = text.lower()
     if any(hint in lower for hint in _HINTS):
-        text = _OPTION.sub(rf"\1{MASK}", text)
+        text = _IN_CONNECTION.sub(rf"\1{MASK}", text)
+        text = _OPTION.sub(lambda found: f"{found[1]}{found[2] or ''}{MASK}", text)
         text = _HEADER.sub(rf"\1{MASK}", text)
-    return _USER.sub(_masked, text) if "://" in text and "@" in text else text
+    return _without_logins(text) if "://" in text and "@" in text else text
 
 
 def with_encoded_password(uri: str) -> str:
@@ -58,8 +65,37 @@ def _is_plain(uri: str) -> bool:
         return False
 
 
-def _masked(found: re.Match[str]) -> str:
-    scheme, user = found["scheme"], found["user"]
-    if found["rest"]:
-        return f"{scheme}://{user}:{MASK}@"
-    return f"{scheme}://{MASK}@" if scheme.lower().rpartition("+")[2] in WEB and user else found[0]  # a token alone
+def _without_logins(text: str) -> str:
+    """A text with each URI's password, and a token that is all of a web server's login, left out."""
+    shown, done = "", 0
+    for found in _LOGIN.finditer(text):
+        if found.start() < done:  # in what is left out
+            continue
+        secret, end = found.end(), _end_of_password(text, found)
+        if found["mark"] == "@":
+            is_token = found["user"] and found["scheme"].lower().rpartition("+")[2] in WEB
+            secret, end = found.start("user"), found.start("mark") if is_token else -1
+        if end >= 0:
+            shown, done = f"{shown}{text[done:secret]}{MASK}", end
+    return shown + text[done:]
+
+
+def _end_of_password(text: str, found: re.Match[str]) -> int:
+    """Where the `@` is at which the address begins, after the colon of a login; -1 if there is no password.
+
+    It is the last one of its word, and as a password may have spaces, of its line up to where another URI begins.
+    Whatever stands between is not shown, at the risk of hiding harmless text.
+    """
+    begin = found.end()
+    line = text.find("\n", begin)
+    line = len(text) if line < 0 else line
+    word = text[begin:line].split(maxsplit=1)[:1] or [""]
+    if not text.startswith(word[0], begin):  # a colon before a space is the text's own
+        return -1
+    is_port = "@" not in word[0] and _PORT.match(word[0]) is not None
+    if is_port and found["scheme"].lower().rpartition("+")[2] in WEB:
+        return -1
+    following = _NEXT.search(text, begin, line)
+    within = following.start() if following else line
+    end = max(text.rfind("@", begin, begin + len(word[0])), text.rfind("@", begin, within))
+    return end if end >= 0 or is_port else text.rfind("@", begin, line)
