@@ -165,7 +165,20 @@ class Frequency:
             days = np.busday_offset(last_day, ahead * self.business_days, roll="backward").astype(np.int64)
         else:
             days = last // DAY + ahead * (self.microseconds // DAY)
-        return days if are_days else utc_times(days * DAY + last % DAY, self.zone)
+        return days if are_days else utc_times(days * DAY + self._clock(times, local), self.zone)
+
+    def _clock(self, times: Integers, local: Integers) -> Integers:
+        """At which time of a day the last of these is; where the clocks skipped that, the last is later.
+
+        The one before it says which of the skipped times it is; without one it is midnight, if that was skipped.
+        """
+        clock = local[..., -1:] % DAY
+        if not self.zone:
+            return clock
+        skipped = local[..., -1:] - local_times(times[..., -1:] - 1, self.zone) - 1  # the clocks were put forward
+        usual = local[..., -2:-1] % DAY if times.shape[-1] > 1 else np.zeros_like(clock)
+        is_skipped = (skipped > 0) & (skipped <= clock) & (clock - skipped <= usual) & (usual < clock)
+        return np.where(is_skipped, usual, clock)
 
     def _days_of_months(self, dates: npt.NDArray[np.datetime64], ahead: Integers) -> Integers:
         months = dates.astype("datetime64[M]")

@@ -45,7 +45,12 @@ def utc_times(times: Integers, zone: str) -> Integers:
 
     def by_rule(time: int) -> int:
         local = (_EPOCH + timedelta(microseconds=time)).replace(tzinfo=ZoneInfo(zone))
-        return _micros(local.astimezone(UTC).replace(tzinfo=None))
+        before, after = (time - _offset(local.replace(fold=fold)) for fold in (1, 0))
+        while before < after - 1:  # it is skipped: both are times, before and after the clocks are put forward
+            middle = (before + after) // 2
+            shown = (_EPOCH + timedelta(microseconds=middle)).replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+            before, after = (middle, after) if _offset(shown) == _offset(local) else (before, middle)
+        return after
 
     return _both(times, by_arrow, by_rule)
 
@@ -63,3 +68,7 @@ def _both(times: Integers, by_arrow: Callable[[Integers], Integers], by_rule: Ca
 
 def _micros(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _offset(time: datetime) -> int:
+    return (time.utcoffset() or timedelta()) // timedelta(microseconds=1)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from schemas.frequency import Frequency
+from schemas.local_clock import local_times, utc_times
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,38 @@ def test_local_midnights_are_a_day_apart_by_the_clock_of_their_zone(zone: str, y
     firsts = times[[day for day, time in enumerate(local) if time.day == 1]]
     assert months.follows(firsts, are_days=False).all()
     np.testing.assert_array_equal(months.after(firsts[:1], len(firsts) - 1, are_days=False), firsts[1:])
+
+
+@pytest.mark.parametrize(
+    ("zone", "year", "hour"),
+    [
+        ("Africa/Cairo", 2024, 0),
+        ("Africa/Cairo", 2050, 0),
+        ("America/Sao_Paulo", 2017, 0),
+        ("America/Sao_Paulo", 2018, 0.5),
+        ("America/Havana", 2023, 0),
+        ("Atlantic/Azores", 2300, 0.25),
+        ("Europe/Berlin", 2024, 2.5),
+        ("Africa/Cairo", 2024, 1),
+    ],
+)
+def test_days_after_one_whose_time_the_clocks_skip_are_at_that_time_again(zone: str, year: int, hour: float) -> None:
+    local = [datetime(year, 1, 1) + timedelta(days=day, hours=hour) for day in range(370)]  # noqa: DTZ001
+    shown = np.array(local, "datetime64[us]").astype(np.int64)
+    times = utc_times(shown, zone)
+    days = Frequency.parse("P1D", zone)
+    skips = np.flatnonzero(local_times(times, zone) != shown)
+    assert len(skips) == (hour != 1)
+    for at in range(2, 366):
+        assert days.after(times[at - 2 : at], 4, are_days=False).tolist() == times[at : at + 4].tolist(), local[at]
+        if hour == 0:  # nothing else says which of the skipped times an observation is of
+            assert days.after(times[at - 1 : at], 4, are_days=False).tolist() == times[at : at + 4].tolist(), local[at]
+
+
+@pytest.mark.parametrize("year", [2024, 2050])
+def test_a_time_that_the_clocks_skip_is_when_they_are_put_forward(year: int) -> None:
+    sunday = next(31 - back for back in range(7) if datetime(year, 3, 31 - back).weekday() == 6)  # noqa: DTZ001
+    two = np.datetime64(f"{year}-03-{sunday}T02:00", "us").astype(np.int64)
+    minutes = np.arange(0, 60, 7) * 60_000_000
+    forward = np.datetime64(f"{year}-03-{sunday}T01:00", "us").astype(np.int64)
+    assert set(utc_times(two + minutes, "Europe/Berlin").tolist()) == {forward}
