@@ -1,6 +1,8 @@
 """`streamscore schema --from-data FILE`: a feed's YAML out of the columns that a CSV or Parquet file has."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.errors import FeedError, SettingsError
@@ -25,6 +27,11 @@ TYPES = {
     "float": "float",
     "date32[day]": "date",
 }
+# Names of what tells rows apart, as `id`, `order_id`, `Order ID`, `orderId`, and pandas' index.
+NAMES_ROWS = re.compile(r"(?i:(?:.*[\W_])?(?:id|uuid|guid|key)|index|row|unnamed: 0)|.*[a-z]I[dD]")
+MANY = 20  # rows, from which on whole numbers are taken for a count of them
+SPREAD = 2  # of such a count: at least every second number is there
+
 BY_KIND = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
 
 
@@ -32,7 +39,9 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
     """The text of a `schemas/<name>.yaml` for files like this one.
 
     Types and nullability are what the file has in all its rows; the first date or timestamp gets the role `time`,
-    further ones `carry`.
+    further ones `carry`. What tells rows apart is no feature: whole numbers that are all different, and at least every
+    second of which is there, and whole numbers and text with a name as `id` or `order_id`. It gets the role `key`; if
+    its values repeat, whole numbers get `carry`, and text stays a feature.
 
     Args:
         path: CSV or Parquet, a file or a folder; the delimiter of CSV is found, `,` is proposed for Parquet.
@@ -50,11 +59,18 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
         msg = f"--target {target}: {path} has no such column; it has {names}"
         raise SettingsError(msg)
     first_time = next((column.name for column in found.columns if column.kind == "time"), None)
+    no_features = {column.name: role for column in found.columns if (role := _no_feature(column, target))}
+    if len(no_features) == sum(column.kind != "time" and column.name != target for column in found.columns):
+        no_features = {}  # a feed wants some
     columns = [_proposed(column, target, first_time, limits) for column in found.columns]
+    for made in columns:
+        if made["name"] in no_features:
+            made["role"] = no_features[str(made["name"])]
     notes = [
         f"Proposed from {found.rows} rows of {path.name}"
         + (": widen what they say of ranges and allowed values." if limits else "; add min, max and allowed."),
         "Give columns that are no feature their role: key, time, target or carry.",
+        *_told(no_features),
     ]
     return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes)
 
@@ -63,8 +79,8 @@ def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
     """The text of a `schemas/<name>.yaml` of kind series for files like this one.
 
     The first date or timestamp without nulls is the time. Numbers without nulls, of which there is more than one, are
-    the features, as doubles. If times are there more than once, text columns with values that repeat are the keys.
-    All other columns are carried along.
+    the features, as doubles. If times are there more than once, columns of text, and of whole numbers with a name as
+    `sensor_id`, whose values repeat are the keys. All other columns are carried along, those that tell rows apart too.
 
     Args:
         path, limits: as of `propose_feed`.
@@ -83,6 +99,7 @@ def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
         )
         raise FeedError(msg)
     has_keys = time.distinct < time.rows
+    no_features = {column.name: "carry" for column in found.columns if _no_feature(column)}
     columns = [_of_series(column, time, limits, has_keys=has_keys) for column in found.columns]
     if not any("role" not in column for column in columns):
         msg = f"{path} has no column of numbers without nulls that differ, and a series forecasts such; mend the file"
@@ -91,6 +108,7 @@ def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
         f"Proposed from {found.rows} rows of {path.name}"
         + (": widen what they say of ranges." if limits else "; add min and max."),
         "Features are forecast. Give others their role: exogenous (the forecasts depend on it), key or carry.",
+        *_told({str(c["name"]): str(c.get("role")) for c in columns if c["name"] in no_features}),
         f"To train it, write conf/training/{name}.yaml with the lines",
         "split: {by: time}",
         "estimator: {name: var}",
@@ -102,11 +120,34 @@ def _of_series(column: ColumnProfile, time: ColumnProfile, limits: bool, *, has_
     if column.name == time.name:
         return {"name": column.name, "type": TYPES.get(column.type, BY_KIND["time"]), "role": "time"}
     made = _proposed(column, "", None, limits)
-    if column.kind == "number" and not (column.nulls or column.not_finite or column.is_constant):
-        return made | {"type": "float" if made["type"] == "float" else "double"}
-    if column.kind == "text" and has_keys and not column.nulls and column.distinct < column.rows:
+    tells = bool(_no_feature(column))
+    repeats = not column.nulls and 1 < column.distinct < column.rows
+    if has_keys and repeats and (tells or column.kind == "text"):
         return made | {"role": "key"}
+    if not tells and column.kind == "number" and not (column.nulls or column.not_finite or column.is_constant):
+        return made | {"type": "float" if made["type"] == "float" else "double"}
     return made | {"role": "carry"}
+
+
+def _no_feature(column: ColumnProfile, target: str = "") -> str:
+    """The role of a column that tells rows apart: `key`, or `carry` if its values repeat; empty of any other one."""
+    is_whole = column.kind == "number" and TYPES.get(column.type) in ("int", "long")
+    if column.name == target or not (is_whole or column.kind == "text"):
+        return ""
+    is_named = NAMES_ROWS.fullmatch(column.name.strip()) is not None
+    if column.nulls or column.distinct < column.rows:
+        return "carry" if is_named and is_whole else ""
+    first, last = column.min or 0, column.max or 0
+    is_count = is_whole and column.rows >= MANY and last - first < SPREAD * column.rows
+    return "key" if is_named or is_count else ""
+
+
+def _told(roles: Mapping[str, str]) -> list[str]:
+    """The notes of columns that were taken for no features."""
+    if not roles:
+        return []
+    said = ", ".join(f"{name} ({role})" for name, role in roles.items())
+    return [f"By its name or its numbers, this tells rows apart: {said}. Take the role away if it is a feature."]
 
 
 def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits: bool) -> dict[str, object]:

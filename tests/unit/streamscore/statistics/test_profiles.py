@@ -184,11 +184,44 @@ def test_a_feed_is_proposed_that_reads_its_file(tmp_path: Path) -> None:
     assert (limited["weight"].min, limited["weight"].max) == (0.0, 9.75)
     assert (limited["channel"].allowed, limited["note"].allowed) == (("NO", "web"), None)
     assert {name: c.role for name, c in found.items() if c.role != "feature"} == {
+        "id": "key",
         "when": "time",
         "day": "carry",
         "pieces": "target",
     }
     assert read_data(feed, path).rows == 40
+
+
+def test_numbers_that_tell_rows_apart_are_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    names = "number,gap,orderId,customer_id,store_id,paid,valid,wide,none"
+    rows = [
+        f"{40 - i},{1000 + i * 3 // 2},{i * 10**9},{i % 7},s{i % 3},{i % 9},{i * 5},{i * i},{'' if i == 3 else i}"
+        for i in range(40)
+    ]
+    path.write_text("\n".join([names, *rows]) + "\n")
+    text = propose_feed(path, "orders")
+    roles = {c.name: c.role for c in Feed.model_validate(yaml.safe_load(text)).columns if c.role != "feature"}
+    assert roles == {"number": "key", "gap": "key", "orderId": "key", "customer_id": "carry"}
+    assert "tells rows apart: number (key), gap (key), orderId (key), customer_id (carry). Take the role away" in text
+    assert [c.name for c in proposed(path, target="number").columns if c.role == "target"] == ["number"]
+    path.write_text("\n".join(["x,y", *(f"{i},{40 - i}" for i in range(40))]) + "\n")
+    assert len(proposed(path).features) == 2  # a feed wants some
+    path.write_text("\n".join(["x,y", *(f"{i},{i / 2}" for i in range(19))]) + "\n")
+    assert len(proposed(path).features) == 2  # too few to tell
+
+
+def test_numbers_that_tell_series_apart_are_keys(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    lines = [f"{n},2026-01-{1 + n // 2:02},{n % 2},{n % 5}" for n in range(40)]
+    path.write_text("\n".join(["n,day,sensor_id,value", *lines]) + "\n")
+    feed = Feed.model_validate(yaml.safe_load(propose_series(path, "sensors")))
+    assert {c.name: (c.type, c.role) for c in feed.columns} == {
+        "n": ("long", "carry"),
+        "day": ("date", "time"),
+        "sensor_id": ("long", "key"),
+        "value": ("double", "feature"),
+    }
 
 
 def test_days_that_the_stream_would_not_read_are_text(tmp_path: Path) -> None:
