@@ -69,11 +69,12 @@ class SeriesModel:
     def _features(self) -> int:
         return int(self.output.num_fields) // len(FORECAST)
 
-    def forecast(self, windows: Floats, steps: int) -> Floats:
-        """The next steps after each window, with its exogenous columns as they were last.
+    def forecast(self, windows: Floats, steps: int, exogenous: Floats | None = None) -> Floats:
+        """The next steps after each window.
 
         Args:
             windows: shape (windows, `window_rows`, columns of `feed.observed`), oldest observation first.
+            exogenous: of the steps, shape (windows, steps, columns of `feed.exogenous`); None: as they were last.
 
         Returns:
             Shape (windows, steps, features, 3): forecast, lower and upper bound; NaN of features that it does not
@@ -86,7 +87,11 @@ class SeriesModel:
         given = [np.ascontiguousarray(windows[:, :, self._order]), steps]
         if len(self._regressors):
             known = windows[:, :, self._regressors]
-            given.append(np.concatenate([known, np.repeat(known[:, -1:], steps, axis=1)], axis=1))
+            if exogenous is None:
+                ahead = np.repeat(known[:, -1:], steps, axis=1)
+            else:
+                ahead = exogenous[:, :, self._regressors - self._features]
+            given.append(np.concatenate([known, ahead], axis=1))
         answer = np.asarray(np.ma.filled(self._forecast(*given), np.nan), np.float64)  # masked: no forecast
         wanted = (len(windows), steps, len(self._order), len(FORECAST))
         if answer.shape != wanted:

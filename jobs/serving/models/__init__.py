@@ -7,6 +7,7 @@ load           a version's files → what answers with it
 quiet_load     a load lets requests through
 served_model   rows → predictions and errors
 served_series  observations → the next steps of their series
+steps_ahead    the exogenous columns of these steps
 feed_history   the observations in a feed's table
 batcher        what waits is predicted together
 statistics     what a version has answered so far

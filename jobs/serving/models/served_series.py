@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from jobs.serving.models.batcher import Batcher, Weight, bounds_of
 from jobs.serving.models.served_model import Read, row_errors
+from jobs.serving.models.steps_ahead import regressors_of
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.problems import RequestError, RowError, refused_rows
 from jobs.serving.requests.values import Values, typed
@@ -52,11 +53,13 @@ class Asked:
     Attributes:
         observations: what was observed before the first step.
         whole: whether the model gets all observations of a series; else those of its window, as in the stream.
+        exog: the exogenous columns of the steps; None: they stay as they were last, as in the stream.
     """
 
     observations: Values | Read | Windows
     steps: int
     whole: bool = False
+    exog: Values | None = None
 
     @property
     def count(self) -> int:
@@ -146,7 +149,8 @@ def _answer(asked: Asked, model: SeriesModel, inputs: Inputs) -> list[Ahead] | E
 def forecast_ahead(asked: Asked, model: SeriesModel, inputs: Inputs) -> list[Ahead]:
     """The forecasts after the newest observation of each series.
 
-    1. The observations into their series, by the stream's rules; what it would refuse or mark is refused.
+    1. The observations into their series, by the stream's rules; what it would refuse or mark is refused. So is what is
+    not the exogenous columns of the steps.
     2. The stream's call of the model for the windows that they end with.  3. The times of the steps.
 
     Raises:
@@ -166,8 +170,12 @@ def forecast_ahead(asked: Asked, model: SeriesModel, inputs: Inputs) -> list[Ahe
         if (found := len(one.window.times)) < model.window_rows:
             which = _which(key, feed)
             raise RequestError(400, f"{which}found {found} observations, wanted at least {model.window_rows}")
+    ahead = None
+    if asked.exog is not None:
+        newest = {key: one.window.times for key, one in series.items()}
+        ahead = regressors_of(asked.exog, inputs, model.contract, asked.steps, newest)
     # 2
-    values = _values(series, feed, asked.steps, model)
+    values = _values(series, feed, asked.steps, model, ahead)
     # 3
     return [
         Ahead(
@@ -234,7 +242,13 @@ def _obstacles(series: Mapping[Key, SeriesWindows], table: pa.Table, feed: Feed)
     return found
 
 
-def _values(series: Mapping[Key, SeriesWindows], feed: Feed, steps: int, model: SeriesModel) -> dict[Key, Floats]:
+def _values(
+    series: Mapping[Key, SeriesWindows],
+    feed: Feed,
+    steps: int,
+    model: SeriesModel,
+    ahead: Mapping[Key, Floats] | None,
+) -> dict[Key, Floats]:
     """The model's forecasts after each series, those with windows of the same length in one call."""
     of_length: dict[int, list[Key]] = {}
     for key, one in series.items():
@@ -242,8 +256,12 @@ def _values(series: Mapping[Key, SeriesWindows], feed: Feed, steps: int, model: 
     values: dict[Key, Floats] = {}
     for keys in of_length.values():
         windows = np.stack([series[key].window.values for key in keys])
-        answers = ask(len(keys), lambda start, stop, windows=windows: model.forecast(windows[start:stop], steps))  # type: ignore[misc]
-        for start, stop, answer in answers:
+        by = None if ahead is None else np.stack([ahead[key] for key in keys])
+
+        def forecast(start: int, stop: int, windows: Floats = windows, by: Floats | None = by) -> Floats:
+            return model.forecast(windows[start:stop], steps, None if by is None else by[start:stop])
+
+        for start, stop, answer in ask(len(keys), forecast):
             if isinstance(answer, Exception):
                 reason = Reason.BAD_PREDICTION if isinstance(answer, AnswerError) else Reason.MODEL_ERROR
                 raise refused_rows([RowError(None, None, reason, _which(keys[start], feed) + reason_of(answer))])

@@ -7,6 +7,7 @@ import orjson
 import pyarrow as pa
 
 from jobs.serving.models.served_series import MOST_STEPS, ServedSeries
+from jobs.serving.models.steps_ahead import exog_inputs
 from jobs.serving.openapi.parts import operation, problem, refusal, row_of
 from jobs.serving.routes.kserve_routes import FREQUENCIES, PATH, TYPES
 from schemas.feed import FORECAST
@@ -34,7 +35,7 @@ def _forecast(served: ServedSeries) -> dict[str, Any]:
     described = operation(
         f"forecast_{served.model.name}", f"Forecasts of {served.model.identity.title}", _answer(served)
     )
-    body = {
+    body: dict[str, Any] = {
         "type": "object",
         "properties": {
             "steps": _STEPS | {"default": steps},
@@ -47,6 +48,10 @@ def _forecast(served: ServedSeries) -> dict[str, Any]:
             "key": {"type": "object"},
         },
     }
+    if served.model.contract.exogenous:
+        of_steps = exog_inputs(served.inputs)
+        rows = {"type": "array", "items": row_of(of_steps, of_steps.feed.columns)}
+        body["properties"]["exog"] = rows | {"description": "of each step; without, they stay as they were last."}
     example = {"steps": steps, "dataframe_records": observations(served)}
     described["requestBody"] = {"content": {"application/json": {"schema": body, "example": example}}}
     described["parameters"] = [

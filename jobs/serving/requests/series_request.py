@@ -6,14 +6,16 @@ from typing import Any
 
 from jobs.serving.models.served_model import Read
 from jobs.serving.models.served_series import MOST_STEPS
+from jobs.serving.models.steps_ahead import exog_inputs
 from jobs.serving.requests.body import Body
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.json_text import parse_json
 from jobs.serving.requests.problems import RequestError
-from jobs.serving.requests.tabular import JSON_KEYS, decode, is_json, of_json
+from jobs.serving.requests.tabular import JSON_KEYS, decode, is_json, of_json, of_records
 from jobs.serving.requests.values import Values
 
-OPTIONS = ("steps", "history", "feed", "key")
+OPTIONS = ("steps", "history", "feed", "key", "exog")
+IN_BODY = ("key", "exog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class SeriesRequest:
         feed: the feed whose table has them; empty if none was named.
         key: of the one series in that table that is wanted; None if all are.
         whole: whether the model gets all observations, and not only its window.
+        exog: rows with the exogenous columns of the steps; None if there are none.
     """
 
     steps: int
@@ -32,6 +35,7 @@ class SeriesRequest:
     feed: str
     key: Mapping[str, Any] | None
     whole: bool
+    exog: Values | None
 
 
 def read_series_request(body: Body, query: Mapping[str, str], inputs: Inputs) -> SeriesRequest:
@@ -47,7 +51,7 @@ def read_series_request(body: Body, query: Mapping[str, str], inputs: Inputs) ->
     if body.data:
         observations = _observations(body, inputs, options)
     for name in options:
-        if name not in OPTIONS or (name == "key" and name in query):
+        if name not in OPTIONS or (name in IN_BODY and name in query):
             raise RequestError(400, f"found '{name[:40]}', wanted {', '.join((*OPTIONS, *JSON_KEYS))}")
     if observations is not None and "feed" in options:
         raise RequestError(400, "found observations and a feed, wanted one of them")
@@ -60,6 +64,7 @@ def read_series_request(body: Body, query: Mapping[str, str], inputs: Inputs) ->
         _text(options, "feed"),
         key,
         _whole(options),
+        _exog(options["exog"], inputs) if "exog" in options else None,
     )
 
 
@@ -102,3 +107,11 @@ def _whole(options: Mapping[str, Any]) -> bool:
     if value == "all" and "feed" in options:
         raise RequestError(400, "history: all is for observations in the body; a feed has the newest window")
     return bool(value == "all")
+
+
+def _exog(value: Any, inputs: Inputs) -> Values:
+    if all(column.nullable for column in inputs.feed.exogenous):
+        raise RequestError(400, "found exog, and this model forecasts by no exogenous columns; leave it out")
+    if not isinstance(value, list):
+        raise RequestError(400, "exog wants a list of rows, an object for each step with the exogenous columns by name")
+    return of_records(value, exog_inputs(inputs))

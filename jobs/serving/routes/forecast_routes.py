@@ -43,12 +43,12 @@ async def _asked(service: Service, served: ServedSeries, wanted: SeriesRequest) 
     """The observations from where the request says they are."""
     if wanted.feed:
         windows = await service.histories.windows(wanted.feed, served, wanted.key)
-        return Asked(windows, wanted.steps)
+        return Asked(windows, wanted.steps, exog=wanted.exog)
     observations = wanted.observations if wanted.observations is not None else served.trained_on
     if observations is None:
         title = served.model.identity.title
         raise RequestError(400, f"the body has no observations, and model {title} has none; send them, or ?feed=NAME")
-    return Asked(observations, wanted.steps, wanted.whole)
+    return Asked(observations, wanted.steps, wanted.whole, wanted.exog)
 
 
 def shown(ahead: Ahead, names: list[str]) -> dict[str, Any]:

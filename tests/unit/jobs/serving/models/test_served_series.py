@@ -4,14 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from statsmodels.tsa.api import VAR
 
 from jobs.serving.models.served_series import Asked, Windows, forecast_ahead
+from jobs.serving.models.steps_ahead import exog_inputs
 from jobs.serving.requests.body import Body
-from jobs.serving.requests.contract import series_inputs_of
+from jobs.serving.requests.contract import Inputs, series_inputs_of
 from jobs.serving.requests.problems import RequestError
+from jobs.serving.requests.series_request import read_series_request
 from jobs.serving.requests.tabular import decode, of_records
 from jobs.serving.requests.values import typed
 from schemas.errors import ContractError
@@ -69,9 +72,8 @@ def test_a_series_in_the_body_gets_the_numbers_of_the_stream(records: list[dict[
     np.testing.assert_array_equal(ahead(records).values.reshape(4, -1), last)
 
 
-def test_exogenous_columns_and_a_feature_that_is_not_forecast_get_the_numbers_of_the_stream(
-    records: list[dict[str, Any]],
-) -> None:
+def by_realgdp() -> tuple[SeriesModel, Inputs, Feed, np.ndarray]:
+    """A VAR of two columns of macrodata by a third one, for a feed with a fourth; the changes of the three."""
     raw = load_feed("macrodata").model_dump(mode="json", exclude_unset=True)
     raw["columns"][1]["role"] = "exogenous"  # realgdp, before the features
     raw["columns"].append({"name": "pop", "type": "double"})
@@ -95,12 +97,20 @@ def test_exogenous_columns_and_a_feature_that_is_not_forecast_get_the_numbers_of
         _regressors=np.array([3]),
     )
     inputs = series_inputs_of({"metadata": {"streamscore": said}}, None, "macrodata v1", feed)
+    return model, inputs, feed, changes
+
+
+def test_exogenous_columns_and_a_feature_that_is_not_forecast_get_the_numbers_of_the_stream(
+    records: list[dict[str, Any]],
+) -> None:
+    model, inputs, feed, changes = by_realgdp()
+    last_of_all = macrodata()[["realcons", "realinv"]].to_numpy()[-1]
     given = [record | {"pop": 1.0} for record in records]
     (found,) = forecast_ahead(Asked(of_records(given, inputs), 4), model, inputs)
     (other,) = forecast_ahead(Asked(of_records(records, inputs), 4), model, inputs)  # pop is not needed
     np.testing.assert_array_equal(found.values, other.values)
     ahead_of = VAR(changes[:, :2], exog=changes[:, 2:]).fit(2).forecast(changes[-2:, :2], 4, np.zeros((4, 1)))
-    np.testing.assert_allclose(found.values[:, :2, 0], levels[-1, :2] + ahead_of.cumsum(axis=0), **EXACT)
+    np.testing.assert_allclose(found.values[:, :2, 0], last_of_all + ahead_of.cumsum(axis=0), **EXACT)
     assert np.isnan(found.values[:, 2]).all()
     rows, _ = typed([of_records(given, inputs)], inputs, frozenset())
     at = rows.table.schema.get_field_index("landed_at")
@@ -108,11 +118,72 @@ def test_exogenous_columns_and_a_feature_that_is_not_forecast_get_the_numbers_of
     streamed = forecast(rows, feed, model, History(3, {})).scored.predictions
     last = streamed.slice(streamed.num_rows - 4)
     np.testing.assert_array_equal(
-        found.values.reshape(4, -1), last.select([field.name for field in output]).to_pandas().to_numpy(np.float64)
+        found.values.reshape(4, -1),
+        last.select([field.name for field in forecast_type(feed)]).to_pandas().to_numpy(np.float64),
     )
     assert last["forecast_time"].to_pylist() == found.times
     assert last["pop_forecast"].null_count == 4 and "realgdp_forecast" not in last.column_names
     assert last["failure"].null_count == 4
+
+
+FUTURE = [13050.0, 13120.5, 13100.25, 13333.0]
+DATES = ["2009-10-01", "2010-01-01", "2010-04-01", "2010-07-01"]
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+def test_exogenous_columns_of_the_steps_give_the_numbers_of_statsmodels(
+    records: list[dict[str, Any]], has_times: bool
+) -> None:
+    model, inputs, _, changes = by_realgdp()
+    exog = [
+        {"realgdp": value} | ({"date": date} if has_times else {}) for value, date in zip(FUTURE, DATES, strict=True)
+    ]
+    body = orjson.dumps({"steps": 4, "dataframe_records": records, "exog": exog})
+    read = read_series_request(Body(body, "application/json"), {}, inputs)
+    assert read.observations is not None
+    asked = Asked(read.observations, read.steps, exog=read.exog)
+    (found,) = forecast_ahead(asked, model, inputs)
+    levels = macrodata()[["realcons", "realinv", "realgdp"]].to_numpy()
+    future = np.diff([levels[-1, 2], *FUTURE])[:, np.newaxis]
+    wanted = VAR(changes[:, :2], exog=changes[:, 2:]).fit(2).forecast(changes[-2:, :2], 4, future)
+    np.testing.assert_allclose(found.values[:, :2, 0], levels[-1, :2] + wanted.cumsum(axis=0), **EXACT)
+    frame = macrodata().tail(3)
+    times = frame["date"].to_numpy("datetime64[D]").astype(np.int64)
+    window = Window(times, np.column_stack([frame[["realcons", "realinv"]], np.zeros(3), frame["realgdp"]]))
+    of_table = Asked(Windows(inputs.feed, {(): window}), 4, exog=asked.exog)
+    np.testing.assert_array_equal(forecast_ahead(of_table, model, inputs)[0].values, found.values)
+
+
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        ({"realgdp": None, "date": DATES[2]}, "row 2, column 'realgdp': null_not_allowed: in exog: "),
+        ({"realgdp": "1", "date": DATES[2]}, "row 2, column 'realgdp': bad_type: in exog: "),
+        ({"realgdp": -1, "date": DATES[2]}, "row 2, column 'realgdp': out_of_range: in exog: "),
+        (
+            {"realgdp": 1, "date": "2010-05-01"},
+            "row 2, column 'date': gap: in exog: found 2010-05-01, wanted 2010-04-01",
+        ),
+        ({"realgdp": 1}, "exog has a row without date"),
+        ({"date": DATES[2]}, "row 2, column 'realgdp': missing_column"),
+        ({"realgdp": 1, "pop": 2}, "row 2, column 'pop': extra_column"),
+        (None, "exog has 3 rows, wanted 4, one for each step"),
+    ],
+)
+def test_exogenous_columns_that_are_not_those_of_the_steps_are_refused(
+    records: list[dict[str, Any]], third: dict[str, Any] | None, said: str
+) -> None:
+    model, inputs, _, _ = by_realgdp()
+    exog: list[dict[str, Any]] = [{"realgdp": value, "date": date} for value, date in zip(FUTURE, DATES, strict=True)]
+    exog[2:3] = [] if third is None else [third]
+
+    def forecast_by(exog: list[dict[str, Any]]) -> None:
+        asked = Asked(of_records(records, inputs), 4, exog=of_records(exog, exog_inputs(inputs)))
+        forecast_ahead(asked, model, inputs)
+
+    with pytest.raises(RequestError, match=said) as caught:
+        forecast_by(exog)
+    assert caught.value.status == 400
 
 
 def test_the_same_series_as_csv_gets_the_same_numbers(records: list[dict[str, Any]]) -> None:

@@ -50,6 +50,8 @@ def test_options_stand_in_the_body_or_in_the_query() -> None:
         ({"step": 2}, {}, "found 'step', wanted steps"),
         (None, {"stepz": "2"}, "found 'stepz'"),
         (None, {"key": "a"}, "found 'key'"),
+        (None, {"exog": "a"}, "found 'exog'"),
+        ({"exog": [{"realgdp": 1}]}, {}, "found exog, and this model forecasts by no exogenous columns"),
         ({"history": "some"}, {}, "history is 'some'"),
         ({"history": ["all"]}, {}, "history is"),
         ({"history": "all"}, {"feed": "macrodata"}, "history: all"),
