@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from schemas.errors import ContractError, SettingsError
@@ -14,6 +16,7 @@ from streamscore.registry.missing_text import mark_missing
 from streamscore.registry.provenance import Provenance
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import profile
+from streamscore.statistics.sketches import STATISTICS_FILE, ModelStatistics, sketches
 from training.data.labels import read_labelled
 from training.data.split import FITTED, HELD_OUT, split
 from training.data.training_data import Data, training_data
@@ -119,6 +122,7 @@ def _candidate(
     feed: Feed, origin: Provenance, settings: TrainingSettings, model: Pipeline, judged: JudgedModel
 ) -> Candidate:
     fitted, held_out, estimator = judged.parts.fitted, judged.parts.held_out, judged.estimator
+    statistics = _statistics(feed, fitted, predictor(feed, model)(held_out.features))
     return Candidate(
         origin=origin,
         settings=settings,
@@ -127,8 +131,20 @@ def _candidate(
         parameters={"estimator": estimator.name, **estimator.parameters, **settings.split.model_dump()},
         metrics=judged.evaluation.flat(),
         verdict=judged.verdict,
-        artifacts=judged.artifacts(feed, origin),
+        artifacts=judged.artifacts(feed, origin) | {STATISTICS_FILE: statistics.to_json()},
     )
+
+
+def _statistics(feed: Feed, fitted: Data, answers: np.ndarray | pd.DataFrame) -> ModelStatistics:
+    """Features as the model learned them, and its answers to rows that it has not seen, under the tables' names."""
+    columns = {column.name: column.table_name for column in feed.features}
+    features = [(columns[name], values) for name, values in fitted.columns() if name in columns]
+    if isinstance(answers, pd.DataFrame):
+        predictions = [(f"prediction.{name}", pa.array(answers[name], from_pandas=True)) for name in answers]
+    else:
+        predictions = [("prediction", pa.array(answers, from_pandas=True))]
+    of_parts = (tuple(made for one in part for made in sketches(*one)) for part in (features, predictions))
+    return ModelStatistics(*of_parts)
 
 
 def _production(feed: Feed, origin: Provenance, registry: Registry) -> Production | None:

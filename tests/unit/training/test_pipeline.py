@@ -10,6 +10,7 @@ from schemas.errors import FeedError, GateError, RegistryError, SettingsError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
+from streamscore.statistics.sketches import STATISTICS_FILE, ModelStatistics
 from tests.support.present import present
 from tests.support.wine import WINE, needs_wine
 from training.data.sample import sample
@@ -62,6 +63,10 @@ def test_a_run_says_what_it_was_made_of(first: TrainResult, registry: Registry) 
     tags = client.get_model_version("wine_quality", "1").tags
     assert tags["streamscore.data_source"] == "sample(feed=wine_quality, rows=5000, seed=0)"
     assert (tags["streamscore.gate"], tags["streamscore.check"]) == ("passed", "passed")
+    statistics = ModelStatistics.from_json(present(registry.run_file(first.run_id, STATISTICS_FILE)), "v1")
+    assert [c.name for c in statistics.features] == [c.table_name for c in FEED.features]
+    assert {(c.rows, c.missing, len(c.quantiles)) for c in statistics.features} == {(4000, 0, 200)}
+    assert [(c.name, c.rows) for c in statistics.predictions] == [("prediction", 1000)]
     report = Path(mlflow.artifacts.download_artifacts(f"runs:/{first.run_id}/report.html")).read_text()
     assert "passed the gate" in report and "<svg" in report and "http-equiv" not in report
 
