@@ -12,6 +12,7 @@ reading      CSV files in, typed rows and rejects out
 routing      which model answers for whom
 models       a loaded version, and the watch for the next one
 tables       parts in, one commit per table, exactly once
+following    the new rows of a table, commit by commit
 scoring      rows in, predictions out
 forecasting  the same for series: observations in, the next steps out
 spark        the session, the executors, the UDF
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schemas.feed import load_feed
     from schemas.settings import load_settings
+    from streamscore.following.follow_table import follow_table
     from streamscore.registry.registry import open_registry
     from streamscore.spark.session import start_session
     from streamscore.spark.udf import predict_udf
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "follow_table",
     "load_feed",
     "load_settings",
     "open_registry",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 _WHERE = {
+    "follow_table": "streamscore.following.follow_table",
     "load_feed": "schemas.feed",
     "load_settings": "schemas.settings",
     "open_registry": "streamscore.registry.registry",

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.fs as pa_fs
-import pyarrow.parquet as pq
 import structlog
 from deltalake import DeltaTable
 
@@ -16,6 +14,7 @@ from jobs.maintenance.plan_compaction import FEWEST, MEMORY, DataFile, plan
 from schemas.errors import StorageError, TryAgainError
 from streamscore.tables.delta_log import DeltaLog
 from streamscore.tables.parts import write_part
+from streamscore.tables.read_part import read_part
 from streamscore.tables.understood import obstacle
 
 log = structlog.get_logger()
@@ -140,26 +139,8 @@ def _read(of_table: DeltaLog, group: Sequence[DataFile], schema: pa.Schema) -> I
         for i in range(0, len(group), AT_ONCE):
             some = group[i : i + AT_ONCE]
             yield from zip(
-                some, pool.map(lambda file: _rows(files, file.path, schema, of_table.uri), some), strict=True
+                some, pool.map(lambda file: read_part(files, file.path, schema, of_table.uri), some), strict=True
             )
-
-
-def _rows(files: pa_fs.FileSystem, path: str, schema: pa.Schema, uri: str) -> pa.Table:
-    """A file's rows with the table's columns: what was added since is null, string views become strings."""
-    try:
-        with files.open_input_file(path) as source:
-            found = pq.ParquetFile(source, coerce_int96_timestamp_unit="us").read(use_threads=False)
-        columns = [
-            found[field.name].cast(field.type) if field.name in found.column_names else pa.nulls(len(found), field.type)
-            for field in schema
-        ]
-    except FileNotFoundError as error:
-        msg = f"{uri}/{path} is gone; others compact the table as well; try again"
-        raise TryAgainError(msg) from error
-    except (OSError, pa.ArrowException) as error:
-        msg = f"cannot read {uri}/{path}: {error}; look: streamscore doctor"
-        raise StorageError(msg) from error
-    return pa.table(columns, schema=schema)
 
 
 def _row_bytes(of_table: DeltaLog, files: Sequence[DataFile], schema: pa.Schema) -> float:
@@ -167,5 +148,5 @@ def _row_bytes(of_table: DeltaLog, files: Sequence[DataFile], schema: pa.Schema)
     newest = max((f for f in files if f.rows and f.size < 2**20), key=lambda file: file.modified, default=None)
     if newest is None:
         return 0.0
-    rows = _rows(of_table.folder.arrow_files(), newest.path, schema, of_table.uri)
+    rows = read_part(of_table.folder.arrow_files(), newest.path, schema, of_table.uri)
     return rows.nbytes / max(rows.num_rows, 1)

@@ -3,6 +3,7 @@
 batch              a micro-batch, its counts, and the record in its commit
 delta_statistics   min, max and nulls of a part, as Delta wants them
 parts              Parquet parts, in no table yet
+read_part          one of a table, read
 log_entry          the text of a commit
 understood         which tables are written to
 owner              the run that may commit to them

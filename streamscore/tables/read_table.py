@@ -47,14 +47,7 @@ def read_table(
     """
     feed = load_feed(feed) if isinstance(feed, str) else feed
     settings = settings or load_settings()
-    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS]
-    if table not in known:
-        msg = (
-            f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "
-            f"next: read_table('{feed.name}', '{_nearest(table, known)}')"
-        )
-        raise SettingsError(msg)
-    uri = f"{place(settings.tables.path, feed.name)}/{table}"
+    uri = table_uri(feed, table, settings, "read_table")
     opened = _open(uri, feed.name, settings.storage, version)
     try:
         dataset = opened.to_pyarrow_dataset(filesystem=open_folder(uri, settings.storage).arrow_files())
@@ -63,6 +56,25 @@ def read_table(
     except (DeltaError, pa.ArrowException, OSError) as error:
         msg = f"{uri} cannot be read: {_line(error)}; look: streamscore doctor {feed.name}"
         raise StorageError(msg) from error
+
+
+def table_uri(feed: Feed, table: str, settings: Settings, function: str) -> str:
+    """Where one of a feed's tables is, or will be.
+
+    Args:
+        function: who asks; for the message.
+
+    Raises:
+        SettingsError: the feed has no such table; names those that it has.
+    """
+    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS]
+    if table not in known:
+        msg = (
+            f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "
+            f"next: {function}('{feed.name}', '{_nearest(table, known)}')"
+        )
+        raise SettingsError(msg)
+    return f"{place(settings.tables.path, feed.name)}/{table}"
 
 
 def _open(uri: str, feed: str, storage: Storage, version: int | None) -> DeltaTable:

@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "jobs.serving.request_log.account",
     },
     "jobs.maintenance": {"schemas", "streamscore"},
+    "jobs.monitoring": {"schemas", "streamscore"},
     "jobs.cli": {"schemas", "streamscore", "jobs", "training"},
 }
 # Inside streamscore a folder imports only folders of an earlier level.
@@ -44,7 +45,7 @@ LEVELS = (
     {"errors", "failpoints", "logs", "storage", "statistics"},
     {"landing", "registry"},
     {"reading", "models", "routing", "tables"},
-    {"scoring"},
+    {"following", "scoring"},
     {"forecasting", "spark"},
 )
 # A library that only these may import.

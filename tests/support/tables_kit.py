@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.feed import Feed
-from schemas.settings import Storage
 from schemas.settings import Tables as TablesSettings
 from schemas.tables import REJECTS_SCHEMA, TIME
 from streamscore.landing.manifest import BatchManifest, LandedFile
@@ -79,7 +78,7 @@ def scored(
 
 def parts_writer(tables: Tables, batch: Batch, **options: Any) -> PartsWriter:
     work: Any = SimpleNamespace(
-        feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING, storage=Storage()
+        feed=tables.feed, batch=batch, folders=tables.folders, landing=LANDING, storage=tables.storage
     )
     return PartsWriter(work, **options)
 

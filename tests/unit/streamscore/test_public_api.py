@@ -13,6 +13,7 @@ import schemas
 import streamscore
 from schemas.feed import load_feed
 from schemas.settings import load_settings
+from streamscore.following.follow_table import follow_table
 from streamscore.registry.registry import open_registry
 from streamscore.spark.session import start_session
 from streamscore.spark.udf import predict_udf
@@ -21,6 +22,7 @@ from streamscore.tables.read_table import read_table
 HEAVY = {"pyspark", "py4j", "mlflow", "pandas", "pyarrow", "numpy", "sklearn", "deltalake", "pydantic", "boto3"}
 # Who uses the API relies on these: a change here is a change for users, and belongs into the changelog.
 PARAMETERS = {
+    "follow_table": ["feed", "table='predictions'", "*start=None", "*wait=True", "*settings=None"],
     "load_feed": ["name"],
     "load_settings": ["profile=None", "flags=None"],
     "open_registry": ["settings=None"],
@@ -54,7 +56,7 @@ def test_these_names_are_public() -> None:
 
 def test_each_name_is_the_function_itself() -> None:
     exported = [getattr(streamscore, name) for name in sorted(PARAMETERS)]
-    assert exported == [load_feed, load_settings, open_registry, predict_udf, read_table, start_session]
+    assert exported == [follow_table, load_feed, load_settings, open_registry, predict_udf, read_table, start_session]
     assert streamscore.__version__ == version("streamscore")
 
 
@@ -91,7 +93,7 @@ def test_a_script_anywhere_imports_every_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'predict'; it exports __version__, load_feed"):
+    with pytest.raises(AttributeError, match=r"no attribute 'predict'; it exports __version__, follow_table"):
         streamscore.predict  # noqa: B018
     with pytest.raises(ImportError, match=r"cannot import name 'read_tables'"):
         from streamscore import read_tables  # noqa: F401

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from jobs.cli import app, main
 
-COMMANDS = "run status maintain replay serve train promote models lineage compare sample fetch schema doctor".split()
-COMMANDS += ["demo", "routes", "store"]
+COMMANDS = "run status maintain replay follow serve train promote models lineage compare sample fetch schema".split()
+COMMANDS += ["doctor", "demo", "routes", "store"]
 
 
 def test_the_help_lists_the_commands_in_the_order_of_their_use() -> None:
