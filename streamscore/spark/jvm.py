@@ -5,7 +5,7 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from types import FunctionType
 from typing import IO, Any
@@ -67,13 +67,14 @@ class JvmProcess(subprocess.Popen[bytes]):
                     self._kept.append((to, line))
 
 
-def start_jvm(conf: Mapping[str, str], variables: Mapping[str, str]) -> JvmProcess:
+def start_jvm(conf: Mapping[str, str], variables: Mapping[str, str], without: Collection[str] = ()) -> JvmProcess:
     """Start the JVM of this process, as pyspark does it; nothing is written to this process's own environment.
 
     It is silent until its `pass_on`.
 
     Args:
         variables: of the JVM, beside those of this process; `SPARK_HOME` among them is its Spark.
+        without: variables of this process that the JVM does not get.
 
     Raises:
         SettingsError: it did not come up; the message says why.
@@ -85,7 +86,8 @@ def start_jvm(conf: Mapping[str, str], variables: Mapping[str, str]) -> JvmProce
     started: list[JvmProcess] = []
 
     def begin(command: list[str], env: dict[str, str], **how: Any) -> JvmProcess:
-        started.append(JvmProcess(command, env=env | dict(variables), **how))
+        kept = {name: value for name, value in env.items() if name not in without}
+        started.append(JvmProcess(command, env=kept | dict(variables), **how))
         return started[0]
 
     # pyspark takes the variables of its process, and keeps a JVM that did not come up to itself

@@ -14,7 +14,7 @@ import streamscore
 from schemas.errors import SettingsError
 from schemas.settings import PACKAGED, Settings, load_settings
 from streamscore.spark.before_start import assert_can_start, this_machine
-from streamscore.spark.jvm import start_jvm
+from streamscore.spark.jvm import JvmProcess, start_jvm
 from streamscore.spark.jvm_error import no_jvm
 from streamscore.storage.object_store import hadoop_conf, is_object_uri
 
@@ -31,6 +31,14 @@ HOME = "spark"
 
 GATEWAY_PORT = "PYSPARK_GATEWAY_PORT"  # set by spark-submit for the Python that it starts
 ADDRESSES = {"SPARK_LOCAL_HOSTNAME": "127.0.0.1", "SPARK_LOCAL_IP": "127.0.0.1"}
+
+# The store's keys, and the JVM's names for them. Spark asks for the address of this machine's name where it finds them
+# in its environment, and a machine's name need not have one.
+STORE_KEYS = {
+    "AWS_ACCESS_KEY_ID": "aws.accessKeyId",
+    "AWS_SECRET_ACCESS_KEY": "aws.secretAccessKey",
+    "AWS_SESSION_TOKEN": "aws.sessionToken",
+}
 
 ROOT = Path(schemas.__file__).parent.parent
 DELTA = {
@@ -74,7 +82,7 @@ def start_session(settings: Settings | None = None, app_name: str = "streamscore
     jvm = None
     if SparkContext._gateway is None and not is_submitted():
         assert_can_start(this_machine(), settings.spark)
-        jvm = start_jvm(conf, jvm_variables(os.environ, settings.spark.master))
+        jvm = _start_jvm(conf, settings.spark.master)
     builder = SparkSession.builder
     for key, value in conf.items():
         builder = builder.config(key, value)
@@ -88,8 +96,31 @@ def start_session(settings: Settings | None = None, app_name: str = "streamscore
     if jvm:
         jvm.pass_on()
     spark.sparkContext.pythonExec = sys.executable  # of Spark's workers, whatever PYSPARK_PYTHON says
+    if is_local(settings.spark.master):
+        _give_keys(spark.sparkContext.environment)
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _start_jvm(conf: Mapping[str, str], master: str) -> JvmProcess:
+    """One that has the store's keys, but on one machine not in its environment."""
+    from pyspark import SparkContext
+
+    if not is_local(master):
+        return start_jvm(conf, jvm_variables(os.environ, master))
+    jvm = start_jvm(conf, jvm_variables(os.environ, master), without=STORE_KEYS)
+    for name, known_as in STORE_KEYS.items():
+        if name in os.environ:  # through the gateway, since each user of a machine can read a command line
+            SparkContext._jvm.java.lang.System.setProperty(known_as, os.environ[name])  # type: ignore[union-attr]
+    return jvm
+
+
+def _give_keys(environment: dict[str, str]) -> None:
+    """Write the store's keys into the environment of the JVM's Python workers, one of which finds the files."""
+    for name in STORE_KEYS:
+        environment.pop(name, None)
+        if name in os.environ:
+            environment[name] = os.environ[name]
 
 
 def is_submitted() -> bool:
