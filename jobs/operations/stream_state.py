@@ -13,18 +13,33 @@ from streamscore.storage.folder import Folder
 from streamscore.storage.places import open_folder
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.batch import BatchRecord
+from streamscore.tables.log_entry import checkpoint_version
+from streamscore.tables.torn import blame
 
 if TYPE_CHECKING:  # 0.1 s
     from deltalake import DeltaTable
 
 
 def open_table(paths: StreamPaths, name: str) -> "DeltaTable | None":
-    """A Delta table; None if there is none."""
+    """A Delta table; None if there is none.
+
+    Raises:
+        RecoveryError: an entry of its log is torn.
+    """
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
     uri = paths.table(name)
-    options = open_folder(uri, paths.storage).delta_options()
-    return DeltaTable(uri, storage_options=options) if DeltaTable.is_deltatable(uri, options) else None
+    folder = open_folder(uri, paths.storage)
+    options = folder.delta_options()
+    if not DeltaTable.is_deltatable(uri, options):
+        return None
+    try:
+        return DeltaTable(uri, storage_options=options)
+    except DeltaError:
+        log = folder.at("_delta_log")
+        blame(uri, log, checkpoint_version(log))
+        raise
 
 
 def query(table: "DeltaTable", sql: str) -> list[dict[str, Any]]:

@@ -94,7 +94,8 @@ def open_run(feed: Feed, settings: Settings, *, show_progress: bool = False) -> 
 def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepared:
     """Open the checkpoint, and hold it against the tables.
 
-    1. Open it, and keep other drivers out.  2. Refuse one that the tables do not know.  3. Forget what a power cut
+    1. Open it, and keep other drivers out.  2. Refuse tables whose newest commits a power cut tore, or take these out
+    with `--recover`; refuse a checkpoint that the tables do not know.  3. Forget what a power cut
     emptied, and what an earlier start planned and never scored; refuse one that lost files.  4. Note where it stands,
     before Spark goes on.
 
@@ -111,6 +112,9 @@ def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepar
     )
     undo.callback(checkpoint.release)
     # 2
+    if not recover:
+        run.tables.assert_whole()
+    commits = run.tables.set_torn_aside() if recover else []
     last_commit = checkpoint.last_commit
     assert_known_checkpoint(
         run.tables, checkpoint.app_id, is_new=checkpoint.is_new, recover=recover, last_commit=last_commit
@@ -125,6 +129,8 @@ def prepare(run: StreamRun, undo: ExitStack, *, recover: bool = False) -> Prepar
     report = Reporter(run.feed.name, run.metrics, run.display, housekeeping, run.archive.troubles)
     if torn:
         report.event("torn", detail=f"{', '.join(torn)} were empty, as a power cut leaves them; they are made anew")
+    if commits:
+        report.event("torn", detail=f"{', '.join(commits)} were torn, as a power cut leaves them; they are set aside")
     last_offset = checkpoint.last_offset
     return Prepared(
         run=run,

@@ -5,6 +5,7 @@ delta_statistics   min, max and nulls of a part, as Delta wants them
 parts              Parquet parts, in no table yet
 read_part          one of a table, read
 log_entry          the text of a commit
+torn               entries of which a power cut left a part
 understood         which tables are written to
 owner              the run that may commit to them
 delta_log          a table's log: its transactions, and what its commits say

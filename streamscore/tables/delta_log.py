@@ -1,7 +1,6 @@
 """One Delta table's log: which transactions are in, and what its commits say. Two classes put the next commit."""
 
 import functools
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -13,9 +12,18 @@ from deltalake.exceptions import DeltaError
 from schemas.errors import ConflictError, StorageError
 from schemas.settings import Storage
 from streamscore.storage.places import open_folder
-from streamscore.tables.log_entry import ENTRY, Entry, is_rearrangement, parse_entry, puts_if_absent, unusable
+from streamscore.tables.log_entry import (
+    ENTRY,
+    Entry,
+    checkpoint_version,
+    is_rearrangement,
+    parse_entry,
+    puts_if_absent,
+    unusable,
+)
 from streamscore.tables.owner import Owner, assert_owner
 from streamscore.tables.parts import Part
+from streamscore.tables.torn import blame
 from streamscore.tables.understood import actions_of, appends_only, assert_understood, obstacle_in, refuse
 
 if TYPE_CHECKING:  # it imports pandas: 1.9 s of processor time, which maintenance beside a stream would take from it
@@ -129,6 +137,7 @@ class DeltaLog(ABC):
         except (DeltaError, OSError) as error:
             if self._forget_lost_checkpoint():
                 return self.handle()
+            blame(self.uri, self._log, self.last_checkpoint())
             raise unusable(self.uri, "open", error) from error
 
     def handle_to_write(self) -> DeltaTable:
@@ -165,10 +174,7 @@ class DeltaLog(ABC):
 
     def last_checkpoint(self) -> int:
         """The version of the log's newest checkpoint, -1 if there is none."""
-        try:
-            return json.loads(self._log.read("_last_checkpoint") or b"")["version"]
-        except (ValueError, KeyError):
-            return -1
+        return checkpoint_version(self._log)
 
     def write_checkpoint(self) -> None:
         """Write a checkpoint of the log. It is safe from a power cut on return: entries before it may be deleted."""

@@ -90,6 +90,14 @@ def changes(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from json.loads(line).items()
 
 
+def checkpoint_version(log: Folder) -> int:
+    """The version of a log's newest checkpoint, -1 if there is none."""
+    try:
+        return int(json.loads(log.read("_last_checkpoint") or b"")["version"])
+    except (ValueError, KeyError):
+        return -1
+
+
 def puts_if_absent(log: Folder) -> bool:
     """Whether of two who create a file one is refused: by hard links in a folder, by conditional PUT in a store."""
     name = f"_commit_{uuid.uuid4()}.json.tmp"

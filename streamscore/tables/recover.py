@@ -15,6 +15,7 @@ from streamscore.tables.delta_log import ATTEMPTS, NO_HOOKS
 from streamscore.tables.housekeeping import append_events
 from streamscore.tables.owner import owned_by
 from streamscore.tables.tables import Tables
+from streamscore.tables.torn import has_set_aside
 
 BATCHES_AT_ONCE = 1000  # rows of `batches` in memory
 ORPHANS_AT_ONCE = 100  # in one predicate
@@ -97,14 +98,20 @@ def _has_rows(tables: Tables) -> bool:
 
 
 def _records(tables: Tables) -> Iterator[BatchRecord]:
-    """Of every predictions commit, once: from `batches`, then from what the log still has."""
+    """Of every predictions commit, once: from `batches`, then from what the log still has.
+
+    A power cut may have taken a commit of predictions, and not what `batches` says of it.
+    """
     seen: set[tuple[str, int]] = set()
+    tables.predictions.refresh()
+    is_cut = has_set_aside(tables.predictions.folder.at("_delta_log"))
     if tables.exists(BATCHES):
         for rows in tables.batches.dataset().to_batches(batch_size=BATCHES_AT_ONCE):
             for row in rows.to_pylist():
-                seen.add((row["app_id"], row["batch_id"]))
-                yield record_of_row(row)
-    tables.predictions.refresh()
+                newest = tables.predictions.transaction(row["app_id"]) if is_cut else row["batch_id"]
+                if newest is not None and row["batch_id"] <= newest:
+                    seen.add((row["app_id"], row["batch_id"]))
+                    yield record_of_row(row)
     for entry in tables.predictions.entries():
         record = BatchRecord.from_json(entry.metadata, entry.version, entry.at)
         if record and (record.app_id, record.batch_id) not in seen:

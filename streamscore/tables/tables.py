@@ -1,5 +1,6 @@
 """The tables of a feed: made, opened, and held against the schemas that this version writes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,14 +25,16 @@ from schemas.tables import (
     scored_schema,
     scored_table,
 )
+from streamscore.storage.folder import Folder
 from streamscore.storage.places import open_folder
 from streamscore.tables.delta_log import NO_HOOKS, DeltaLog
 from streamscore.tables.deltalake_log import DeltalakeLog
-from streamscore.tables.log_entry import unusable
+from streamscore.tables.log_entry import checkpoint_version, unusable
 from streamscore.tables.make import is_table, make_table
 from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.owner import APP_IDS, Owner
 from streamscore.tables.take_over import register, take_over
+from streamscore.tables.torn import assert_whole, set_torn_aside
 
 STAGING = "_staging"
 
@@ -130,6 +133,27 @@ class Tables:
                 make_table(self.uri(table), wanted, self.storage)
         for folder in self.folders:
             open_folder(folder, self.storage).make()
+
+    def assert_whole(self) -> None:
+        """Refuse tables whose newest commits a power cut tore; in an object store there are none.
+
+        Raises:
+            RecoveryError: names a table's log entry.
+        """
+        for table, folder, after in self._logs_on_disk():
+            assert_whole(self.uri(table), folder, after)
+
+    def set_torn_aside(self) -> list[str]:
+        """Take the newest commits that a power cut tore out of the tables; their log entries, as `TABLE/…json`."""
+        there = list(self._logs_on_disk())
+        return [f"{table}/{name}" for table, folder, after in there for name in set_torn_aside(folder, after)]
+
+    def _logs_on_disk(self) -> Iterator[tuple[str, Folder, int]]:
+        """The name of each table in a local folder, its log, and the version of its checkpoint."""
+        for table in (self.scored, QUARANTINE, *SIDE_TABLES):
+            log = open_folder(self.uri(table), self.storage).at("_delta_log")
+            if not log.is_remote:
+                yield table, log, checkpoint_version(log)
 
     @property
     def owner(self) -> Owner | None:

@@ -16,7 +16,7 @@ from jobs.operations.doctor.checkpoint import check_checkpoint
 from jobs.operations.doctor.result import Check
 from jobs.operations.stream_state import open_table
 from schemas.dialect import ENDINGS
-from schemas.errors import ContractError, StorageError
+from schemas.errors import ContractError, RecoveryError, StorageError
 from schemas.feed import Feed
 from schemas.tables import BATCHES, EVENTS, QUARANTINE, scored_table
 from streamscore.landing.entries import PassOver
@@ -104,6 +104,7 @@ def check_tables(feed: Feed, paths: StreamPaths) -> Check:
     from deltalake.exceptions import DeltaError
 
     versions, name = [], scored_table(feed)
+    elsewhere = ["--tables", f"{paths.tables}.new", "--checkpoint", f"{paths.checkpoint.uri}.new"]
     try:
         for name in (scored_table(feed), QUARANTINE, BATCHES, EVENTS):
             table = open_table(paths, name)
@@ -111,6 +112,10 @@ def check_tables(feed: Feed, paths: StreamPaths) -> Check:
             if table is not None:
                 assert_understood(paths.table(name), table, replaces=name == QUARANTINE)
             _write_probe(_existing_folder(open_folder(paths.table(name), paths.storage)))
+    except RecoveryError as error:
+        again = ["--recover"] if "--recover" in str(error) else elsewhere
+        found, fix = str(error).rpartition("; ")[0], _shell("streamscore", "run", feed.name, *again)
+        return Check("tables", False, found, fix, BAD)
     except (OSError, StorageError) as error:
         return _unusable("tables", paths.table(name), error)
     except ContractError as error:
@@ -121,7 +126,6 @@ def check_tables(feed: Feed, paths: StreamPaths) -> Check:
         found = f"{uri}: {str(error).partition(chr(10))[0]}"
         if name in (BATCHES, EVENTS):  # made anew by the next run
             return Check("tables", False, found, _move(paths, uri, f"{uri}.damaged"), BAD)
-        elsewhere = ("--tables", f"{paths.tables}.new", "--checkpoint", f"{paths.checkpoint.uri}.new")
         return Check("tables", False, found, _shell("streamscore", "run", feed.name, *elsewhere), BAD)
     return Check("tables", True, f"{paths.tables}, " + (", ".join(versions) or "not there yet, run makes them"))
 

@@ -1,14 +1,21 @@
-"""Which folders a stream may have: none that would be moved, scored or deleted with another."""
+"""Which folders a stream may have: none that would be moved, scored or deleted with another; and torn tables."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from jobs.streaming.prepare import assert_apart
-from schemas.errors import SettingsError
-from schemas.settings import Storage
+from jobs.operations.doctor.storage import check_tables
+from jobs.operations.status import read_status
+from jobs.streaming.prepare import assert_apart, open_run, prepare
+from schemas.errors import RecoveryError, SettingsError
+from schemas.settings import Storage, load_settings
 from streamscore.storage.places import open_folder
 from streamscore.storage.stream_paths import StreamPaths
+from streamscore.tables.commit import commit
+from streamscore.tables.recover import processed_files
+from streamscore.tables.writers import writer_of
+from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of
 
 # landing, tables, checkpoint; what the error says
 TOGETHER = [
@@ -45,3 +52,33 @@ def test_folders_within_each_other_are_refused(tmp_path: Path, names: tuple[str,
 def test_folders_beside_each_other_are_not(tmp_path: Path, names: tuple[str, str, str]) -> None:
     for root in (str(tmp_path), "s3://bucket/x"):
         assert_apart(paths(root, *names))
+
+
+def test_a_commit_that_a_power_cut_tore_is_told_by_every_command_and_taken_out_by_recover(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = open_tables(tmp_path / "tables")
+    for number in range(2):
+        batch = a_batch(number)
+        commit(parts_of(tables, batch, 3, 0), batch, tables, writer_of(tables))
+    Path(tables.uri("predictions"), f"_delta_log/{2:020}.json").write_bytes(b"\0" * 99)
+    for name in ("in", "checkpoint"):
+        (tmp_path / name).mkdir()
+    settings = load_settings(
+        flags={
+            "landing": str(tmp_path / "in"),
+            "tables.path": str(tmp_path / "tables"),
+            "checkpoint": str(tmp_path / "checkpoint"),
+        }
+    )
+    said = rf"tables/predictions/_delta_log/{2:020}\.json is torn, .*: streamscore run FEED --recover"
+    with pytest.raises(RecoveryError, match=said):
+        read_status(FEED, settings)
+    found = check_tables(FEED, StreamPaths.of(FEED, settings))
+    assert (found.ok, found.fix) == (False, "streamscore run kit --recover") and "is torn" in found.found
+    with ExitStack() as undo, pytest.raises(RecoveryError, match=said):
+        prepare(open_run(FEED, settings), undo)
+    with ExitStack() as undo:
+        prepared = prepare(open_run(FEED, settings), undo, recover=True)
+        assert [Path(file.path).name for file in processed_files(prepared.run.tables, "new")] == ["0.csv"]
+    assert f"predictions/{2:020}.json were torn" in capsys.readouterr().out  # the event
