@@ -19,6 +19,7 @@ from services.object_store import REGION, ObjectStore
 from services.start import KINDS
 from tests.support.fixture_types import Bucket, Trained
 from tests.support.needs import AskedServices, insist, mark_items, needs_of
+from tests.support.new_database import SHARED
 from tests.support.oracle import Oracle, Stream
 
 if TYPE_CHECKING:
@@ -76,11 +77,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_settings() -> None:
-    """No setting of the machine reaches the tests."""
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the machine reaches the tests; one variable says where what a run makes once is."""
     for name in [name for name in os.environ if name.startswith(("STREAMSCORE_", "MLFLOW_", "AWS_", "SPARK_"))]:
         del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    own = tmp_path_factory.getbasetemp()
+    os.environ[SHARED] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(autouse=True)
@@ -116,8 +119,7 @@ def wine_registry(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Calla
     """Makes registries with the three versions: copies of one, which one worker of the run makes for all."""
     from tests.support.shared_registry import copy_of, made_once
 
-    own = tmp_path_factory.getbasetemp()
-    shared = made_once(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own, feed)
+    shared = made_once(Path(os.environ[SHARED]), feed)
     return lambda: copy_of(shared, tmp_path_factory.mktemp("registry"))
 
 

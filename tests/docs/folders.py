@@ -13,6 +13,7 @@ from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import open_registry
 from tests.docs.run_blocks import ROOT, SECONDS, environment
+from tests.support.new_database import new_database
 from tests.support.register_kit import a_version
 
 SAMPLE = "streamscore sample wine_quality --rows 300 --files 4 --bad 0.05 --seed 7"
@@ -57,7 +58,7 @@ class Folders:
 
     def _train(self) -> None:
         (self.work / "var").mkdir()
-        uri = f"sqlite:///{self.work}/var/mlflow.db"
+        uri = new_database(self.work / "var")
         registry = open_registry(load_settings(flags={"registry.tracking_uri": uri}))
         a_version(load_feed("wine_quality"), registry, alpha=0.3, promote=True)
         self._shell("streamscore train wine_quality --promote")

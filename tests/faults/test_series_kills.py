@@ -7,6 +7,7 @@ import yaml
 
 from schemas.settings import load_settings
 from streamscore.registry.registry import open_registry
+from tests.support.new_database import new_database
 from tests.support.oracle import Stream
 from tests.support.series_kit import SeriesOracle, feed_of, register, spoiled
 
@@ -29,7 +30,7 @@ def test_a_kill_between_the_commits_loses_and_doubles_no_observation(tmp_path: P
     (tmp_path / "schemas").mkdir()
     text = yaml.safe_dump(feed.model_dump(mode="json", exclude_unset=True))
     (tmp_path / "schemas" / "sensors.yaml").write_text(text)
-    registry = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
+    registry = open_registry(load_settings(flags={"registry.tracking_uri": new_database(tmp_path)}))
     for of in MODELS.values():
         register(registry, tmp_path, feed, *of)
     registry.promote(feed.name, "1", feed)

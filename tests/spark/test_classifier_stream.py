@@ -15,6 +15,7 @@ from jobs.streaming.run import stream_until_stopped
 from schemas.feed import Feed, read_feed
 from schemas.settings import Settings, load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from tests.support.oracle import Stream
 from training.data.sample import sample
 from training.pipeline import TrainResult, train
@@ -60,7 +61,7 @@ def settings(place: Path) -> Settings:
     folders = {"landing": "landing", "tables.path": "tables", "checkpoint": "checkpoint"}
     return load_settings(
         flags={key: str(place / name) for key, name in folders.items()}
-        | {"registry.tracking_uri": f"sqlite:///{place}/mlflow.db", "streaming.trigger": "available-now"}
+        | {"registry.tracking_uri": new_database(place), "streaming.trigger": "available-now"}
     )
 
 

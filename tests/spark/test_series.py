@@ -13,6 +13,7 @@ from schemas.errors import ContractError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from tests.support.oracle import Stream
 from tests.support.series_kit import SeriesOracle, feed_of, register, spoiled
 
@@ -29,7 +30,7 @@ FEED = feed_of()
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """The versions of MODELS."""
     folder = tmp_path_factory.mktemp("registry")
-    made = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{folder}/mlflow.db"}))
+    made = open_registry(load_settings(flags={"registry.tracking_uri": new_database(folder)}))
     for of in MODELS.values():
         register(made, folder, FEED, *of)
     return made

@@ -9,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.support.new_database import new_database
+
 START_SECONDS = 600  # against a hang: it takes 10 s, on a busy machine 150
 
 
@@ -20,7 +22,7 @@ class LoopbackMlflow:
             free.bind(("127.0.0.1", 0))
             self.uri = f"http://127.0.0.1:{free.getsockname()[1]}"
         port = self.uri.rpartition(":")[2]
-        store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/files"]
+        store = ["--backend-store-uri", new_database(folder), "--artifacts-destination", f"{folder}/files"]
         command = [sys.executable, "-m", "mlflow", "server", *store, "--port", port, "--workers", "1"]
         with (folder / "server.log").open("wb") as log:
             # No jobs: seven more processes, for nothing that is tested here.

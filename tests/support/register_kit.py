@@ -16,6 +16,7 @@ from schemas.feed import Feed
 from schemas.settings import load_settings
 from streamscore.registry.model_uri import VersionInfo
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from training.data.split import split
 from training.data.training_data import training_data
 from training.evaluation.evaluate import evaluate
@@ -42,7 +43,7 @@ REJECTED = Verdict(False, (GateCheck("absolute rmse", 0.3, 0.2, False, "rmse is 
 
 
 def registry_in(folder: Path) -> Registry:
-    return open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{folder}/mlflow.db"}))
+    return open_registry(load_settings(flags={"registry.tracking_uri": new_database(folder)}))
 
 
 def rows(count: int = 20) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from services.server import free_port
 from streamscore.registry.store.folder_store import FolderStore
 from streamscore.registry.store.push import Pushed, push
 from streamscore.storage.folder import LocalFolder
+from tests.support.new_database import new_database
 from tests.support.served_app import served
 from tests.support.wait import until
 
@@ -58,7 +59,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
     for name, factor in (("summed", 1.0), ("doubled", 2.0)):
         push(store, Pushed(save_model(folder / name, factor), name), name, "1.0.0", Models())
     return {
-        "registry.tracking_uri": f"sqlite:///{folder}/mlflow.db",
+        "registry.tracking_uri": new_database(folder),
         "scratch": str(folder / "scratch"),
         "store.path": str(folder / "store"),
         "routing.routes": str(folder / "routes.yaml"),

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from services.server import free_port
+from tests.support.new_database import new_database
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.repeats]
@@ -42,7 +43,7 @@ def workers_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
 def test_a_killed_worker_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
     port = free_port()
     environment = os.environ | {
-        "STREAMSCORE_REGISTRY__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "STREAMSCORE_REGISTRY__TRACKING_URI": new_database(tmp_path),
         "STREAMSCORE_SCRATCH": str(tmp_path / "scratch"),
         "STREAMSCORE_TABLES__PATH": str(tmp_path / "tables"),
         "STREAMSCORE_SERVING__ADMIN_PORT": "0",

@@ -12,6 +12,7 @@ from schemas.errors import FeedError, RegistryError, SettingsError
 from schemas.feed import Feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from training.pipeline import train
 from training.rows import Source
 from training.settings import TrainingSettings
@@ -35,7 +36,7 @@ VARMAX = TrainingSettings.model_validate({"split": {"by": "time"}, "estimator": 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('bad_input')}/mlflow.db"
+    uri = new_database(tmp_path_factory.mktemp("bad_input"))
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 

@@ -11,6 +11,7 @@ from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.statistics.sketches import STATISTICS_FILE, ModelStatistics
+from tests.support.new_database import new_database
 from tests.support.present import present
 from tests.support.wine import WINE, needs_wine
 from training.data.sample import sample
@@ -29,7 +30,7 @@ STRICT = SETTINGS.model_copy(update={"gate": Gate(absolute={"rmse": 0.01}, promo
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('pipeline')}/mlflow.db"
+    uri = new_database(tmp_path_factory.mktemp("pipeline"))
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 
@@ -143,7 +144,7 @@ def test_a_series_has_no_drift(registry: Registry) -> None:
 
 @needs_wine
 def test_real_wine_is_predicted_better_than_by_its_mean(tmp_path: Path) -> None:
-    alone = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
+    alone = open_registry(load_settings(flags={"registry.tracking_uri": new_database(tmp_path)}))
     result = train(FEED, Source(WINE), alone, SETTINGS, only_if_drift=True)
     assert result.origin.data_rows == 4898
     assert result.metrics["rmse"] == pytest.approx(0.747, abs=0.002)

@@ -13,6 +13,7 @@ from schemas.errors import FeedError, SettingsError, StorageError
 from schemas.feed import Feed, load_feed
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from tests.support.register_kit import a_version
 from tests.support.wine import WINE, needs_wine
 from training.data.fetch import DATA_SETS, DataSet, fetch
@@ -41,7 +42,7 @@ def homes() -> Feed:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('training')}/mlflow.db"
+    uri = new_database(tmp_path_factory.mktemp("training"))
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 

@@ -11,6 +11,7 @@ from schemas.settings import load_settings
 from streamscore.registry.mlflow_module import import_mlflow
 from streamscore.registry.registry import open_registry
 from streamscore.storage.object_store import delta_options
+from tests.support.new_database import new_database
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_what_the_libraries_of_a_command_need_is_written_once_and_before(
         monkeypatch.setattr(f"mlflow.tracking.{where}", None)  # as in a process that has just started
     settings = load_settings(
         flags={
-            "registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+            "registry.tracking_uri": new_database(tmp_path),
             "storage.endpoint": "http://127.0.0.1:9",
             "storage.region": "here",
             "storage.path_style": True,

@@ -20,6 +20,7 @@ from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.journal import LocalJournal
+from tests.support.new_database import new_database
 from tests.support.register_kit import a_version
 from tests.support.wait import HANG_SECONDS, until
 
@@ -64,7 +65,7 @@ def folder(whole: Path) -> Path:
 
 
 def registry_in(folder: Path, manifest: str = "required") -> Registry:
-    flags = {"registry.tracking_uri": f"sqlite:///{folder}/mlflow.db", "models.manifest": manifest}
+    flags = {"registry.tracking_uri": new_database(folder), "models.manifest": manifest}
     return open_registry(load_settings(flags=flags))
 
 

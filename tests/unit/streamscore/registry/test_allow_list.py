@@ -29,6 +29,7 @@ from streamscore.registry.allow_list import assert_folder_loadable, assert_loada
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.storage.folder import LocalFolder
+from tests.support.new_database import new_database
 
 INPUTS = pd.DataFrame({"a": np.linspace(0, 1, 40), "b": np.linspace(1, 0, 40)})
 TARGET = INPUTS["a"] + 2 * INPUTS["b"]
@@ -229,7 +230,7 @@ def test_a_mlmodel_file_that_refers_to_itself_a_billion_times_is_judged_at_once(
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
+    return open_registry(load_settings(flags={"registry.tracking_uri": new_database(tmp_path)}))
 
 
 def as_pyfunc(path: Path, marker: Path) -> None:

@@ -12,6 +12,7 @@ from schemas.settings import load_settings
 from streamscore.registry.manifest import CHUNK, ModelManifest, take_manifest
 from streamscore.registry.model_uri import MANIFEST, ModelRef
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from tests.support.register_kit import a_version
 
 pytestmark = pytest.mark.trains
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registry(folder: Path) -> Registry:
-    flags = {"registry.tracking_uri": f"sqlite:///{folder}/mlflow.db", "models.manifest": "required"}
+    flags = {"registry.tracking_uri": new_database(folder), "models.manifest": "required"}
     return open_registry(load_settings(flags=flags))
 
 

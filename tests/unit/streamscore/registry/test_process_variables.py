@@ -13,6 +13,7 @@ from schemas.settings import load_settings
 from streamscore.registry import process_variables
 from streamscore.registry.process_variables import ProcessVariables
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 
 NAMES = "MLFLOW_S3_ENDPOINT_URL", "AWS_DEFAULT_REGION", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "AWS_MAX_ATTEMPTS"
 
@@ -50,7 +51,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def registry_of(folder: Path) -> Registry:
     flags = {
-        "registry.tracking_uri": f"sqlite:///{folder}/mlflow.db",
+        "registry.tracking_uri": new_database(folder),
         "storage.endpoint": "http://127.0.0.1:9",
         "storage.region": "here",
         "storage.path_style": True,
@@ -89,7 +90,7 @@ def test_many_threads_that_read_a_registry_write_nothing(
 
 
 def test_a_download_asks_its_own_registry_while_another_is_active(homes_registry: Registry, tmp_path: Path) -> None:
-    other = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
+    other = open_registry(load_settings(flags={"registry.tracking_uri": new_database(tmp_path)}))
     ref = homes_registry.resolve("models:/homes/1")
     for form in ("models:/homes/1", f"runs:/{ref.run_id}/model", ref.source):
         with other.active():
@@ -132,7 +133,7 @@ def test_it_gives_up_where_another_store_is_in_use_all_the_time(monkeypatch: pyt
 
 
 def test_only_one_thread_is_active_at_a_time(homes_registry: Registry, tmp_path: Path) -> None:
-    other = open_registry(load_settings(flags={"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}))
+    other = open_registry(load_settings(flags={"registry.tracking_uri": new_database(tmp_path)}))
 
     def is_its_own(registry: Registry) -> bool:
         with registry.active() as mlflow, registry.active():

@@ -13,6 +13,7 @@ from schemas.settings import load_settings
 from streamscore.registry.model_uri import VersionInfo
 from streamscore.registry.registry import ALIAS, PROMOTED_AT, PROMOTED_BY, STAGE, Registry, open_registry
 from streamscore.registry.requirements import requirements_differences, signature
+from tests.support.new_database import new_database
 from tests.support.present import present
 from tests.support.register_kit import a_version
 from tests.support.wait import HANG_SECONDS
@@ -26,7 +27,7 @@ def registry_at(uri: str) -> Registry:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return registry_at(f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
+    return registry_at(new_database(tmp_path_factory.mktemp("registry")))
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.registry import Registry, open_registry
 from tests.support.fitting_kit import feed_with, few
+from tests.support.new_database import new_database
 from training.fitting.classifier_model import TRUSTED
 from training.fitting.fit import fit
 from training.fitting.log_model import log_model, predictor, probability_columns, signature_of
@@ -38,7 +39,7 @@ def target_of(kind: str, homes: pd.DataFrame) -> pd.Series:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('classifier')}/mlflow.db"
+    uri = new_database(tmp_path_factory.mktemp("classifier"))
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 

@@ -17,6 +17,7 @@ from schemas.frequency import Frequency
 from schemas.settings import Models, load_settings
 from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 from training.data.fetch import fetch
 from training.pipeline import TrainResult, train
 from training.rows import Source
@@ -59,7 +60,7 @@ def settings() -> TrainingSettings:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('series')}/mlflow.db"
+    uri = new_database(tmp_path_factory.mktemp("series"))
     return open_registry(load_settings(flags={"registry.tracking_uri": uri}))
 
 

@@ -22,6 +22,7 @@ from jobs.serving.requests.values import Values
 from schemas.settings import Settings, load_settings
 from streamscore.registry.memory import BESIDE
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.new_database import new_database
 
 pytestmark = pytest.mark.trains
 
@@ -36,7 +37,7 @@ class Models:
         self.registry = self.opened()
 
     def settings(self, **flags: Any) -> Settings:
-        where = {"registry.tracking_uri": f"sqlite:///{self.folder}/mlflow.db", "scratch": str(self.folder / "scratch")}
+        where = {"registry.tracking_uri": new_database(self.folder), "scratch": str(self.folder / "scratch")}
         return load_settings(flags=where | {"models.manifest": "warn"} | flags)
 
     def opened(self) -> Registry:

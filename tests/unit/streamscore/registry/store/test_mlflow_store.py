@@ -8,6 +8,7 @@ from schemas.errors import ContractError
 from schemas.settings import load_settings
 from streamscore.registry.registry import Registry, open_registry
 from streamscore.registry.store.model_store import ModelStore, find
+from tests.support.new_database import new_database
 from tests.support.store_contract import StoreContract, push_as
 
 pytestmark = pytest.mark.trains
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.trains
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    flags = {"registry.tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "store.path": "mlflow"}
+    flags = {"registry.tracking_uri": new_database(tmp_path), "store.path": "mlflow"}
     return open_registry(load_settings(flags=flags))
 
 
