@@ -30,15 +30,15 @@ def page_of(path: Path) -> Page:
 
 
 def pages() -> list[Any]:
-    """The pages with blocks to run; marked as slow if they need a model or a stream.
+    """The pages with blocks to run.
 
-    Pages that start streams repeat each other: `make test` has the README alone.
+    Those that need a model or a stream are for `make test-rest`, as they repeat each other.
     """
     found = []
     for path in [*filter(Path.exists, PAGES), *NOTEBOOKS]:
         page = page_of(path)
         marks = [pytest.mark.spark] * page.starts_spark + [pytest.mark.slow] * page.is_slow
-        marks += [pytest.mark.repeats] * (page.is_slow and path.name != "README.md")
+        marks += [pytest.mark.repeats] * page.is_slow
         if page.run:
             found.append(pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks))
     return found

@@ -30,7 +30,8 @@ DECIDING = ("predictions", "before"), ("predictions", "after")
 @pytest.mark.parametrize(
     ("writer", "in_driver", "on_executors"),
     [
-        pytest.param("delta-rs", DECIDING[1:], DECIDING[:1], id="deciding"),
+        pytest.param("delta-rs", DECIDING[1:], [], id="deciding"),
+        pytest.param("delta-rs", [], DECIDING[:1], id="deciding-on-executors", marks=pytest.mark.repeats),
         pytest.param("delta-rs", SHORT, WRITING, id="short", marks=pytest.mark.repeats),
         pytest.param("delta-rs", ALL, ALL, id="delta-rs", marks=pytest.mark.faults_long),
         pytest.param("delta-spark", ALL, ALL, id="delta-spark", marks=pytest.mark.faults_long),
@@ -53,11 +54,14 @@ def test_a_kill_at_each_fail_point_loses_and_doubles_nothing(
         return made
 
     chains = [
-        (another("driver", "archive"), in_driver[::2]),
-        (another("executors", "delete"), on_executors),
+        (another(mode, clean), points)
+        for mode, clean, points in (
+            ("driver", "archive", in_driver[::2]),
+            ("driver", "delete", in_driver[1::2]),
+            ("executors", "delete", on_executors),
+        )
+        if points
     ]
-    if len(in_driver) > 1:
-        chains.append((another("driver", "delete"), in_driver[1::2]))
     one_at_a_time = threading.Lock()
 
     def kill_at(place: Stream, points: Sequence[tuple[str, str]]) -> None:

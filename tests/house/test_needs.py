@@ -34,6 +34,7 @@ def pytest_in(environment: dict[str, str], *arguments: str) -> "subprocess.Compl
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_what_a_newcomer_lacks_is_skipped_with_the_way_to_get_it(newcomer: dict[str, str]) -> None:
     done = pytest_in(newcomer, "tests", "-rs")
     assert done.returncode == 0, done.stdout[-3000:]

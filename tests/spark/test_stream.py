@@ -70,8 +70,15 @@ def running(run: StreamRun, spark: "SparkSession") -> Iterator[None]:
         assert not thread.is_alive()
 
 
-@BOTH_MODES
-@pytest.mark.parametrize("writer", ["delta-rs", pytest.param("delta-spark", marks=pytest.mark.repeats)])
+@pytest.mark.parametrize(
+    ("mode", "writer"),
+    [
+        ("driver", "delta-rs"),
+        pytest.param("driver", "delta-spark", marks=pytest.mark.repeats),
+        pytest.param("executors", "delta-rs", marks=pytest.mark.repeats),
+        pytest.param("executors", "delta-spark", marks=pytest.mark.repeats),
+    ],
+)
 def test_dirty_files_end_as_predictions_or_in_quarantine(
     stream: Stream, oracle: Oracle, run_of: Callable[..., StreamRun], spark: "SparkSession", mode: str, writer: str
 ) -> None:

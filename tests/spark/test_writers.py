@@ -22,7 +22,7 @@ from tests.support.tables_kit import LANDED_AT, a_batch, keys, open_tables, part
 
 pytestmark = pytest.mark.spark
 
-WRITERS = ["delta-rs", "delta-spark"]
+WRITERS = ["delta-rs", pytest.param("delta-spark", marks=pytest.mark.repeats)]
 
 
 @pytest.fixture(params=WRITERS)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.new_database import new_database
 from tests.support.oracle import START_SECONDS, Oracle, Stream
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +25,11 @@ def streamscore(*arguments: str, cwd: Path, **environment: str) -> "subprocess.C
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where no stream has run; its registry is made by the first who asks, and stays empty."""
-    return tmp_path_factory.mktemp("empty")
+    """Where no stream has run; its registry is empty."""
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "var").mkdir()
+    new_database(folder / "var")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_ctrl_c_finishes_the_batch_of_a_stream_that_shows_what_it_did(stream: Stream, oracle: Oracle) -> None:
-    """`spark/test_stream.py` has SIGTERM, while files keep landing."""
+    """SIGTERM, while files keep landing, is in `spark/test_stream.py`."""
     port = free_port()
     stream.land(files=2, rows=20, seed=1)
     stream.start(f"--metrics-port={port}", max_files=1)
@@ -96,11 +100,10 @@ def assert_a_second_run_is_turned_away(stream: Stream) -> None:
 @pytest.mark.slow
 def test_spark_submit_passes_its_signal_on(stream: Stream, oracle: Oracle, tmp_path: Path) -> None:
     with submitted(stream, tmp_path, "--trigger", "0s") as process:
-        stream.land(files=2, rows=20, seed=1)
+        stream.land(files=1, rows=20, seed=1)
         stream.until(lambda: len(stream.table("predictions")) > 0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(START_SECONDS) == 0, stream.log()[-3000:]
-    stream.run()
     oracle.assert_exactly_once(stream)
 
 

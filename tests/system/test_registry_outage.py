@@ -69,6 +69,7 @@ def test_a_stream_tells_within_a_minute_that_the_server_hangs_and_that_it_is_bac
     print(f"told after {seconds:.1f} s")
 
 
+@pytest.mark.repeats
 def test_a_start_gives_up_within_thirty_seconds_of_a_server_that_hangs(
     server: LoopbackMlflow, registry: Registry
 ) -> None:

@@ -25,6 +25,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from jobs.cli import main
+
 ARCHIVE = Path(__file__).parents[1] / "data" / "written_by_0.1.0.tar.xz"
 WRITTEN_IN = Path("/tmp/streamscore-0.1.0")
 
@@ -38,18 +40,18 @@ def old() -> Iterator[Path]:
         # GNU tar, as Python's loses the nanoseconds of the files' times, which are in the manifests too.
         content = lzma.decompress(ARCHIVE.read_bytes())  # not every tar finds a program for it
         subprocess.run(["tar", "-xf", "-", "-C", WRITTEN_IN.parent, "--no-same-owner"], input=content, check=True)
-        done = streamscore("run", "wine_quality", "--trigger", "available-now", "--max-files", "1")
+        command = [sys.executable, "-m", "jobs.cli", "run", "wine_quality"]
+        done = subprocess.run(
+            [*command, "--trigger", "available-now", "--max-files", "1"],
+            cwd=WRITTEN_IN,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         yield WRITTEN_IN
         shutil.rmtree(WRITTEN_IN)
-
-
-def streamscore(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "jobs.cli", *arguments]
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        command, cwd=WRITTEN_IN, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, check=False
-    )
 
 
 def rows(name: str) -> list[dict[str, object]]:
@@ -72,12 +74,20 @@ def test_every_row_is_there_once_whichever_version_scored_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("old")
-def test_what_looks_at_a_stream_reads_what_it_wrote() -> None:
-    status = json.loads(streamscore("status", "wine_quality", "--json").stdout)
+def test_what_looks_at_a_stream_reads_what_it_wrote(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(WRITTEN_IN)
+
+    def said(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    status = json.loads(said("status", "wine_quality", "--json"))
     assert (status["batches"], status["files_waiting"], status["rows"] + status["rejects"]) == (4, 0, 100)
     first = rows("predictions")[0]
-    traced = streamscore(
-        "lineage", "wine_quality", "--file", str(first["source_file"]), "--line", str(first["source_line"]), "--json"
-    )
-    assert traced.returncode == 0 and "wine_quality" in traced.stdout, traced
-    assert streamscore("replay", "wine_quality", "--reason", "bad_type").returncode == 0
+    line = ["--file", str(first["source_file"]), "--line", str(first["source_line"])]
+    assert "wine_quality" in said("lineage", "wine_quality", *line, "--json")
+    said("replay", "wine_quality", "--reason", "bad_type")
