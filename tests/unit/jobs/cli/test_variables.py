@@ -11,25 +11,14 @@ from schemas.settings import load_settings
 from streamscore.registry.mlflow_module import import_mlflow
 from streamscore.registry.registry import open_registry
 from streamscore.storage.object_store import delta_options
+from tests.support.environment import noted_writes
 from tests.support.new_database import new_database
 
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The name of every variable that is written or deleted; the environment is as before afterwards."""
-    before, written, kind = dict(os.environ), list[str](), type(os.environ)
-    put, delete = kind.__setitem__, kind.__delitem__
-
-    def noted_put(self: "os._Environ[str]", name: str, value: str) -> None:
-        written.append(name)
-        put(self, name, value)
-
-    def noted_delete(self: "os._Environ[str]", name: str) -> None:
-        written.append(name)
-        delete(self, name)
-
-    monkeypatch.setattr(kind, "__setitem__", noted_put)
-    monkeypatch.setattr(kind, "__delitem__", noted_delete)
+    before, written = dict(os.environ), noted_writes(monkeypatch)
     yield written
     monkeypatch.undo()
     for name in os.environ.keys() - before.keys():

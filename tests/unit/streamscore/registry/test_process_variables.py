@@ -13,6 +13,7 @@ from schemas.settings import load_settings
 from streamscore.registry import process_variables
 from streamscore.registry.process_variables import ProcessVariables
 from streamscore.registry.registry import Registry, open_registry
+from tests.support.environment import noted_writes
 from tests.support.new_database import new_database
 
 NAMES = "MLFLOW_S3_ENDPOINT_URL", "AWS_DEFAULT_REGION", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "AWS_MAX_ATTEMPTS"
@@ -31,22 +32,7 @@ def _shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The name of every variable that is written or deleted from now on."""
-    written: list[str] = []
-    kind = type(os.environ)
-    put, delete = kind.__setitem__, kind.__delitem__
-
-    def noted_put(self: "os._Environ[str]", name: str, value: str) -> None:
-        written.append(name)
-        put(self, name, value)
-
-    def noted_delete(self: "os._Environ[str]", name: str) -> None:
-        written.append(name)
-        delete(self, name)
-
-    monkeypatch.setattr(kind, "__setitem__", noted_put)
-    monkeypatch.setattr(kind, "__delitem__", noted_delete)
-    return written
+    return noted_writes(monkeypatch)
 
 
 def registry_of(folder: Path) -> Registry:
