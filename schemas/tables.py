@@ -12,6 +12,8 @@ QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
 REQUESTS = "requests"
+DRIFT_PROFILES = "drift_profiles"
+DRIFT = "drift"
 SERVICE = "serving"  # what stands for the feed in the place of the table of requests that are of no feed
 
 FORECAST_TIME = "forecast_time"  # in forecasts; tables that were made before it existed get it at the next start
@@ -187,5 +189,63 @@ EVENTS_SCHEMA = pa.schema(
         pa.field("model_name", pa.string()),
         pa.field("model_version", pa.string()),
         pa.field("detail", pa.string()),
+    ]
+)
+
+# What both tables of drift say of a window: rows of one version, and perhaps of one slice.
+_WINDOW = [
+    pa.field("window", pa.string()),  # its length as given, such as 1h or 1000
+    pa.field("window_start", TIME),  # of its first row, when it was predicted
+    pa.field("window_end", TIME),  # of its last row
+    pa.field("model_name", pa.string()),
+    pa.field("model_version", pa.string()),
+    pa.field("slice", pa.string()),  # column=value; null: all rows
+    pa.field("column", pa.string()),
+]
+
+# One row per window and column: its sketch, see streamscore.statistics.sketches.
+DRIFT_PROFILES_SCHEMA = pa.schema(
+    [
+        *_WINDOW,
+        pa.field("part", pa.string()),  # feature, prediction or rejects
+        pa.field("kind", pa.string()),
+        pa.field("files", pa.int64()),
+        pa.field("rows", pa.int64()),
+        pa.field("missing", pa.int64()),  # null, NaN or infinite; of rejects: in quarantine
+        pa.field("min", pa.float64()),
+        pa.field("max", pa.float64()),
+        pa.field("mean", pa.float64()),
+        pa.field("std", pa.float64()),
+        pa.field("quantiles", pa.list_(pa.float64())),
+        pa.field("values", pa.list_(pa.struct([pa.field("value", pa.string()), pa.field("rows", pa.int64())]))),
+        pa.field("other", pa.int64()),
+        pa.field("model_run_id", pa.string()),
+    ]
+)
+
+# One row per window, baseline, column and check: what the test says, see streamscore.statistics.verdict.
+DRIFT_SCHEMA = pa.schema(
+    [
+        *_WINDOW,
+        pa.field("baseline", pa.string()),  # training, week or version
+        pa.field("check", pa.string()),  # values, missing, unseen or rejects; null: there was no test, see `note`
+        pa.field("method", pa.string()),
+        pa.field("rows_before", pa.int64()),
+        pa.field("rows_now", pa.int64()),
+        pa.field("share_before", pa.float64()),
+        pa.field("share_now", pa.float64()),
+        pa.field("effect", pa.float64()),
+        pa.field("effect_low", pa.float64()),
+        pa.field("effect_high", pa.float64()),
+        pa.field("floor", pa.float64()),
+        pa.field("p", pa.float64()),
+        pa.field("p_adjusted", pa.float64()),
+        pa.field("psi", pa.float64()),  # less its chance level
+        pa.field("wasserstein", pa.float64()),  # in standard deviations
+        pa.field("jensen_shannon", pa.float64()),
+        pa.field("drifted", pa.bool_()),
+        pa.field("alarm", pa.bool_()),  # 2 of the last 3 windows drifted
+        pa.field("cause", pa.string()),  # new data or new model; null: it did not drift
+        pa.field("note", pa.string()),
     ]
 )

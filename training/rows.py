@@ -33,6 +33,7 @@ from training.registration.register import Candidate, Rows
 from training.rows_report import JudgedModel
 from training.settings import Estimator, Gate, TrainingSettings
 from training.validation.findings import assert_valid
+from training.validation.has_drifted import feature_sketches, has_drifted
 from training.validation.validate import validate
 
 EXAMPLE_ROWS = 5
@@ -94,7 +95,7 @@ def rows_candidate(
     before = _production(feed, origin, registry)
     findings = validate(feed, parts, profiles, before.profile if before else None, settings.validation)
     if only_if_drift:
-        if before and before.profile and not findings.of("drift"):
+        if before and not has_drifted(feed, before, fitted, findings):
             return None
         findings = findings.as_warnings("drift")
     assert_valid(findings, data.source)
@@ -137,14 +138,12 @@ def _candidate(
 
 def _statistics(feed: Feed, fitted: Data, answers: np.ndarray | pd.DataFrame) -> ModelStatistics:
     """Features as the model learned them, and its answers to rows that it has not seen, under the tables' names."""
-    columns = {column.name: column.table_name for column in feed.features}
-    features = [(columns[name], values) for name, values in fitted.columns() if name in columns]
     if isinstance(answers, pd.DataFrame):
-        predictions = [(f"prediction.{name}", pa.array(answers[name], from_pandas=True)) for name in answers]
+        columns = [(f"prediction.{name}", pa.array(answers[name], from_pandas=True)) for name in answers]
     else:
-        predictions = [("prediction", pa.array(answers, from_pandas=True))]
-    of_parts = (tuple(made for one in part for made in sketches(*one)) for part in (features, predictions))
-    return ModelStatistics(*of_parts)
+        columns = [("prediction", pa.array(answers, from_pandas=True))]
+    predictions = tuple(made for name, values in columns for made in sketches(name, values))
+    return ModelStatistics(feature_sketches(feed, fitted), predictions)
 
 
 def _production(feed: Feed, origin: Provenance, registry: Registry) -> Production | None:

@@ -4,6 +4,7 @@ variables    of the process, written before there are threads
 options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 monitoring   follow
+drift        drift
 serving      serve, serve-key
 routes       routes push, list, find
 models       train, promote, models, lineage, compare
@@ -22,9 +23,21 @@ from jobs.cli.options import app
 from schemas.errors import StreamscoreError
 from schemas.passwords import without_passwords
 
-from jobs.cli import stream, monitoring, serving, routes, models, store, data, first_steps  # isort: skip  in the order of the help
+from jobs.cli import stream, monitoring, drift, serving, routes, models, store, data, first_steps  # isort: skip  in the order of the help
 
-__all__ = ["app", "data", "first_steps", "main", "models", "monitoring", "routes", "serving", "store", "stream"]
+__all__ = [
+    "app",
+    "data",
+    "drift",
+    "first_steps",
+    "main",
+    "models",
+    "monitoring",
+    "routes",
+    "serving",
+    "store",
+    "stream",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

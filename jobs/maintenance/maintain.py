@@ -18,7 +18,7 @@ from schemas.errors import StorageError, TryAgainError
 from schemas.feed import Feed
 from schemas.settings import Settings
 from schemas.settings import Tables as TablesSettings
-from schemas.tables import BATCHES, EVENTS, QUARANTINE, REQUESTS
+from schemas.tables import BATCHES, DRIFT, DRIFT_PROFILES, EVENTS, QUARANTINE, REQUESTS
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
@@ -157,7 +157,7 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
 def _names(tables: Tables, task: Task) -> Iterator[str]:
     if task.rows:
         yield from (tables.scored, QUARANTINE)
-    yield from (BATCHES, EVENTS, REQUESTS)
+    yield from (BATCHES, EVENTS, REQUESTS, DRIFT_PROFILES, DRIFT)
 
 
 def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget: Budget) -> Maintained:

@@ -16,6 +16,7 @@ from streamscore.statistics.two_samples import (
 
 ALPHA = 0.01  # of a window: the chance that any of its tests says drift where there is none
 FLOORS = {"values": 0.1, "missing": 0.02, "unseen": 0.02, "rejects": 0.02}
+FLOOR_OF_NUMBERS = 0.08  # of their values: a normal column that moves by 0.25 standard deviations has 0.0995
 MIN_ROWS = 100  # of a window that gets a verdict
 MIN_FILES = 5  # rows of one file are not independent
 ALARM, OF_WINDOWS = 2, 3  # windows with drift, of the last ones, make an alarm
@@ -54,7 +55,7 @@ class ColumnTest:
     @property
     def floor(self) -> float:
         """The effect below which nothing drifted, whatever the p."""
-        return FLOORS[self.check]
+        return FLOOR_OF_NUMBERS if self.method == "ks" else FLOORS[self.check]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,12 @@ class Compared:
 
     Attributes:
         tests: the worst first.
-        untested: column → why it has no test of its values.
+        changed: column → how it is another one than before: it is new, gone, or of another kind.
+        untested: column → why else it has no test of its values.
     """
 
     tests: tuple[ColumnTest, ...]
+    changed: Mapping[str, str]
     untested: Mapping[str, str]
 
     @property
@@ -98,21 +101,24 @@ def compare(
     Args:
         before, now: columns are compared by name.
     """
-    was = {of.name: of for of in before}
-    untested = {of.name: "not there any more" for of in before if of.name not in {one.name for one in now}}
+    was, there = {of.name: of for of in before}, {of.name for of in now}
+    changed = {name: "not there any more" for name in was if name not in there}
+    untested: dict[str, str] = {}
     tests: list[ColumnTest] = []
     for of in now:
-        if why := _why_not(was.get(of.name), of):
+        old = was.get(of.name)
+        if old is None or old.kind != of.kind:
+            changed[of.name] = "new" if old is None else f"{of.kind}, {old.kind} before"
+            continue
+        tests.extend(_of_share(of.name, "missing", (old.missing, old.rows), (of.missing, of.rows)))
+        if why := _why_not(old, of):
             untested[of.name] = why
         else:
-            tests.extend(_of_values(was[of.name], of))
-        if of.name in was:
-            old = was[of.name]
-            tests.extend(_of_share(of.name, "missing", (old.missing, old.rows), (of.missing, of.rows)))
+            tests.extend(_of_values(old, of))
     if rejected_before and rejected_now:
         shares = ((of.rejected, of.rows) for of in (rejected_before, rejected_now))
         tests.extend(_of_share(REJECTS, "rejects", *shares))
-    return Compared(tuple(sorted(_judged(tests), key=_severity)), untested)
+    return Compared(tuple(sorted(_judged(tests), key=_severity)), changed, untested)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -149,11 +155,7 @@ def _severity(test: ColumnTest) -> tuple[object, ...]:
     return not test.drifted, -test.effect / test.floor, test.column, test.check
 
 
-def _why_not(before: ColumnSketch | None, now: ColumnSketch) -> str:
-    if before is None:
-        return "new"
-    if before.kind != now.kind:
-        return f"{now.kind}, {before.kind} before"
+def _why_not(before: ColumnSketch, now: ColumnSketch) -> str:
     if now.kind == "time":
         return "times always move on"
     if not before.known or not now.known:

@@ -54,7 +54,7 @@ ONLY_IN = {
                 "streamscore/tables/writers.py", "jobs/streaming/"),
     "delta": ("streamscore/spark/", "streamscore/tables/spark_writer.py"),
     "fastapi": ("jobs/serving/", "jobs/dashboard/"),
-    "jinja2": ("jobs/dashboard/", "training/evaluation/"),
+    "jinja2": ("jobs/dashboard/", "jobs/monitoring/", "training/evaluation/"),
     "apprise": ("jobs/monitoring/",),
 }  # fmt: skip
 # What a library is imported as, where that is not its name.

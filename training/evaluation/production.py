@@ -13,6 +13,7 @@ from streamscore.registry.model_uri import ModelRef
 from streamscore.registry.pyfunc import Pyfunc, load_pyfunc
 from streamscore.registry.registry import Registry
 from streamscore.statistics.profiles import Profile, profiles_from_json
+from streamscore.statistics.sketches import STATISTICS_FILE, ModelStatistics
 from training.data.split import FITTED
 from training.registration.register import model_name
 
@@ -28,11 +29,13 @@ class Production:
     Attributes:
         pyfunc: as the stream loads it.
         profile: of the rows that it was fitted on; None if its run has none, being another tool's.
+        statistics: the baseline of its drift; None if its run has none, or a damaged one.
     """
 
     ref: ModelRef
     pyfunc: Pyfunc
     profile: Profile | None
+    statistics: ModelStatistics | None = None
 
 
 def load_production(feed: Feed, registry: Registry) -> Production | None:
@@ -55,4 +58,13 @@ def load_production(feed: Feed, registry: Registry) -> Production | None:
             log.warning("the candidate is not held against Production", model=ref.title, why=str(error))
             return None
     text = registry.run_file(ref.run_id, PROFILE_FILE)
-    return Production(ref, pyfunc, profiles_from_json(text).get(FITTED) if text else None)
+    profile = profiles_from_json(text).get(FITTED) if text else None
+    return Production(ref, pyfunc, profile, _statistics(registry.run_file(ref.run_id, STATISTICS_FILE), ref))
+
+
+def _statistics(text: str | None, ref: ModelRef) -> ModelStatistics | None:
+    try:
+        return ModelStatistics.from_json(text, ref.title) if text else None
+    except ContractError as error:
+        log.warning("drift is not looked for by quantiles", model=ref.title, why=str(error))
+        return None

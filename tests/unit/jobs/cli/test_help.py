@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from jobs.cli import app, main
 
-COMMANDS = "run status maintain replay follow serve train promote models lineage compare sample fetch schema".split()
+COMMANDS = (
+    "run status maintain replay follow drift serve train promote models lineage compare sample fetch schema".split()
+)
 COMMANDS += ["doctor", "demo", "routes", "store"]
 
 
