@@ -17,6 +17,7 @@ local_clock      times in UTC as the clocks of a zone show them, and back
 frequency        how far apart the observations of a series are
 model_inputs     what a model's signature asks for, and its types
 signature        the contract between a feed and a model's signature
+alerts           the rules of alerts, `conf/alerts.yaml`
 tables           the columns of predictions, quarantine, batches and events
 propose          a feed out of a model's signature
 """

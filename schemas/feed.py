@@ -271,4 +271,4 @@ def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
             annotation = model.model_fields[part].annotation
             inner = [annotation, *getattr(annotation, "__args__", ())]
             model = next((t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)), model)
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())

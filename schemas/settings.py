@@ -54,6 +54,7 @@ __all__ = [
 ]
 PACKAGED = Path(__file__).parent.parent / "conf"
 PREFIX = "STREAMSCORE_"
+NOT_PROFILES = {"alerts", "routes"}  # other files in conf/
 NOT_SETTINGS = frozenset({"PROFILE", "FAIL_AT", "PID_FILE"})  # read elsewhere
 
 
@@ -143,7 +144,7 @@ def _profile_path(profile: str) -> Path:
     for folder in folders:
         if (path := folder / f"{profile}.yaml").is_file():
             return path
-    known = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
+    known = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")} - NOT_PROFILES)
     near = difflib.get_close_matches(profile, known, 1)
     msg = (
         f"no profile '{profile}': {f'did you mean {near[0]!r}? ' if near else ''}"

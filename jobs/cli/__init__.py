@@ -5,6 +5,7 @@ options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 monitoring   follow
 drift        drift
+alerts       alerts check, dry-run
 serving      serve, serve-key
 routes       routes push, list, find
 models       train, promote, models, lineage, compare
@@ -23,9 +24,10 @@ from jobs.cli.options import app
 from schemas.errors import StreamscoreError
 from schemas.passwords import without_passwords
 
-from jobs.cli import stream, monitoring, drift, serving, routes, models, store, data, first_steps  # isort: skip  in the order of the help
+from jobs.cli import stream, monitoring, drift, alerts, serving, routes, models, store, data, first_steps  # isort: skip  in the order of the help
 
 __all__ = [
+    "alerts",
     "app",
     "data",
     "drift",

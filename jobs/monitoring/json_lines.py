@@ -24,10 +24,10 @@ def _values(column: pa.Array) -> Iterator[Any]:
         found = column.to_pylist()
     except (ValueError, OverflowError):  # a year that Python has not
         found = column.cast(pa.string()).to_pylist()
-    return map(_plain, found)
+    return map(plain, found)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON has it."""
     match value:
         case None | bool() | int() | str():
@@ -37,9 +37,9 @@ def _plain(value: Any) -> Any:
         case datetime() | date() | time():
             return value.isoformat()
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case bytes():
             return value.hex()
     return str(value)

@@ -1,0 +1,30 @@
+"""Transitions as lines to read, or as JSON lines."""
+
+import json
+from dataclasses import asdict
+
+from jobs.monitoring.alerts.check import CaseResult
+from jobs.monitoring.alerts.evaluate import Transition
+from jobs.monitoring.json_lines import plain
+
+
+def line_of(turn: Transition) -> str:
+    """When, what, which rule, the value, and the first row behind it."""
+    said = f"{turn.at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {turn.to:<10} {turn.rule}"
+    if turn.value is not None:
+        said += f" {turn.value:.6g}" if isinstance(turn.value, float) else f" {turn.value}"
+    first = turn.rows[0] if turn.rows else {}
+    where = ":".join(str(first[name]) for name in ("source_file", "source_line") if first.get(name) is not None)
+    return " ".join(filter(None, (said, where, turn.detail or str(first.get("detail") or ""))))
+
+
+def json_of(turn: Transition) -> str:
+    """Its fields, for programs; times in ISO 8601."""
+    return json.dumps(plain(asdict(turn)), ensure_ascii=False, allow_nan=False)
+
+
+def lines_of(result: CaseResult) -> list[str]:
+    """Whether a test is passed, and what came otherwise than expected."""
+    lines = [f"{'ok' if result.is_passed else 'FAILED'}: {result.name}"]
+    lines += [f"  expected, and did not come: {turn}" for turn in result.missing]
+    return lines + [f"  came, and is not expected: {turn}" for turn in result.unexpected]
