@@ -8,6 +8,7 @@ value_text       which text is a value of a type
 time_format      how dates and times are written, where not as ISO 8601
 dialect          how the CSV text of a feed is written
 columns          the columns of a feed
+feed_blocks      the blocks of a feed that only some have
 feed             what a CSV file of a feed looks like; `schemas/<feed>.yaml`
 settings_blocks  every setting in blocks: its meaning, unit, bounds and default
 settings_online  the same of the online service and of routes

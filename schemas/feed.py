@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from schemas.columns import TYPES, Column, folded, header_key, snake_case
 from schemas.dialect import Dialect, can_read
 from schemas.errors import FeedError
+from schemas.feed_blocks import ROUTED_BY, RowRouting, Series
 from schemas.yaml_text import misread, read_yaml
 
 PACKAGED = Path(__file__).parent
@@ -26,32 +27,6 @@ RESERVED = frozenset(
 FORECAST = ("forecast", "lower", "upper")  # what is added to an endogenous column's name in forecasts
 
 
-class Series(BaseModel):
-    """What a feed of kind `series` does with observations.
-
-    Attributes:
-        steps: forecasts after each observation.
-        late: an observation older than the newest of its series: `refuse` puts it into quarantine; `keep` takes it
-            into the history, without forecasts.
-        duplicate: an observation of a time that is there: `refuse`, or `replace` the values and, if it is the newest,
-            forecast again.
-        gap: an observation whose window has times that are not one `frequency` of the model apart: `mark` it in
-            `failure`, without forecasts; `refuse` it if it does not come one frequency after the newest; or `forecast`.
-        untrained: an observation of another series than the model was trained on: `mark`, `refuse` or `forecast`.
-        ahead_seconds: an observation whose time is further after its file's landing is refused, since all that came
-            after it would be late; None: none is.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: int = Field(4, gt=0, strict=True)
-    late: Literal["refuse", "keep"] = "refuse"
-    duplicate: Literal["refuse", "replace"] = "refuse"
-    gap: Literal["mark", "refuse", "forecast"] = "mark"
-    untrained: Literal["mark", "refuse", "forecast"] = "mark"
-    ahead_seconds: float | None = Field(86_400.0, ge=0, allow_inf_nan=False)
-
-
 class Feed(BaseModel):
     """The contract of one kind of CSV file: dialect, columns, and the model that scores it."""
 
@@ -62,6 +37,7 @@ class Feed(BaseModel):
     model: str = ""
     csv: Dialect = Dialect()
     series: Series = Series()
+    routing: RowRouting | None = None
     columns: tuple[Column, ...] = Field(min_length=1)
 
     @property
@@ -103,6 +79,11 @@ class Feed(BaseModel):
     def time(self) -> Column:
         """The time of an observation; every series feed has one."""
         return next(c for c in self.columns if c.role == "time")
+
+    @functools.cached_property
+    def routed_by(self) -> Column | None:
+        """The column whose value says which model scores a row; None: one model scores them all."""
+        return next((c for c in self.columns if self.routing and c.name == self.routing.column), None)
 
     @functools.cached_property
     def arrow_schema(self) -> pa.Schema:
@@ -164,6 +145,26 @@ class Feed(BaseModel):
                     f"is refused; take it out of one, or set nullable: true"
                 )
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_routed(self) -> Self:
+        if self.routing is None:
+            return self
+        if self.kind == "series":
+            msg = "'routing' is for kind: rows, and the feed is of kind 'series'; take it out"
+            raise ValueError(msg)
+        column = self.routed_by
+        if column is None:
+            near = difflib.get_close_matches(self.routing.column, [c.name for c in self.columns], 1)
+            msg = f"'routing.column' is '{self.routing.column}', which is no column" + (
+                f"; did you mean '{near[0]}'?" if near else ", wanted one of the feed"
+            )
+            raise ValueError(msg)
+        if column.type not in ROUTED_BY or column.role == "target":
+            found = "the target" if column.role == "target" else column.type
+            msg = f"'routing.column' is '{column.name}', which is {found}, wanted a column of {', '.join(ROUTED_BY)}"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")

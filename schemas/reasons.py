@@ -29,5 +29,6 @@ class Reason(StrEnum):
     LATE = "late"
     DUPLICATE_TIME = "duplicate_time"
     # the model
+    NO_MODEL = "no_model"
     MODEL_ERROR = "model_error"
     BAD_PREDICTION = "bad_prediction"

@@ -57,6 +57,18 @@ class Routing(Block):
     shadow_rows: int = Field(
         10_000, gt=0, description="The most rows that wait for shadows. Requests beyond them are not compared."
     )
+    max_models: int = Field(
+        200,
+        gt=0,
+        description="The most versions in memory of the stream of a routed feed, in the driver and in each worker of "
+        "executors. The one that was not used for longest goes first.",
+    )
+    max_model_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="The most memory for these versions, in bytes, of the driver, and again of all workers of a "
+        "machine. `null` takes a quarter of the memory of the machine or its container.",
+    )
 
 
 class Serving(Block):

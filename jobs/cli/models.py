@@ -88,7 +88,7 @@ def promote(
     profile: Profile = None,
 ) -> None:
     """Put a version into Production: manifest, stage and alias; exit 3 if the feed's stream would refuse it."""
-    from jobs.operations.trial import Trial, not_followed
+    from jobs.operations.trial import Trial, not_used
     from streamscore.registry.registry import open_registry
 
     if rollback == (version is not None):
@@ -112,7 +112,7 @@ def promote(
             done = registry.promote(name, version, fits, trial=trial)
     before = f", before it v{done.previous}" if done.previous else ""
     out.print(f"{name} v{done.version} is in Production since {done.at:%Y-%m-%d %H:%M:%S} UTC by {done.by}{before}")
-    for note in [*notes, *not_followed(settings.model_uri or fits.model_uri, name, fits)]:
+    for note in [*notes, *not_used(settings, name, fits)]:
         out.print(f"note: {note}", soft_wrap=True)
 
 

@@ -55,7 +55,8 @@ class Status:
         rejects_by_reason: entries of quarantine, most first; of its newest parts, if it has very many.
         rejects_replayed: entries of quarantine that were landed again.
         landing_troubles: entries of the landing folder that are not as they should be, by kind.
-        model_name, model_version: of the last micro-batch.
+        model_name, model_version: of the last micro-batch; None of a routed feed, which has many.
+        routed_by: the column of a routed feed.
         owner: the run that may commit to the tables: its checkpoint, process and machine, and since when.
         landed_to_committed_p50_ms: of `measured_batches` micro-batches, from finding their first file to their commit.
     """
@@ -77,6 +78,7 @@ class Status:
     first_landing_trouble: str | None = None
     model_name: str | None = None
     model_version: str | None = None
+    routed_by: str | None = None
     last_model_change: Change | None = None
     landed_to_committed_p50_ms: float | None = None
     landed_to_committed_p99_ms: float | None = None
@@ -107,6 +109,7 @@ def read_status(feed: Feed, settings: Settings) -> Status:
             files_waiting=_count_waiting(paths, newest, feed.csv.endings),
             rows=rows,
             reject_ratio=rejects / (rows + rejects) if rows + rejects else None,
+            routed_by=feed.routing.column if feed.routing else None,
             last_model_change=_last_change(paths),
             owner=_owner(paths, scored_table(feed)),
             **values,
@@ -264,7 +267,8 @@ def _lines(status: Status) -> Iterator[tuple[str, str]]:
     if status.rejects_replayed:
         yield "replayed", f"{status.rejects_replayed:,}"
     yield from _trouble_lines(status)
-    yield "model", f"{status.model_name} v{status.model_version}" if status.model_name else "unknown"
+    routed = f"by the routes of '{status.routed_by}'" if status.routed_by else "unknown"
+    yield "model", f"{status.model_name} v{status.model_version}" if status.model_name else routed
     if change := status.last_model_change:
         what = f"v{change.model_version} {change.kind} at {_moment(change.at)}"
         yield "last swap or refusal", f"{what}: {(change.detail or '').partition(chr(10))[0]}"

@@ -15,6 +15,7 @@ from schemas.errors import ContractError, StreamscoreError
 from schemas.feed import Feed
 from schemas.model_inputs import inputs_of
 from schemas.reasons import Reason
+from schemas.settings import Routing, Settings
 from streamscore.models.example import TEXT, example_rows
 from streamscore.models.load import load_version
 from streamscore.models.row_model import Model
@@ -22,6 +23,7 @@ from streamscore.reading.options import ReadOptions
 from streamscore.registry.model_uri import uri_parts
 from streamscore.registry.model_version import ModelVersion
 from streamscore.registry.reader import ALIAS, STAGE
+from streamscore.routing.followed import open_routes
 from streamscore.scoring.score import score
 
 COMMAND = ("-m", "jobs.cli", "try-version")
@@ -75,6 +77,13 @@ def _ended(code: int, err: str) -> str:
     return f"{how}: {ours[-1]}" if ours else how
 
 
+def not_used(settings: Settings, name: str, feed: Feed) -> list[str]:
+    """What to know if the feed's stream does not score by what is promoted of a model, in a line; else nothing."""
+    if feed.routing:
+        return not_routed(settings.routing, name, feed)
+    return not_followed(settings.model_uri or feed.model_uri, name, feed)
+
+
 def not_followed(uri: str, name: str, feed: Feed) -> list[str]:
     """What to know if a model URI does not stand for what is promoted of a model, in a line; else nothing.
 
@@ -87,6 +96,20 @@ def not_followed(uri: str, name: str, feed: Feed) -> list[str]:
     return [
         f"feed {feed.name} follows {uri}, which this does not change; "
         f"to follow what is promoted of {name}, write into schemas/{feed.name}.yaml: model: models:/{name}@{ALIAS}"
+    ]
+
+
+def not_routed(routing: Routing, name: str, feed: Feed) -> list[str]:
+    """The same of a routed feed: what to know if no route leads to what is promoted of a model."""
+    try:
+        uris = open_routes(routing).table.models()
+    except StreamscoreError as error:
+        return [f"the routes of feed {feed.name} cannot be read: {str(error).partition(chr(10))[0]}"]
+    if any(not not_followed(uri, name, feed) for uri in uris):
+        return []
+    return [
+        f"no route in {routing.routes} leads to what is promoted of {name}, so that feed {feed.name} does not use it; "
+        f"add one: docs/routing.md"
     ]
 
 

@@ -9,6 +9,7 @@ source        the landing folder as a streaming DataFrame
 trigger       when a micro-batch starts
 serve         from a query that has begun to its clean stop
 micro_batch   the micro-batch, from offset to commit
+routed        the same for a feed whose rows are scored by many models
 score_batch   where it is scored: early, in the driver, or on executors
 early         the early thread: scores while Spark still writes down the micro-batch
 early_commit  and commits as soon as Spark has written it down

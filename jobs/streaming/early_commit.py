@@ -6,7 +6,7 @@ Spark plans it meanwhile, calls, and finds it done. A crash in between is like o
 import time
 
 from jobs.streaming.micro_batch import MicroBatchProcessor
-from jobs.streaming.score_batch import BatchScorer
+from jobs.streaming.score_batch import Scorer
 from streamscore.landing.manifest import BatchManifest
 from streamscore.storage.folder import Folder
 from streamscore.tables.commit import DeltaRsWriter, Writer
@@ -18,7 +18,7 @@ OFFSET_SECONDS = 5.0  # then it is left to Spark's call
 class EarlyCommit:
     """Commits announced micro-batches; in the early thread, beside Spark's."""
 
-    def __init__(self, batches: MicroBatchProcessor, folder: Folder, writer: Writer, scorer: BatchScorer) -> None:
+    def __init__(self, batches: MicroBatchProcessor, folder: Folder, writer: Writer, scorer: Scorer) -> None:
         self._batches, self._scorer = batches, scorer
         self._offsets = folder
         # Looking for an offset in an object store costs a request each time, and Spark's writer is Spark's thread's.

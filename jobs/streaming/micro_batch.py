@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobs.streaming.checkpoint import Checkpoint
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.report import batch_done
-from jobs.streaming.score_batch import BatchScorer, ScoredBatch
-from schemas.errors import RecoveryError, StreamscoreError
+from jobs.streaming.score_batch import ScoredBatch, Scorer
+from schemas.errors import NoRoomError, RecoveryError, RegistryError, StorageError, StreamscoreError
 from streamscore.failpoints import fail_at
 from streamscore.landing.archive import Archive
 from streamscore.landing.manifest import BatchManifest, LandedFile
@@ -20,6 +20,10 @@ from streamscore.tables.tables import Tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+# What may pass of a routed feed, whose models are loaded when rows want them.
+PASSING = (StorageError, RegistryError, NoRoomError)
 
 
 class Outcome(NamedTuple):
@@ -56,7 +60,7 @@ class MicroBatchProcessor:
         tables: Tables,
         writer: Writer,
         *,
-        scorer: BatchScorer,
+        scorer: Scorer,
         archive: Archive,
         report: Callable[[BatchDone], None],
         first: int | None = None,
@@ -79,7 +83,7 @@ class MicroBatchProcessor:
 
         1. What it is made of.  2. Nothing to do if it is in.  3. Score it with the model recorded for it.
         4. Commit it.  5. Report it.  A crash anywhere is repaired by the same call again, which is also what is done
-        for `storage.retry_seconds` where storage fails.
+        for `storage.retry_seconds` where storage fails, or a model of a routed feed is away.
         """
         while not self._running.acquire(timeout=0.1):
             if self._is_in(batch_id):  # `finish` keeps the lock, and Spark has yet to learn that this one is in
@@ -95,6 +99,7 @@ class MicroBatchProcessor:
                     self._tables.storage.retry_seconds,
                     lambda: self._process(batch_id, self._manifest(frame, batch_id), frame, begun),  # 1
                     stop=self.stopping,
+                    passing=PASSING if self._tables.feed.routing else StorageError,
                 )
             fail_at("spark_commit:before", batch_id)
         except StreamscoreError as error:

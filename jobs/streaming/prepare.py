@@ -155,6 +155,12 @@ def assert_safe(feed: Feed, settings: Settings) -> None:
             f"forecasts needs what was observed before it; streamscore run {feed.name} --mode driver"
         )
         raise SettingsError(msg)
+    if feed.routing and settings.model_uri:
+        msg = (
+            f"--model-uri {settings.model_uri}: the rows of feed {feed.name} are routed by '{feed.routing.column}', "
+            f"wanted no model URI; take it out, or take 'routing' out of schemas/{feed.name}.yaml"
+        )
+        raise SettingsError(msg)
     if spark_commits_to_store(settings) and not settings.streaming.lease:
         msg = (
             "tables.writer is delta-spark on s3:// and streaming.lease is off, wanted the lease: the commits of two "

@@ -1,7 +1,7 @@
 """What a run shows of itself: the entries of a log line, Prometheus metrics, a progress bar for catch-up."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from schemas.errors import SettingsError
 from schemas.feed import Feed
 from schemas.settings import Metrics
+from streamscore.registry.model_version import ModelVersion
+
+MOST_VERSIONS = 100  # of a micro-batch, with series of their own
 
 SECONDS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -25,6 +28,7 @@ class BatchDone:
         reasons: rejects by reason.
         seconds: from its start to its commit.
         lag: from the moment its first file was found to its commit, seconds.
+        versions: of the models that scored it: one, or of a routed feed any number.
         where: `driver` or `executors`; `skipped` if it was in already.
         truncated: how many times lost digits of a second (`csv.fractions`); in the log only if some did.
     """
@@ -34,8 +38,7 @@ class BatchDone:
     rows: int
     rejects: int
     reasons: Mapping[str, int]
-    model_name: str
-    model_version: str
+    versions: Sequence[ModelVersion]
     seconds: float
     lag: float
     where: str
@@ -45,6 +48,11 @@ class BatchDone:
         """The entries of its log line."""
         entries = asdict(self) | {"seconds": round(self.seconds, 4), "lag": round(self.lag, 4)}
         entries["truncated"] = self.truncated or ""
+        del entries["versions"]
+        if len(self.versions) == 1:
+            entries |= {"model_name": self.versions[0].name, "model_version": self.versions[0].version}
+        elif self.versions:
+            entries["models"] = len(self.versions)
         return {key: value for key, value in entries.items() if value not in ({}, "")}
 
 
@@ -104,9 +112,10 @@ class RunMetrics:
         self._rows.labels(self._feed).inc(done.rows)
         self._files.labels(self._feed).inc(done.files)
         self._truncated.labels(self._feed).inc(done.truncated)
-        if done.model_version:
+        if done.versions:
             self._model.clear()
-            self._model.labels(self._feed, done.model_name, done.model_version).set(1)
+            for version in done.versions[:MOST_VERSIONS]:
+                self._model.labels(self._feed, version.name, version.version).set(1)
         for reason, count in done.reasons.items():
             self._rejects.labels(self._feed, reason).inc(count)
         self._batch.labels(self._feed).observe(done.seconds)

@@ -1,7 +1,7 @@
 """Where a micro-batch is scored: early, in the driver, or on executors."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.streaming.early import EarlyScoring, Scored
 from schemas.settings import Streaming
@@ -11,6 +11,7 @@ from streamscore.models.load import LoadedModel
 from streamscore.models.row_model import Model
 from streamscore.models.series_model import SeriesModel
 from streamscore.models.watch import ModelWatcher
+from streamscore.registry.model_version import ModelVersion
 from streamscore.scoring.to_parts import score_to_parts
 from streamscore.spark.executors import score_on_executors
 from streamscore.tables.batch import Batch, ScoringTask
@@ -28,11 +29,29 @@ class ScoredBatch:
 
     Attributes:
         where: `driver` or `executors`.
+        versions: of the models that scored it.
     """
 
     batch: Batch
     parts: Parts
     where: str
+    versions: tuple[ModelVersion, ...]
+
+
+class Scorer(Protocol):
+    """Scores the micro-batches of one stream, one at a time."""
+
+    def score(self, frame: "DataFrame | None", batch_id: int, manifest: BatchManifest) -> ScoredBatch:
+        """Score a micro-batch with what is recorded for it; without a frame in the driver."""
+
+    def score_early(self, batch_id: int | None, manifest: BatchManifest) -> Scored | None:
+        """Score a micro-batch as it will probably be; None if it is to wait for its call."""
+
+    def committed(self, done: Commit) -> None:
+        """The micro-batch that was scored last is in."""
+
+    def in_driver(self, manifest: BatchManifest) -> bool:
+        """Whether the driver scores these files itself."""
 
 
 class BatchScorer:
@@ -67,7 +86,7 @@ class BatchScorer:
             parts = self._early.take(task) or score_to_parts(manifest.files, task, model)
         else:
             parts, where = score_on_executors(frame, task, model), "executors"
-        return ScoredBatch(task.batch, parts, where)
+        return ScoredBatch(task.batch, parts, where, (model.identity,))
 
     def score_early(self, batch_id: int | None, manifest: BatchManifest) -> Scored | None:
         """Score a micro-batch as it will probably be; None if it is to wait for its call."""
@@ -83,12 +102,17 @@ class BatchScorer:
 
     def in_driver(self, manifest: BatchManifest) -> bool:
         """Whether the driver scores these files itself."""
-        if self._streaming.mode == "auto":
-            return manifest.bytes <= self._streaming.driver_bytes
-        return self._streaming.mode == "driver"
+        return in_driver(self._streaming, manifest)
 
     def _task(self, batch_id: int, manifest: BatchManifest, model: LoadedModel) -> ScoringTask:
         tables = self._tables
         batch = Batch(self._app_id, batch_id, manifest, model.identity)
         rows = self._streaming.chunk_rows
         return ScoringTask(tables.feed, batch, tables.folders, self._landing, rows, tables.storage)
+
+
+def in_driver(streaming: Streaming, manifest: BatchManifest) -> bool:
+    """Whether the driver scores files itself, by the settings."""
+    if streaming.mode == "auto":
+        return manifest.bytes <= streaming.driver_bytes
+    return streaming.mode == "driver"

@@ -2,14 +2,16 @@
 
 import gc
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from jobs.streaming.early_commit import EarlyCommit
 from jobs.streaming.micro_batch import MicroBatchProcessor
 from jobs.streaming.query_error import NO_JVM, query_error
-from jobs.streaming.score_batch import BatchScorer
+from jobs.streaming.routed.models import RoutedModels
+from jobs.streaming.routed.score import RoutedScorer
+from jobs.streaming.score_batch import BatchScorer, Scorer
 from jobs.streaming.start import POLL_SECONDS, StartedQuery, session_of
 from jobs.streaming.stop import Stop
 from jobs.streaming.trigger import parse_trigger
@@ -54,19 +56,12 @@ def serve_until_stopped(started: StartedQuery) -> None:
 def _let_in(started: StartedQuery) -> MicroBatchProcessor:
     """Make the processor that the first micro-batch waits for; from here on the early thread works too."""
     prepared, early, run = started.prepared, started.early, started.prepared.run
-    checkpoint, watcher = prepared.checkpoint, started.watcher
+    checkpoint = prepared.checkpoint
     writer = writer_of(run.tables, session_of(started.session))
     checkpoint.note_ready()
     gc.freeze()  # what is loaded by now stays: no look at it in the middle of a micro-batch
     gc.enable()
-    scorer = BatchScorer(
-        run.settings.streaming,
-        run.tables,
-        app_id=checkpoint.app_id,
-        landing=run.landing,
-        watcher=watcher,
-        early=early,
-    )
+    scorer = _scorer(started)
     batches = MicroBatchProcessor(
         checkpoint,
         run.tables,
@@ -84,6 +79,16 @@ def _let_in(started: StartedQuery) -> MicroBatchProcessor:
     trigger = parse_trigger(run.settings.streaming.trigger)
     log.info("stream started", feed=run.feed.name, landing=run.paths.landing.uri, trigger=trigger)
     return batches
+
+
+def _scorer(started: StartedQuery) -> Scorer:
+    """What scores the micro-batches: by one model, or by those of the routes."""
+    run, models = started.prepared.run, started.watcher
+    streaming, tables = run.settings.streaming, run.tables
+    more: Any = {"app_id": started.prepared.checkpoint.app_id, "landing": run.landing, "early": started.early}
+    if isinstance(models, RoutedModels):
+        return RoutedScorer(streaming, tables, models=models, **more)
+    return BatchScorer(streaming, tables, watcher=models, **more)
 
 
 def _wait(query: "StreamingQuery", batches: MicroBatchProcessor, stop: Stop) -> None:

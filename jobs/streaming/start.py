@@ -10,6 +10,8 @@ from jobs.streaming.early import EarlyScoring
 from jobs.streaming.micro_batch import MicroBatchProcessor
 from jobs.streaming.prepare import Prepared
 from jobs.streaming.query_error import NO_JVM, query_error
+from jobs.streaming.routed.models import RoutedModels
+from jobs.streaming.routed.open import open_routed_models
 from jobs.streaming.source import landing_frame
 from jobs.streaming.trigger import parse_trigger
 from streamscore.landing.ledger import NAME as LEDGER
@@ -48,7 +50,7 @@ class StartedQuery:
     session: Session
     begun: "Future[StreamingQuery]"
     processor: Future[MicroBatchProcessor]
-    watcher: ModelWatcher
+    watcher: ModelWatcher | RoutedModels
     early: EarlyScoring
 
 
@@ -88,11 +90,18 @@ def session_of(given: Session) -> "SparkSession":
     return given.result() if isinstance(given, Future) else given
 
 
-def load_model(prepared: Prepared) -> ModelWatcher:
-    """Load the version in Production, watch for the next one, and make the tables that hold its predictions."""
+def load_model(prepared: Prepared) -> ModelWatcher | RoutedModels:
+    """Load the version in Production, watch for the next one, and make the tables that hold its predictions.
+
+    Of a routed feed those that the routes name.
+    """
     run = prepared.run
     if run.feed.kind == "rows":
         import_first()
+    if run.feed.routing:
+        models = open_routed_models(run, prepared.checkpoint.folder, prepared.report.event)
+        run.tables.create(models.start(run.tables.prediction_type, prepared.replay_until))
+        return models
     uri, of = run.settings.model_uri or run.feed.model_uri, run.settings.registry
     registry, folder, scratch = open_registry(run.settings), prepared.checkpoint.folder, run.paths.scratch
     watcher = ModelWatcher(uri, run.feed, registry, folder, scratch, prepared.report.event)
@@ -101,7 +110,7 @@ def load_model(prepared: Prepared) -> ModelWatcher:
     return watcher
 
 
-def _make_ready(prepared: Prepared) -> ModelWatcher:
+def _make_ready(prepared: Prepared) -> ModelWatcher | RoutedModels:
     """The model, then the tables, which are this run's from here on, then what is done beside the stream.
 
     They are taken before a new checkpoint is told what is done: nobody adds to it after that.

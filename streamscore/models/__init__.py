@@ -8,5 +8,6 @@ load          either of them, as the feed says
 lease         a model in use
 failures      what could not be loaded, and when it is tried again
 cache         models by key: loaded once, bounded by count and bytes
+abreast       several of them, loaded beside each other
 watch         the registry's word: swaps between micro-batches, refused versions
 """

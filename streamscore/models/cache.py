@@ -43,12 +43,14 @@ class Limits:
         size: bytes of all of them.
         loads: how many are loaded at once.
         patience: seconds that a load waits for room.
+        block: of the settings, which an error names.
     """
 
     models: int
     size: int
     loads: int = 4
     patience: float = 2.0
+    block: str = "serving"
 
 
 @dataclass(slots=True)
@@ -245,7 +247,7 @@ class ModelCache(Generic[Key, Value]):
         if size > most or len(pinned) >= self._limits.models:
             msg = (
                 f"it takes {size:,} bytes, and {max(0, most):,} bytes and {self._limits.models - len(pinned)} places "
-                f"are left for models; raise serving.max_model_bytes or serving.max_models"
+                f"are left for models; raise {self._limits.block}.max_model_bytes or {self._limits.block}.max_models"
             )
             raise ModelTooLargeError(msg)
         begun = sum(one is loading or one.reserved is not None for one in self._loading.values())

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from schemas.errors import ContractError, StreamscoreError
 from schemas.feed import Feed
 from streamscore.models.row_model import Model, load_model
@@ -28,6 +30,20 @@ def import_loaders() -> None:
     import_first()
     import_mlflow()
     import mlflow.sklearn  # noqa: F401
+
+
+def assert_output(model: LoadedModel, wanted: pa.DataType) -> None:
+    """Refuse a version whose predictions the table cannot hold.
+
+    Raises:
+        ContractError: it predicts another type.
+    """
+    if model.output != wanted:
+        msg = (
+            f"model {model.identity.title} predicts {model.output}, the predictions table holds {wanted}; "
+            f"promote a version with the same output, or write to other tables: --tables DIR"
+        )
+        raise ContractError(msg)
 
 
 def load_version(path: Path, feed: Feed, identity: ModelVersion) -> LoadedModel:

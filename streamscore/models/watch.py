@@ -14,7 +14,7 @@ import structlog
 from schemas.errors import ContractError, RegistryError, StreamscoreError
 from schemas.feed import Feed
 from streamscore.failpoints import fail_at
-from streamscore.models.load import LoadedModel, load_version
+from streamscore.models.load import LoadedModel, assert_output, load_version
 from streamscore.registry.allow_list import assert_folder_loadable
 from streamscore.registry.manifest import take_manifest
 from streamscore.registry.model_uri import MANIFEST, ModelRef
@@ -240,12 +240,8 @@ class ModelWatcher:
             self._digests[str(path)] = take_manifest(path).digest
             model = load_version(path, self._feed, identity)
             self._loaded[str(path)] = model
-        if self._output is not None and model.output != self._output:
-            msg = (
-                f"model {identity.title} predicts {model.output}, the predictions table holds {self._output}; "
-                f"promote a version with the same output, or write to other tables: --tables DIR"
-            )
-            raise ContractError(msg)
+        if self._output is not None:
+            assert_output(model, self._output)
         return model
 
     def _drop_others(self) -> None:

@@ -14,6 +14,7 @@ promotions         who put which version into Production when, and the way back
 repeat             calls that MLflow may carry out without an answer, made once all the same
 heads              what all aliases and stages stand for, by one search
 reader             which versions there are, and their files, verified
+version_key        a version as a cache of models knows it, and which one a URI stands for
 missing_text       what missing text was in the rows that a model was trained on
 memory             what a loaded model takes of it
 pyfunc             a version's model, loaded in this process or in one of its own

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
 from streamscore.registry.model_uri import FORMS, STORE, model_name
+from streamscore.registry.reader import ALIAS
 
 URIS = ("models:/", "runs:/", STORE)
 
@@ -21,6 +22,11 @@ URIS = ("models:/", "runs:/", STORE)
 def is_name(model: str) -> bool:
     """Whether a model is named without a URI."""
     return not model.startswith(URIS)
+
+
+def uri_of(model: str) -> str:
+    """The URI of the model of a route: of a name alone the version in Production."""
+    return f"models:/{model}@{ALIAS}" if is_name(model) else model
 
 
 def _assert_model(model: str) -> str:
@@ -93,6 +99,11 @@ class Route(BaseModel):
         """Whether the model is named without a URI."""
         return is_name(self.model or "")
 
+    def uris(self, key: str) -> tuple[str, ...]:
+        """The URIs of the models that a key has, the one that is wanted most first; none if it may use no model."""
+        tried = [self.canary.model] if self.canary and self.canary.has(key) else []
+        return tuple(uri_of(model) for model in (*tried, self.model) if model) if self.model else ()
+
     def to_json(self) -> dict[str, Any]:
         """What of it is not at its default; the model always."""
         return {"model": self.model} | self.model_dump(exclude={"model"}, exclude_none=True)
@@ -145,6 +156,12 @@ class RouteTable:
     def find(self, key: str) -> Route | None:
         """The route of a key."""
         return self.keys.get(key) or self._patterns.find(key) or self.default
+
+    def models(self) -> list[str]:
+        """The URIs of the models of all routes, each once; those that most keys may have first."""
+        routes = (*([self.default] if self.default else ()), *self.patterns.values(), *self.keys.values())
+        named = (model for route in routes for model in (route.model, route.canary.model if route.canary else None))
+        return list(dict.fromkeys(uri_of(model) for model in named if model))
 
     @functools.cached_property
     def _patterns(self) -> "_Patterns":

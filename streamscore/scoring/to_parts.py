@@ -6,6 +6,7 @@ from streamscore.landing.manifest import LandedFile
 from streamscore.models.row_model import Model
 from streamscore.reading.fetch import opener
 from streamscore.reading.read import FileReject, FileRejectedError, ReadOptions
+from streamscore.scoring.routed import MoreTextError, Router, score_routed
 from streamscore.scoring.score import Scored, score
 from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts, PartsWriter
@@ -18,8 +19,13 @@ def score_to_parts(files: Sequence[LandedFile], work: ScoringTask, model: Model)
     return write_parts(files, work, lambda options: score(files, work.feed, model, options))
 
 
+def score_routed_to_parts(files: Sequence[LandedFile], work: ScoringTask, router: Router) -> Parts:
+    """The same for a routed feed."""
+    return write_parts(files, work, lambda options: score_routed(files, work.feed, router, options))
+
+
 def write_parts(files: Sequence[LandedFile], work: ScoringTask, chunks: Chunks) -> Parts:
-    """Write what files give; `chunks` is asked again, from the start, where one of them is refused in its middle."""
+    """Write what files give; `chunks` is asked again, from the start, where one of them turns out bad."""
     refused: dict[str, FileReject] = {}
     while True:
         writer = PartsWriter(work)
@@ -29,6 +35,8 @@ def write_parts(files: Sequence[LandedFile], work: ScoringTask, chunks: Chunks) 
                 for scored in chunks(options):
                     writer.add(scored.predictions, scored.rejects, scored.truncated)
             return writer.finish()
+        except MoreTextError:
+            writer.discard()
         except FileRejectedError as error:
             writer.discard()
             refused[error.file.path] = error.refusal

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,13 @@ from streamscore.tables.batch import ScoringTask
 from streamscore.tables.parts import Parts
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 _shipped: dict[tuple[str, str], str] = {}  # in the driver: application, model folder → its name on executors
 _loaded: dict[tuple[str, str], Model] = {}  # in a worker, which is used again: name and feed → model, newest use last
+
+
+Rows = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> Parts:
@@ -32,21 +35,22 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
         ConflictError: they are not those of the batch.
         StreamscoreError: what was raised there; a StorageError where a file or a part failed, this time.
     """
-    shipped, fail_point = ship(frame.sparkSession, model, work.feed), armed()
+    shipped = ship(frame.sparkSession, model, work.feed)
+    return score_partitions(frame, work, lambda files: score_to_parts(files, work, shipped.load()))
+
+
+def score_partitions(frame: "DataFrame", work: ScoringTask, score: Callable[[list[LandedFile]], Parts]) -> Parts:
+    """The parts that a function makes of the files in each partition, there; `score_on_executors` says of what."""
+    fail_point = armed()
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         arm(*(fail_point or ("",)))
         files = [LandedFile(**row) for batch in batches for row in batch.to_pylist()]
         if files:
-            parts = score_to_parts(files, work, shipped.load())
+            parts = score(files)
             yield pa.RecordBatch.from_pylist([{"parts": parts.to_json(), "files": [_which(file) for file in files]}])
 
-    try:
-        rows = frame.mapInArrow(score_partition, "parts string, files array<string>").collect()
-    except Exception as error:  # as Spark tells of what was raised there
-        if raised := raised_in_python(str(error)):
-            raise raised from error
-        raise
+    rows = collect(frame, score_partition, "parts string, files array<string>")
     manifest = work.batch.manifest
     if sorted(file for row in rows for file in row["files"]) != sorted(_which(file) for file in manifest.files):
         msg = (
@@ -55,6 +59,20 @@ def score_on_executors(frame: "DataFrame", work: ScoringTask, model: Model) -> P
         )
         raise ConflictError(msg)
     return Parts.merge([Parts.from_json(row["parts"]) for row in rows])
+
+
+def collect(frame: "DataFrame", rows: Rows, schema: str) -> "list[Row]":
+    """What a function makes of each partition.
+
+    Raises:
+        StreamscoreError: what was raised there.
+    """
+    try:
+        return frame.mapInArrow(rows, schema).collect()
+    except Exception as error:  # as Spark tells of what was raised there
+        if raised := raised_in_python(str(error)):
+            raise raised from error
+        raise
 
 
 def _which(file: LandedFile) -> str:
@@ -75,15 +93,25 @@ class Shipped:
 
     def load(self) -> Model:
         """The model, loaded once in a worker for as long as it is among those used last."""
-        from pyspark import SparkFiles
-
         model = _loaded.pop(self._key, None)
         for key in list(_loaded)[: max(0, len(_loaded) - self.others)]:
             del _loaded[key]
         if model is None:
-            model = load_model(Path(SparkFiles.get(self._archive)), self._feed, self._identity)
+            model = self.load_new()
         _loaded[self._key] = model
         return model
+
+    def load_new(self) -> Model:
+        """The model, out of its files."""
+        from pyspark import SparkFiles
+
+        return load_model(Path(SparkFiles.get(self._archive)), self._feed, self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shipped) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
 
 def ship(spark: "SparkSession", model: Model, feed: Feed, others: int = 0) -> Shipped:

@@ -37,12 +37,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: the stream it belongs to, its files, and the model that scores it."""
+    """One micro-batch: the stream it belongs to, its files, and the model that scores it.
+
+    Attributes:
+        model: None: the routes say which model scores a row.
+    """
 
     app_id: str
     batch_id: int
     manifest: BatchManifest
-    model: ModelVersion
+    model: ModelVersion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class ScoringTask:
         folders: where the parts of predictions and rejects are written.
         landing: absolute URI of the landing folder.
         storage: how the object store is reached, where one of them is there.
+        snapshot: number of the state of the routes and their models by which a routed feed is scored.
     """
 
     feed: Feed
@@ -61,6 +66,7 @@ class ScoringTask:
     landing: str
     chunk_rows: int
     storage: Storage
+    snapshot: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class BatchRecord:
         counts: one for each file.
         rows: predictions.
         rejects: rows of rejects, as far as they could be counted.
+        model_name, model_version: what scored it; None if the routes said which model scores a row.
         found_at: when the first of its files was seen, nanoseconds since 1970; None for no file.
         table_version: of the commit; -1 before it.
         committed_at: milliseconds since 1970.
@@ -86,8 +93,8 @@ class BatchRecord:
     counts: tuple[Counts, ...]
     rows: int
     rejects: int
-    model_name: str
-    model_version: str
+    model_name: str | None
+    model_version: str | None
     found_at: int | None
     table_version: int = -1
     committed_at: int = 0
@@ -107,8 +114,8 @@ class BatchRecord:
             counts=of_files,
             rows=sum(c.predictions for c in counts.values()),
             rejects=sum(c.rejects or 0 for c in counts.values()),
-            model_name=batch.model.name,
-            model_version=batch.model.version,
+            model_name=batch.model.name if batch.model else None,
+            model_version=batch.model.version if batch.model else None,
             found_at=min((file.found for file in files if file.found), default=None),
         )
 

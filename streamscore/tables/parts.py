@@ -164,7 +164,10 @@ class PartsWriter:
         self._truncated = 0
 
     def add(self, predictions: pa.Table, rejects: pa.Table, truncated: int = 0) -> None:
-        """Take one chunk: predictions with source columns, rejects as REJECTS_SCHEMA; how many times were truncated."""
+        """Take one chunk: predictions with source columns, rejects as REJECTS_SCHEMA; how many times were truncated.
+
+        A column of the tables that a chunk brings itself, as those of the model, is taken; else it is the batch's.
+        """
         self._truncated += truncated
         if predictions.num_rows:
             of_files = predictions
@@ -192,13 +195,13 @@ class PartsWriter:
         self._rejects.discard()
 
     def _lineage(self) -> dict[str, Any]:
-        batch, now = self._batch, datetime.now(UTC)
+        batch, model, now = self._batch, self._batch.model, datetime.now(UTC)
         return {
             "app_id": batch.app_id,
             "batch_id": batch.batch_id,
-            "model_name": batch.model.name,
-            "model_version": batch.model.version,
-            "model_run_id": batch.model.run_id,
+            "model_name": model.name if model else None,
+            "model_version": model.version if model else None,
+            "model_run_id": model.run_id if model else None,
             "predicted_at": now,
             "quarantined_at": now,
             "replayed_as": None,

@@ -1,7 +1,6 @@
 """What answers: versions, loaded at first use and followed in the registry.
 
 model_table    which version stands for a URI
-version_key    a version as the cache knows it
 leases         what a request uses stays in memory
 load           a version's files → what answers with it
 quiet_load     a load lets requests through

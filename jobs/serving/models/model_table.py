@@ -16,7 +16,6 @@ from jobs.serving.models.about import about
 from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
 from jobs.serving.models.quiet_load import beside_requests
-from jobs.serving.models.version_key import VersionKey, may_move, version_in
 from jobs.serving.requests.problems import RequestError
 from schemas.errors import ContractError, NoRoomError, RegistryError, StreamscoreError
 from schemas.settings import Serving, Settings
@@ -24,9 +23,10 @@ from streamscore.models.cache import Limits, Loaded, ModelCache, Reserve
 from streamscore.models.failures import Failures
 from streamscore.models.lease import Lease
 from streamscore.registry.manifest import wanted_manifest
-from streamscore.registry.model_uri import NOT_THERE, STORE, model_name
+from streamscore.registry.model_uri import STORE, model_name
 from streamscore.registry.reader import ALIAS, STAGE
 from streamscore.registry.registry import Registry
+from streamscore.registry.version_key import VersionKey, is_missing, may_move, resolve_key, version_in
 from streamscore.spark.before_start import this_machine
 
 log = structlog.get_logger()
@@ -237,7 +237,7 @@ class ModelTable:
         try:
             key = await self._in_thread(self._resolve, uri)
         except StreamscoreError as error:
-            self._failures.remember(uri, error, MISSING_SECONDS if _is_missing(error) else None)
+            self._failures.remember(uri, error, MISSING_SECONDS if is_missing(error) else None)
             raise
         finally:
             del self._resolving[uri]
@@ -251,7 +251,7 @@ class ModelTable:
     def _refusal(self, uri: str, error: Exception) -> RequestError:
         """A failure as requests hear of it."""
         line = str(error).splitlines()[0]
-        if _is_missing(error):
+        if is_missing(error):
             return RequestError(404, f"no model for {uri}; what there is: GET /models")
         if isinstance(error, ContractError):
             return RequestError(error.http_status, line)
@@ -263,13 +263,7 @@ class ModelTable:
         return await asyncio.get_running_loop().run_in_executor(self._asking, call, *arguments)
 
     def _resolve(self, uri: str) -> VersionKey:
-        try:
-            return VersionKey.of(self._registry.resolve(uri))
-        except RegistryError as error:
-            if not (_is_missing(error) and uri.endswith(f"@{ALIAS}")):
-                raise
-        # other tools know only the stage
-        return VersionKey.of(self._registry.resolve(f"{uri.removesuffix(f'@{ALIAS}')}/{STAGE}"))
+        return resolve_key(self._registry, uri)
 
     def _load(self, key: VersionKey, reserve: Reserve) -> Loaded[Served]:
         try:
@@ -289,10 +283,3 @@ def _limits(serving: Serving) -> Limits:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     most = serving.max_model_bytes or min(this_machine().memory or machine, machine) // 2
     return Limits(serving.max_models, most // serving.workers)
-
-
-def _is_missing(error: BaseException) -> bool:
-    cause = error.__cause__
-    return isinstance(error, RegistryError) and (
-        isinstance(cause, LookupError) or getattr(cause, "error_code", "") in NOT_THERE
-    )

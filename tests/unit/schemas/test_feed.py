@@ -211,3 +211,28 @@ def test_a_wrong_file_is_told_by_file_key_found_and_wanted_in_one_line(text: str
         read_feed(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "more", "says"),
+    [
+        (
+            {"name": "customer", "type": "double"},
+            {},
+            "'customer', which is double, wanted a column of string, int, long",
+        ),
+        ({"name": "customer", "type": "int", "role": "target"}, {}, "'customer', which is the target"),
+        ({"name": "customers", "type": "string"}, {}, "no column; did you mean 'customers'?"),
+        ({"name": "customer", "type": "string", "role": "key"}, {"kind": "series"}, "'routing' is for kind: rows"),
+    ],
+)
+def test_a_feed_is_routed_by_a_column_of_text_or_whole_numbers(column: Any, more: Any, says: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        feed_of({"name": "a", "type": "double"}, column, routing={"column": "customer"}, **more)
+
+
+def test_a_routed_feed_knows_its_column() -> None:
+    key = {"name": "customer id", "type": "long", "role": "carry"}
+    routed = feed_of({"name": "a", "type": "double"}, key, routing={"column": "customer id"})
+    assert routed.routed_by and routed.routed_by.table_name == "customer_id"
+    assert feed_of({"name": "a", "type": "double"}, key).routed_by is None

@@ -253,7 +253,7 @@ def test_json_has_stable_keys(stream: Stream) -> None:
         == (
             "feed landing tables last_batch_id last_batch_committed_at last_batch_seconds_ago files_waiting batches "
             "rows rejects reject_ratio rejects_by_reason rejects_replayed landing_troubles "
-            "first_landing_trouble model_name model_version last_model_change "
+            "first_landing_trouble model_name model_version routed_by last_model_change "
             "landed_to_committed_p50_ms landed_to_committed_p99_ms measured_batches owner"
         ).split()
     )

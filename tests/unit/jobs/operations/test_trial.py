@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from jobs.operations import trial as trial_module
-from jobs.operations.trial import Trial, not_followed, try_version
+from jobs.operations.trial import Trial, not_followed, not_routed, try_version
 from schemas.errors import ContractError
 from schemas.feed import Feed
+from schemas.settings import Routing
 from streamscore.registry.model_version import ModelVersion
 
 VERSION = ModelVersion("small", "7", "run-1")
@@ -84,3 +85,19 @@ def test_a_stream_that_follows_something_else_is_told(small_feed: Feed, uri: str
     (note,) = not_followed(uri, "small", small_feed)
     assert note.startswith(f"feed small follows {uri}, which this does not change; ")
     assert note.endswith("write into schemas/small.yaml: model: models:/small@production")
+
+
+@pytest.mark.parametrize(
+    ("routes", "notes"),
+    [
+        ("keys: {ann: small}", 0),
+        ("patterns: {a*: {model: other, canary: {model: 'models:/small/Production', percent: 5}}}", 0),
+        ("default: models:/small/3", 1),
+        ("keys: 3", 1),
+    ],
+)
+def test_a_routed_feed_is_told_where_no_route_leads_to_what_is_promoted(
+    small_feed: Feed, tmp_path: Path, routes: str, notes: int
+) -> None:
+    (tmp_path / "routes.yaml").write_text(routes)
+    assert len(not_routed(Routing(routes=str(tmp_path / "routes.yaml")), "small", small_feed)) == notes

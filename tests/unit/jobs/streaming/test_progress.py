@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from jobs.streaming.progress import BatchDone, RunMetrics
 from schemas.feed import load_feed
+from streamscore.registry.model_version import ModelVersion
 
-DONE = BatchDone(3, 2, 10, 1, {"bad_type": 1}, "wine_quality", "7", 0.5, 0.6, "driver")
+WINE = ModelVersion("wine_quality", "7", "run")
+DONE = BatchDone(3, 2, 10, 1, {"bad_type": 1}, (WINE,), 0.5, 0.6, "driver")
 
 
 def test_times_that_lost_digits_are_in_the_log_and_counted_where_there_are_some() -> None:
