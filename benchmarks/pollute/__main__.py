@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,47 +49,69 @@ OTHERS = {
     "duckdb": "DuckDB",
     "duckdb-rejects": "DuckDB with `store_rejects`",
 }
-Parts = dict[str, dict[str, dict[str, Any]]]  # part → feed → what was found
-
 _READERS: dict[str, Read] = {"pandas": with_pandas, "duckdb": with_duckdb, "duckdb-rejects": with_duckdb_rejects}
 SECONDS = 240.0  # for one feed; a stream that takes longer hangs
 EXAMPLES = 200  # of each feed, in results.json
 
 
 def main() -> int:
-    """Measure the parts; 1 if a stream broke a promise."""
+    """Measure the parts, each in a process of its own; 1 if a stream broke a promise, or a part did not end."""
     arguments = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     out = Path("var/pollute").absolute()
     out.mkdir(parents=True, exist_ok=True)
     about = {"files": arguments.files, "seed": arguments.seed, "wine": str(arguments.wine)}
-    kept: Parts = {}
+    if arguments.alone:
+        measure_alone(arguments, out, about)
+        return 0
+    failed = [part for part in arguments.parts if _in_own_process(part)]
+    kept = kept_before(out / "results.json", about)["parts"]
+    lines = [*table(kept, STREAMS | OTHERS)]
+    (out / "results.md").write_text("\n".join(lines) + "\n", "utf-8")
+    print("\n".join(lines))
+    ours = [found for part in STREAMS for found in kept.get(part, {}).values()]
+    broken = [f"part {part} did not end well" for part in failed]
+    broken += [*(example for one in ours for example in one["examples"]), *(one["how"] for one in ours if one["how"])]
+    print("".join(f"pollute: {example}\n" for example in broken), end="", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _in_own_process(part: str) -> int:
+    """Measure a part; its exit code. The JVM of one part has neither the settings nor the credentials of another."""
+    options = [word for word in sys.argv[1:] if word not in STREAMS | OTHERS]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.pollute", part, "--alone", *options])
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()  # its servers end with it
+            process.wait()
+
+
+def measure_alone(arguments: argparse.Namespace, out: Path, about: Mapping[str, Any]) -> None:
+    """Measure the parts in this process, and keep what was found."""
     with tempfile.TemporaryDirectory(dir=out, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
         outcomes = make(Path(scratch) / "files", arguments.files, arguments.seed, arguments.wine)
         outcomes = [one for one in outcomes if not arguments.feeds or one.kind.name in arguments.feeds]
         for part in arguments.parts:
             for name, feed, found in measure(part, outcomes, Path(scratch)):
                 print(f"pollute: {name}: {feed}: {found['files']} files, {found['wrong']} rows wrong", file=sys.stderr)
-                kept = keep(out / "results.json", about, (name, feed), found)
-    lines = [*table(kept, STREAMS | OTHERS)]
-    (out / "results.md").write_text("\n".join(lines) + "\n", "utf-8")
-    print("\n".join(lines))
-    ours = [found for part in STREAMS for found in kept.get(part, {}).values()]
-    broken = [*(example for one in ours for example in one["examples"]), *(one["how"] for one in ours if one["how"])]
-    print("".join(f"pollute: {example}\n" for example in broken), end="", file=sys.stderr)
-    return 1 if broken else 0
+                keep(out / "results.json", about, (name, feed), found)
 
 
-def keep(path: Path, about: Mapping[str, Any], measured: tuple[str, str], found: Mapping[str, Any]) -> Parts:
-    """Write what was found of a part and a feed beside what was measured with the same files before; all of it."""
-    results: dict[str, Any] = {"about": about, "parts": {}}
-    if path.exists() and (before := json.loads(path.read_text("utf-8")))["about"] == about:
-        results = before
+def keep(path: Path, about: Mapping[str, Any], measured: tuple[str, str], found: Mapping[str, Any]) -> None:
+    """Write what was found of a part and a feed beside what was measured with the same files before."""
+    results = kept_before(path, about)
     part, feed = measured
     results["parts"].setdefault(part, {})[feed] = found
     path.write_text(json.dumps(results, indent=1), "utf-8")
-    parts: Parts = results["parts"]
-    return parts
+
+
+def kept_before(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured with the same files; `parts` has part → feed → what was found."""
+    if path.exists() and (before := json.loads(path.read_text("utf-8")))["about"] == about:
+        return dict(before)
+    return {"about": about, "parts": {}}
 
 
 def parse() -> argparse.Namespace:
@@ -101,6 +124,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--wine", type=Path, help="real wines, as `streamscore fetch` writes them; none: made ones")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)  # all parts in this process, no table
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - set(known)):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(known)}")
@@ -124,7 +148,7 @@ def measure(part: str, outcomes: Sequence[Outcome], scratch: Path) -> Iterator[t
     with contextlib.ExitStack() as stack:
         read: Callable[[Sequence[Outcome]], Mapping[Path, Found]] = read_outcomes
         if part == "spark":
-            read = partial(read_each, read=stack.enter_context(contextlib.closing(WithSpark())))
+            read = stack.enter_context(contextlib.closing(WithSpark()))
         elif part in _READERS:
             read = partial(read_each, read=_READERS[part])
         for kind in KINDS:
