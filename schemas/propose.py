@@ -34,13 +34,14 @@ def feed_from_signature(name: str, signature: "ModelSignature | None", model_uri
         f"Proposed from the signature of {model_uri}.",
         "Add what it cannot know: min, max, allowed; columns with role key, time, target or carry.",
     ]
-    return feed_text(name, model_uri, ",", columns, f"model {model_uri}", notes)
+    csv = {"delimiter": ",", "header": "exact"}
+    return feed_text(name, model_uri, csv, columns, f"model {model_uri}", notes)
 
 
 def feed_text(
     name: str,
     model_uri: str,
-    delimiter: str,
+    csv: Mapping[str, str],
     columns: Sequence[Mapping[str, object]],
     origin: str,
     notes: Sequence[str],
@@ -51,14 +52,15 @@ def feed_text(
     Columns that could not have their own name in the tables get a `table_column`.
 
     Args:
+        csv: the feed's dialect.
         origin: what the columns were made of, for the message.
 
     Raises:
         FeedError: these columns make no feed.
     """
-    csv, columns = {"delimiter": delimiter, "header": "exact"}, list(_apart_in_tables(columns))
+    columns = list(_apart_in_tables(columns))
     try:
-        Feed.model_validate({"name": name, "kind": kind, "model": model_uri, "csv": csv, "columns": columns})
+        Feed.model_validate({"name": name, "kind": kind, "model": model_uri, "csv": dict(csv), "columns": columns})
     except ValidationError as error:
         msg = f"no feed can be made of {origin}: {first_problem(error, Feed)}"
         raise FeedError(msg) from error
@@ -68,7 +70,7 @@ def feed_text(
             f"name: {name}",
             *([] if kind == "rows" else [f"kind: {kind}"]),
             f"model: {_inline(model_uri)}",
-            f"csv: {{delimiter: {json.dumps(delimiter)}, header: exact}}",
+            "csv: {" + ", ".join(f"{key}: {_dialect_word(key, word)}" for key, word in csv.items()) + "}",
             "columns:",
             *(f"  - {_inline(dict(column))}" for column in columns),
             "",
@@ -98,6 +100,10 @@ def _column(one: ModelInput) -> dict[str, object]:
     if one.type.limits:
         column["min"], column["max"] = one.type.limits
     return column
+
+
+def _dialect_word(key: str, word: str) -> str:
+    return json.dumps(word) if key == "delimiter" else word
 
 
 def _inline(value: object) -> str:

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.errors import FeedError, SettingsError
 from schemas.propose import feed_text
-from streamscore.statistics.profiles import ColumnProfile
+from streamscore.statistics.profiles import ColumnProfile, Profile
 from training.data.profile_files import profile_files
 from training.data.read import data_files, is_parquet
 
@@ -40,8 +41,8 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
 
     Types and nullability are what the file has in all its rows; the first date or timestamp gets the role `time`,
     further ones `carry`. What tells rows apart is no feature: whole numbers that are all different, and at least every
-    second of which is there, and whole numbers and text with a name as `id` or `order_id`. It gets the role `key`; if
-    its values repeat, whole numbers get `carry`, and text stays a feature.
+    second of which is there, and numbers and text with a name as `id` or `order_id`. It gets the role `key`; if its
+    values repeat, numbers get `carry`, and text stays a feature. A column without a name is passed over.
 
     Args:
         path: CSV or Parquet, a file or a folder; the delimiter of CSV is found, `,` is proposed for Parquet.
@@ -53,7 +54,7 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
         SettingsError: no such file, or no such target.
         FeedError: it cannot be read, or its names make no feed.
     """
-    found = profile_files(path)
+    found, csv = _named_columns(path)
     if target and found.column(target) is None:
         names = ", ".join(column.name for column in found.columns)
         msg = f"--target {target}: {path} has no such column; it has {names}"
@@ -71,8 +72,9 @@ def propose_feed(path: Path, name: str, target: str = "", *, limits: bool = Fals
         + (": widen what they say of ranges and allowed values." if limits else "; add min, max and allowed."),
         "Give columns that are no feature their role: key, time, target or carry.",
         *_told(no_features),
+        *_told_of_extra(csv),
     ]
-    return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes)
+    return feed_text(name, f"models:/{name}@production", csv, columns, str(path), notes)
 
 
 def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
@@ -89,7 +91,7 @@ def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
         SettingsError: no such file.
         FeedError: it cannot be read, or has no time or no numbers.
     """
-    found = profile_files(path)
+    found, csv = _named_columns(path)
     time = next((c for c in found.columns if c.kind == "time" and not c.nulls), None)
     if time is None:
         kinds = ", ".join(f"{c.name} ({c.kind})" for c in found.columns)
@@ -109,11 +111,12 @@ def propose_series(path: Path, name: str, *, limits: bool = False) -> str:
         + (": widen what they say of ranges." if limits else "; add min and max."),
         "Features are forecast. Give others their role: exogenous (the forecasts depend on it), key or carry.",
         *_told({str(c["name"]): str(c.get("role")) for c in columns if c["name"] in no_features}),
+        *_told_of_extra(csv),
         f"To train it, write conf/training/{name}.yaml with the lines",
         "split: {by: time}",
         "estimator: {name: var}",
     ]
-    return feed_text(name, f"models:/{name}@production", _delimiter(path), columns, str(path), notes, "series")
+    return feed_text(name, f"models:/{name}@production", csv, columns, str(path), notes, "series")
 
 
 def _of_series(column: ColumnProfile, time: ColumnProfile, limits: bool, *, has_keys: bool) -> dict[str, object]:
@@ -131,12 +134,12 @@ def _of_series(column: ColumnProfile, time: ColumnProfile, limits: bool, *, has_
 
 def _no_feature(column: ColumnProfile, target: str = "") -> str:
     """The role of a column that tells rows apart: `key`, or `carry` if its values repeat; empty of any other one."""
-    is_whole = column.kind == "number" and TYPES.get(column.type) in ("int", "long")
-    if column.name == target or not (is_whole or column.kind == "text"):
-        return ""
     is_named = NAMES_ROWS.fullmatch(column.name.strip()) is not None
+    is_whole = column.kind == "number" and TYPES.get(column.type) in ("int", "long")
+    if column.name == target or not (is_whole or column.kind == "text" or (is_named and column.kind == "number")):
+        return ""
     if column.nulls or column.distinct < column.rows:
-        return "carry" if is_named and is_whole else ""
+        return "carry" if is_named and column.kind == "number" else ""
     first, last = column.min or 0, column.max or 0
     is_count = is_whole and column.rows >= MANY and last - first < SPREAD * column.rows
     return "key" if is_named or is_count else ""
@@ -152,6 +155,8 @@ def _told(roles: Mapping[str, str]) -> list[str]:
 
 def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits: bool) -> dict[str, object]:
     kind = TYPES.get(column.type, BY_KIND[column.kind])
+    if kind in ("double", "float") and _no_feature(column, target):
+        kind = "string"  # as pandas writes whole numbers beside nulls, or more digits than a double has
     made: dict[str, object] = {"name": column.name, "type": kind}
     if column.name == target:
         made["role"] = "target"
@@ -159,10 +164,10 @@ def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits
         made["role"] = "time" if column.name == first_time else "carry"
     if column.nulls or column.name == target:
         made["nullable"] = True
-    if limits and column.kind == "number" and column.min is not None and column.max is not None:
+    if limits and column.kind == "number" and kind != "string" and column.min is not None and column.max is not None:
         whole = kind in ("int", "long")
         made |= {"min": int(column.min) if whole else column.min, "max": int(column.max) if whole else column.max}
-    if column.not_finite:
+    if column.not_finite and kind != "string":
         made["finite"] = False
     few = 0 < column.distinct <= min(MAX_ALLOWED, column.rows // ROWS_PER_VALUE)
     if limits and column.kind == "text" and few:
@@ -170,23 +175,37 @@ def _proposed(column: ColumnProfile, target: str, first_time: str | None, limits
     return made
 
 
-def _delimiter(path: Path) -> str:
-    """Of a CSV file; `,` for Parquet.
+def _named_columns(path: Path) -> tuple[Profile, dict[str, str]]:
+    """The statistics of the columns that have a name, and the `csv` block of a feed for such files."""
+    found = profile_files(path)
+    file = data_files(path, "")[0]
+    delimiter, header = (",", []) if is_parquet(file) else _first_line(file)
+    csv = {"delimiter": delimiter, "header": "exact"}
+    unnamed = {column.name for column, name in zip(found.columns, header, strict=False) if not name}
+    if not unnamed:
+        return found, csv
+    named = tuple(column for column in found.columns if column.name not in unnamed)
+    return replace(found, columns=named), csv | {"extra_columns": "ignore"}
+
+
+def _told_of_extra(csv: Mapping[str, str]) -> list[str]:
+    return ["A column has no name, as pandas' index: extra_columns passes it over."] if "extra_columns" in csv else []
+
+
+def _first_line(file: Path) -> tuple[str, list[str]]:
+    """The delimiter of a CSV file, and the names in its header, which may be empty.
 
     Raises:
         FeedError: a name is twice in the header. DuckDB numbers them, and the feed would want names that no file has.
     """
-    file = data_files(path, "")[0]
-    if is_parquet(file):
-        return ","
     import duckdb
 
     with duckdb.connect() as engine:
         sniffed = engine.execute("SELECT Delimiter FROM sniff_csv(?, header=true, sample_size=-1)", [str(file)])
         delimiter = str((sniffed.fetchone() or (",",))[0])
         first = "SELECT * FROM read_csv(?, delim=?, header=false, all_varchar=true, null_padding=true) LIMIT 1"
-        header = engine.execute(first, [str(file), delimiter]).fetchone() or ()
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        header = [name or "" for name in engine.execute(first, [str(file), delimiter]).fetchone() or ()]
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
         msg = f"{file} has the column '{twice[0]}' twice, wanted each name once; rename one in its first line"
         raise FeedError(msg)
-    return delimiter
+    return delimiter, header

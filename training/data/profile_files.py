@@ -1,7 +1,7 @@
 """Statistics of the columns of CSV and Parquet files, whatever their size."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
 PLAIN = Dialect()
+PACKED = (".gz", ".bz2", ".zst")
 
 
 def profile_files(path: Path) -> Profile:
@@ -78,6 +79,25 @@ def _as_parquet(path: Path) -> Iterator[list[str]]:
             kinds = dict.fromkeys(_other_words(engine, names), "VARCHAR")
             engine.read_csv(names, dtype=kinds or None, **_AS_READ).write_parquet(copy)
         except duckdb.Error as error:
-            msg = f"{path} cannot be read as CSV: {str(error).splitlines()[0]}; mend the file"
+            why = _other_encoding(files) or f"{str(error).splitlines()[0]}; mend the file"
+            msg = f"{path} cannot be read as CSV: {why}"
             raise FeedError(msg) from error
         yield [copy]
+
+
+def _other_encoding(files: Sequence[Path]) -> str:
+    """Which file is not UTF-8, and what to do; empty if all are, or are packed."""
+    for file in files:
+        if file.suffix.lower() in PACKED:
+            continue
+        try:
+            with file.open(encoding="utf-8") as text:
+                while text.read(2**20):
+                    pass
+        except UnicodeDecodeError as error:
+            bad = error.object[error.start : error.start + 1].hex()
+            return (
+                f"found the byte 0x{bad} in {file.name}, wanted UTF-8; propose from a copy in UTF-8 "
+                f"(iconv -f cp1252 -t utf-8), and write csv: {{encoding: cp1252}} into the feed"
+            )
+    return ""

@@ -211,6 +211,36 @@ def test_numbers_that_tell_rows_apart_are_no_features(tmp_path: Path) -> None:
     assert len(proposed(path).features) == 2  # too few to tell
 
 
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        ([f"{i}.0" for i in range(9)], ("string", "key")),  # as pandas writes them beside nulls
+        ([f"{10**20 + i}" for i in range(9)], ("string", "carry")),  # a double has fewer digits
+        (["", *map(str, range(8))], ("long", "carry")),
+    ],
+)
+def test_numbers_named_as_ids_keep_their_digits(tmp_path: Path, ids: list[str], wanted: tuple[str, str]) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("\n".join(["id,x", *(f"{one},{at / 2}" for at, one in enumerate(ids))]) + "\n")
+    feed = proposed(path, limits=True)
+    assert (feed.columns[0].type, feed.columns[0].role) == wanted
+
+
+def test_a_column_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(",a,b\n0,1.5,x\n1,2.5,y\n")  # as pandas writes its index
+    feed = proposed(path, target="b")
+    assert [column.name for column in feed.columns] == ["a", "b"]
+    assert read_data(feed, path, is_classifier=True).rows == 2
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("Größe\n1\n".encode("cp1252"))
+    with pytest.raises(FeedError, match=r"found the byte 0xf6 in in\.csv, wanted UTF-8; propose from a copy"):
+        propose_feed(path, "orders")
+
+
 def test_numbers_that_tell_series_apart_are_keys(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     lines = [f"{n},2026-01-{1 + n // 2:02},{n % 2},{n % 5}" for n in range(40)]
