@@ -55,7 +55,7 @@ __all__ = [
 PACKAGED = Path(__file__).parent.parent / "conf"
 PREFIX = "STREAMSCORE_"
 NOT_PROFILES = {"alerts", "routes"}  # other files in conf/
-NOT_SETTINGS = frozenset({"PROFILE", "FAIL_AT", "PID_FILE"})  # read elsewhere
+NOT_SETTINGS = frozenset({"PROFILE", "FAIL_AT", "PID_FILE", "WISHES"})  # read elsewhere
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from jobs.serving.access.keys import Keys
 from jobs.serving.drain import drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
+from jobs.serving.models.wishes import WISHES, Wishes
 from jobs.serving.openapi.document import openapi_routes
 from jobs.serving.request_log.log import RequestLog
 from jobs.serving.request_log.seen import SeenRequests
@@ -49,15 +51,20 @@ RETRY_SECONDS = 5.0  # between two tries to load the models that are wanted befo
 def create_worker() -> FastAPI:
     """The application of one of several processes, by the settings of its environment."""
     configure_logging(debug=False)
-    return create_app(load_settings())
+    return create_app(load_settings(), Path(os.environ[WISHES]))
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application of one process."""
+def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
+    """The application of one process.
+
+    Args:
+        wishes: the file by which several workers tell each other what to load.
+    """
     predicting = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
-    service = Service(table, settings.serving, FeedHistories(settings), Keys(settings.serving.keys), users, registry)
+    keys, histories = Keys(settings.serving.keys), FeedHistories(settings)
+    service = Service(table, settings.serving, histories, keys, users, registry, Wishes(wishes))
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
     requests = RequestLog(settings) if settings.request_log.share else None
@@ -70,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(_get_ready(table, settings.serving.models)),
             asyncio.create_task(table.follow(settings.registry.poll_seconds)),
             asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
+            asyncio.create_task(service.follow_wishes()),
             asyncio.create_task(_count(metrics)),
         ]
         drain_at_sigterm(table.drain, settings.serving.drain_seconds)

@@ -5,11 +5,13 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 import uvicorn
 import uvloop  # noqa: F401  without it, uvicorn is half as fast
 
 from jobs.serving.access.listening import assert_may_listen
+from jobs.serving.models.wishes import WISHES
 from jobs.serving.protocol import BoundedProtocol
 from schemas.settings import PREFIX, Settings, as_variables
 from streamscore.logs import configure_logging
@@ -30,8 +32,10 @@ def serve(settings: Settings) -> None:
         os.environ |= as_variables("serving", serving.model_dump(mode="json"))
         os.environ |= as_variables("registry", settings.registry.model_dump(mode="json"))
         os.environ[PREFIX + "PROFILE"] = settings.profile
-        os.environ[SHARED_METRICS] = tempfile.mkdtemp(prefix="streamscore-metrics-")
-        atexit.register(shutil.rmtree, os.environ[SHARED_METRICS], ignore_errors=True)
+        shared = Path(tempfile.mkdtemp(prefix="streamscore-workers-"))
+        atexit.register(shutil.rmtree, shared, ignore_errors=True)
+        (shared / "metrics").mkdir()
+        os.environ |= {SHARED_METRICS: str(shared / "metrics"), WISHES: str(shared / "wishes")}
     from jobs.serving.app import create_app
 
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops, and then sends itself the signal again

@@ -18,6 +18,7 @@ from jobs.serving.models.model_table import ModelTable
 from jobs.serving.models.served_model import Answer, Asked, ServedModel
 from jobs.serving.models.served_series import Ahead, ServedSeries
 from jobs.serving.models.served_series import Asked as AskedAhead
+from jobs.serving.models.wishes import Wishes
 from jobs.serving.request_log.record import (
     note_answer,
     note_body,
@@ -60,6 +61,7 @@ class Service:
     keys: Keys
     routes: FollowedRoutes
     registry: Registry
+    wishes: Wishes
     gate: Gate = field(default_factory=Gate)
 
     async def body(self, request: Request) -> Body:
@@ -118,9 +120,20 @@ class Service:
         return sorted(found - {""})
 
     async def load(self, name: str) -> Served:
-        """Load a model by name, or its newest version in place of an older one."""
+        """Load a model by name, or its newest version in place of an older one; the other workers do it soon."""
         self._assert_name(name)
+        self.wishes.add(name, is_loaded=True)
         return await self.table.load(self.uri(name))
+
+    def unload(self, name: str) -> None:
+        """Take a model out of memory; the other workers do it soon."""
+        self._assert_name(name)
+        self.wishes.add(name, is_loaded=False)
+        self.table.unload(name)
+
+    async def follow_wishes(self) -> None:
+        """Load and unload what the other workers were asked to; for ever."""
+        await self.wishes.follow(lambda name: self.table.load(self.uri(name)), self.table.unload)
 
     def loaded(self, name: str, version: str = "") -> list[Served]:
         """The loaded versions of a model, or the one of a number or an alias.

@@ -229,7 +229,7 @@ def test_a_member_of_an_archive_that_leaves_its_folder_is_refused(server: Asked)
 
 
 @pytest.mark.repeats
-def test_several_workers_have_the_same_keys_routes_and_admin_routes(
+def test_several_workers_have_the_same_keys_routes_admin_routes_and_loaded_models(
     folder: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     port, admin_port = free_port(), free_port()
@@ -250,6 +250,10 @@ def test_several_workers_have_the_same_keys_routes_and_admin_routes(
             assert two.predict("/predict/alice", ALL)[1]["predictions"] == [3.0]
             assert two.predict("/predict/anna", SUMS)[0] == 403
             assert two.ask("/store/models", ADMIN, admin=True)[0] == 200
+        for asked, statuses in (("unload", {404}), ("load", {200})):
+            assert two.ask(f"/v2/repository/models/summed/{asked}", ADMIN, {}, admin=True)[0] == 200
+            time.sleep(2)  # the other worker is told within a second
+            assert {two.predict("/predict/alice", ALL)[0] for _ in range(16)} == statuses
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

@@ -82,7 +82,7 @@ async def _load(service: Service, request: Request, identity: str) -> Response:
 
 async def _unload(service: Service, request: Request, identity: str) -> Response:
     await _object(service, request)
-    service.table.unload(request.path_params["name"])
+    service.unload(request.path_params["name"])
     return json_answer({}, headers={REQUEST_ID: identity})
 
 
