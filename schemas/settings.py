@@ -51,6 +51,7 @@ __all__ = [
     "Testing",
     "as_variables",
     "load_settings",
+    "profile_path",
 ]
 PACKAGED = Path(__file__).parent.parent / "conf"
 PREFIX = "STREAMSCORE_"
@@ -114,7 +115,7 @@ def load_settings(profile: str | None = None, flags: Mapping[str, Any] | None = 
         SettingsError: names the flag, variable or file, what was found and wanted, and the nearest known key.
     """
     profile = profile or os.environ.get(PREFIX + "PROFILE") or "local"
-    path = _profile_path(profile)
+    path = profile_path(profile)
     _assert_profile(path)
     _refuse_unknown_variables()
 
@@ -139,7 +140,12 @@ def as_variables(block: str, values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _profile_path(profile: str) -> Path:
+def profile_path(profile: str) -> Path:
+    """The file of a profile.
+
+    Raises:
+        SettingsError: there is none.
+    """
     folders = [Path.cwd() / "conf", PACKAGED]
     for folder in folders:
         if (path := folder / f"{profile}.yaml").is_file():

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from jobs.serving.access.admin_server import admin_server, admin_socket
+from jobs.serving.access.followed_keys import FollowedKeys
 from jobs.serving.access.keys import Keys
 from jobs.serving.drain import drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
@@ -40,10 +41,11 @@ from schemas.settings import Settings, load_settings
 from streamscore import __version__
 from streamscore.logs import configure_logging
 from streamscore.registry.registry import open_registry
-from streamscore.routing.followed import FollowedRoutes, open_routes
+from streamscore.routing.followed import open_routes
 
 log = structlog.get_logger()
 
+KEYS_SECONDS = 1.0  # between two looks at the file of the settings
 COUNT_SECONDS = 1.0
 RETRY_SECONDS = 5.0  # between two tries to load the models that are wanted before readiness
 
@@ -64,6 +66,7 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
     keys, histories = Keys(settings.serving.keys), FeedHistories(settings)
+    followed_keys = FollowedKeys(keys, settings)
     service = Service(table, settings.serving, histories, keys, users, registry, Wishes(wishes))
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
@@ -76,7 +79,8 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
         beside = [
             asyncio.create_task(_get_ready(table, settings.serving.models)),
             asyncio.create_task(table.follow(settings.registry.poll_seconds)),
-            asyncio.create_task(_follow_routes(users, settings.routing.poll_seconds)),
+            asyncio.create_task(_again_and_again(users.look, settings.routing.poll_seconds)),
+            asyncio.create_task(_again_and_again(followed_keys.look, KEYS_SECONDS)),
             asyncio.create_task(service.follow_wishes()),
             asyncio.create_task(_count(metrics)),
         ]
@@ -125,14 +129,14 @@ async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
     log.info("ready", models=list(uris))
 
 
-async def _follow_routes(routes: FollowedRoutes, poll_seconds: float) -> None:
-    """Take up what changes in the table of routes; for ever."""
+async def _again_and_again(look: Callable[[], None], seconds: float) -> None:
+    """Take up what somebody changes; for ever."""
     while True:
-        await asyncio.sleep(poll_seconds)
+        await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(routes.look)
-        except Exception:  # it goes on with the table that it has
-            log.exception("routes_failed")
+            await asyncio.to_thread(look)
+        except Exception:  # it goes on with what it has
+            log.exception("look_failed", of=look.__qualname__)
 
 
 async def _count(metrics: ServiceMetrics) -> None:

@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
     serving = settings.serving
     assert_may_listen(serving)
     if serving.workers > 1:  # they load the same settings from the environment
-        os.environ |= as_variables("serving", serving.model_dump(mode="json"))
+        os.environ |= as_variables("serving", serving.model_dump(mode="json", exclude={"keys"}))  # followed in the file
         os.environ |= as_variables("registry", settings.registry.model_dump(mode="json"))
         os.environ[PREFIX + "PROFILE"] = settings.profile
         shared = Path(tempfile.mkdtemp(prefix="streamscore-workers-"))

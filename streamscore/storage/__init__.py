@@ -6,6 +6,7 @@ journal  durable lines, one after the other
 folder   read, write, put-if-absent, list, delete; its journals and its lease
 bucket   the same in an object store
 lease    one driver a checkpoint
+changed_file  whether a file that somebody edits is to be read again
 places   a setting's folder: which of the two it is
 stream_paths  the folders of a stream, and making them
 retry    storage that fails is tried again

@@ -36,15 +36,20 @@ class Keys:
         Raises:
             SettingsError: two have the same hash, so that it is not said which one is meant.
         """
-        self._by_hash: dict[str, Key] = {}
-        for key in keys:
-            if other := self._by_hash.get(key.hash):
-                msg = f"serving.keys: '{other.name}' and '{key.name}' are the same key; leave one"
-                raise SettingsError(msg)
-            self._by_hash[key.hash] = key
+        self._by_hash = _by_hash(keys)
+        self._are_asked_for = bool(keys)
 
     def __bool__(self) -> bool:
-        return bool(self._by_hash)
+        return self._are_asked_for
+
+    def replace(self, keys: Sequence[Key]) -> None:
+        """Take others. Without any, nobody is let in: a service that asks for keys never stops doing so.
+
+        Raises:
+            SettingsError: as of the first ones; then those go on.
+        """
+        self._by_hash = _by_hash(keys)
+        self._are_asked_for = True
 
     def let_in(self, request: Request) -> None:
         """Take the key of a request as the caller's; it is asked for only if there are keys.
@@ -52,7 +57,7 @@ class Keys:
         Raises:
             RequestError: there is none, or one that is not known or has expired (401).
         """
-        if self._by_hash:
+        if self._are_asked_for:
             _caller.set(self._of(request))
 
     def let_in_admin(self, request: Request) -> None:
@@ -76,6 +81,16 @@ class Keys:
             what = "the API key is not known" if key is None else f"the API key '{key.name}' has expired"
             raise RequestError(401, what, headers=CHALLENGE)
         return key
+
+
+def _by_hash(keys: Sequence[Key]) -> dict[str, Key]:
+    found: dict[str, Key] = {}
+    for key in keys:
+        if other := found.get(key.hash):
+            msg = f"serving.keys: '{other.name}' and '{key.name}' are the same key; leave one"
+            raise SettingsError(msg)
+        found[key.hash] = key
+    return found
 
 
 def caller() -> str:

@@ -115,6 +115,25 @@ def test_the_same_key_twice_is_refused() -> None:
         Keys((WEB_ENTRY, WEB_ENTRY.model_copy(update={"name": "copy"})))
 
 
+def test_other_keys_take_the_place_of_the_first_ones_and_without_any_nobody_is_let_in() -> None:
+    keys = Keys(())
+    keys.let_in(request_with())
+    keys.replace((WEB_ENTRY,))
+    assert keys
+    for key, is_in in ((WEB, True), (LAST, False), ("", False)):
+        found = copy_context()
+        if is_in:
+            found.run(keys.let_in, request_with(x_api_key=key))
+        else:
+            assert status_of(keys.let_in, request_with(x_api_key=key)) == 401
+    with pytest.raises(SettingsError):
+        keys.replace((LAST_ENTRY, LAST_ENTRY))
+    copy_context().run(keys.let_in, request_with(x_api_key=WEB))
+    keys.replace(())
+    assert keys
+    assert status_of(keys.let_in, request_with(x_api_key=WEB)) == 401
+
+
 def test_a_key_in_place_of_its_hash_is_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
