@@ -29,6 +29,10 @@ def uri_of(model: str) -> str:
     return f"models:/{model}@{ALIAS}" if is_name(model) else model
 
 
+def _name_of(model: str) -> str:
+    return model if is_name(model) else model_name(model) or model
+
+
 def _assert_model(model: str) -> str:
     if model.startswith(URIS) and model_name(model) + model.partition(":/")[2]:
         return model
@@ -50,6 +54,11 @@ class Trial(BaseModel):
 
     model: Annotated[str, AfterValidator(_assert_model)]
     percent: float = Field(gt=0, le=100)
+
+    @property
+    def name(self) -> str:
+        """As that of a route."""
+        return _name_of(self.model)
 
     def has(self, key: str) -> bool:
         """Whether the candidate is tried with a key."""
@@ -92,7 +101,7 @@ class Route(BaseModel):
     @property
     def name(self) -> str:
         """The model's name, which says who may use it; of `runs:/…` the URI."""
-        return self.model or "" if self.is_name else model_name(self.model or "") or str(self.model)
+        return _name_of(self.model or "")
 
     @property
     def is_name(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Generic
 
 import structlog
 
-from jobs.serving.access.keys import assert_may_ask, assert_may_ask_for
+from jobs.serving.access.keys import assert_may_ask, assert_may_ask_for, may_ask
 from jobs.serving.request_log.record import note_canary, note_shadow
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.routing.repositories import AModel, ModelRepository
@@ -48,7 +48,7 @@ class UserModels(Generic[AModel]):
         return route
 
     async def get(self, user: str) -> AModel:
-        """The model of a user: the candidate of a canary, if that is tried with this user and can be had.
+        """The model of a user: the candidate of a canary, if that is tried with this user and the caller can have it.
 
         Raises:
             RequestError: as `route`, and as `ModelRepository.get`.
@@ -56,7 +56,7 @@ class UserModels(Generic[AModel]):
         route = self.route(user)
         if route.shadow and route.shadow.has(user):
             note_shadow(self._uri(route.shadow.model))
-        if route.canary and route.canary.has(user):
+        if route.canary and route.canary.has(user) and may_ask(route.canary.name):
             try:
                 found = await self._models.get(self._uri(route.canary.model))
             except RequestError as error:  # a trial costs no user an answer

@@ -16,7 +16,10 @@ from streamscore.routing.routes import table_of
 
 SAID = {
     "keys": {"alice": "wine", "bob": "store:/beer/^1", "mallory": None, "eve": "models:/water/7"},
-    "patterns": {"eu-*": "models:/wine@production"},
+    "patterns": {
+        "trial-*": {"model": "wine", "canary": {"model": "models:/beer/3", "percent": 100}},
+        "eu-*": "models:/wine@production",
+    },
 }
 
 
@@ -69,3 +72,10 @@ def test_the_key_of_the_caller_has_to_be_for_user_and_model() -> None:
     assert answered("bob", *wine) == 403  # its model is beer
     assert answered("eu-1", *wine) == 403
     assert answered("nobody", *wine) == 403  # it does not learn who is known
+
+
+def test_a_candidate_answers_only_who_may_ask_it() -> None:
+    assert answered("trial-1") == "models:/beer/3"
+    assert answered("trial-1", *new_key("both", ("wine", "beer"))) == "models:/beer/3"
+    assert answered("trial-1", *new_key("wine", ("wine",))) == "models:/wine@production"
+    assert answered("trial-1", *new_key("beer", ("beer",))) == 403
