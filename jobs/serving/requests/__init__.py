@@ -4,6 +4,8 @@ patience        how long a request is worked on
 body            the bytes of a request, within their bounds
 json_text       JSON without doubles
 tabular         MLflow's JSON, CSV, Parquet and Arrow → values
+columnar        Parquet and Arrow → a table of plain columns
+arrow_messages  how large they are unpacked
 v2_tensors      V2's tensors → values, predictions → tensors
 rows_request    which rows are predicted, with which params
 v2_request      the same in V2's words

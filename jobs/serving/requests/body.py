@@ -23,10 +23,12 @@ class Body:
 
     Attributes:
         kind: the media type in lower case, without parameters; empty if none was named.
+        most: bytes that its values may have.
     """
 
     data: bytes
     kind: str
+    most: int = 2**24
 
 
 async def read_body(request: Request, most: int) -> Body:
@@ -51,7 +53,7 @@ async def read_body(request: Request, most: int) -> Body:
         data = _inflate(data, most)
     elif packed != "identity":
         raise RequestError(415, f"content-encoding is {packed!r}, wanted gzip or none")
-    return Body(data, _media_type(request.headers.get("content-type", "")))
+    return Body(data, _media_type(request.headers.get("content-type", "")), most)
 
 
 async def pieces_of(request: Request) -> AsyncIterator[bytes]:

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from jobs.serving.models.served_model import Read
 from jobs.serving.requests.body import Body
+from jobs.serving.requests.columnar import ARROW, PARQUET, read_columns
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.json_text import parse_json
 from jobs.serving.requests.problems import RequestError, RowError, refused_rows
@@ -24,9 +22,6 @@ from streamscore.reading.read import read_chunks
 from streamscore.reading.rejects import NO_REJECTS, FileRejectedError
 
 JSON_KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-MOST_ROWS = 1_000_000  # of a Parquet file, of which a kilobyte can hold a thousand million
-PARQUET = "application/vnd.apache.parquet"
-ARROW = "application/vnd.apache.arrow.stream"
 KINDS = ("application/json", "text/csv", PARQUET, ARROW)
 
 
@@ -41,7 +36,9 @@ def decode(body: Body, inputs: Inputs, text: frozenset[str]) -> Values | Read:
     if body.kind == "text/csv":
         return _of_csv(body.data, inputs, text)
     if body.kind in (PARQUET, ARROW):
-        return _of_table(_arrow_table(body), inputs)
+        found = read_columns(body)
+        _assert_once(found.names)
+        return of_columns(dict(zip(found.names, found.values, strict=True)), inputs, found.rows)
     raise RequestError(415, f"content-type is {body.kind!r}, wanted one of {', '.join(KINDS)}")
 
 
@@ -142,29 +139,6 @@ def _of_csv(data: bytes, inputs: Inputs, text: frozenset[str]) -> Read:
         refused = rejects.to_pylist()[0]
         raise refused_rows([RowError(None, refused["column"], refused["reason"], refused["detail"])])
     return Read(rows, rejects)
-
-
-def _arrow_table(body: Body) -> pa.Table:
-    try:
-        if body.kind == PARQUET:
-            file = pq.ParquetFile(io.BytesIO(body.data))
-            if (count := file.metadata.num_rows) > MOST_ROWS:
-                raise RequestError(413, f"{count:,} rows, wanted at most {MOST_ROWS:,}; send several requests")
-            return file.read()
-        return pa.ipc.open_stream(body.data).read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise RequestError(400, f"the body is no {body.kind}: {str(error).splitlines()[0]}") from error
-
-
-def _of_table(table: pa.Table, inputs: Inputs) -> Values:
-    _assert_once(table.column_names)
-    columns = {}
-    for name in table.column_names:
-        values = table[name]
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        columns[name] = values.to_pylist()
-    return of_columns(columns, inputs, table.num_rows)
 
 
 def _assert_once(names: Sequence[str]) -> None:

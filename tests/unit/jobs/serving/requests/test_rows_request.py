@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.serving.requests.body import Body
+from jobs.serving.requests.columnar import MOST_ROWS, PARQUET
 from jobs.serving.requests.contract import Inputs, inputs_of
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.rows_request import read_rows_request
-from jobs.serving.requests.tabular import MOST_ROWS, PARQUET
 from jobs.serving.requests.values import typed
 from tests.support.code_models import missing_signature, scaled_signature
 from tests.support.json_values import json_values, spoiled
