@@ -35,18 +35,19 @@ async def in_time(
     """
     if gate.at_work >= settings.max_requests:
         raise RequestError(503, "too many requests at once; try again", headers={"Retry-After": "1"})
-    seconds = _seconds(request, settings.request_seconds)
-    caller = _Caller(request)
+    caller = _Caller(request, _seconds(request, settings.request_seconds))
     request.scope[_WAITING] = caller
     gate.at_work += 1
     try:
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout(caller.seconds) as deadline:
+            caller.deadline = deadline
             return await answer()
     except TimeoutError as error:
         if not deadline.expired():
             raise
         what, status = ("answer", 504) if caller.has_sent else ("body", 408)
-        raise RequestError(status, f"no {what} within {seconds:g} s; ask for less, or give it more time") from error
+        detail = f"no {what} within {caller.seconds:g} s; ask for less, or give it more time"
+        raise RequestError(status, detail) from error
     except asyncio.CancelledError:
         if not caller.is_gone:
             raise
@@ -62,6 +63,12 @@ def body_is_read(request: Request) -> None:
         caller.look_later()
 
 
+def give_less_time(request: Request, seconds: float) -> None:
+    """What else says how long a request may take, since it came; not more than it had."""
+    if (caller := request.scope.get(_WAITING)) and seconds < caller.seconds:
+        caller.give(seconds)
+
+
 def _seconds(request: Request, most: float) -> float:
     """What the caller gives it, at most what the settings do."""
     given = request.headers.get(TIMEOUT)
@@ -73,14 +80,25 @@ def _seconds(request: Request, most: float) -> float:
 
 
 class _Caller:
-    """Who waits for an answer."""
+    """Who waits for an answer.
 
-    def __init__(self, request: Request) -> None:
+    Attributes:
+        seconds: that the answer may take, until `deadline`.
+    """
+
+    def __init__(self, request: Request, seconds: float) -> None:
+        self.seconds, self._began = seconds, asyncio.get_running_loop().time()
+        self.deadline: asyncio.Timeout | None = None
         self._request, self._answering = request, asyncio.current_task()
         self._later: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
         self.has_sent = request.method in ("GET", "HEAD")
         self.is_gone = False
+
+    def give(self, seconds: float) -> None:
+        self.seconds = seconds
+        if self.deadline:
+            self.deadline.reschedule(self._began + seconds)
 
     def look_later(self) -> None:
         self.has_sent = True

@@ -20,12 +20,14 @@ class V2Request:
         identity: its `id`, which the answer repeats; empty if it has none.
         outputs: the names of the outputs and whether each is wanted as binary data; None: all of them.
         binary: whether outputs of which it does not say so are.
+        seconds: that the answer may take; None: it does not say.
     """
 
     identity: str
     asked: Asked
     outputs: dict[str, bool] | None
     binary: bool
+    seconds: float | None = None
 
     def wanted(self, names: Sequence[str]) -> dict[str, bool]:
         """The outputs to answer with, and whether as binary data.
@@ -64,7 +66,8 @@ def read_v2_request(body: bytes, json_size: int, inputs: Inputs) -> V2Request:
     params, _ = typed_params(given, inputs.params)
     binary = _flag(given, "binary_data_output", False)
     rows = decode_inputs(request.get("inputs"), body[json_size:], inputs)
-    return V2Request(identity or "", Asked(rows, params, len(body)), _outputs(request.get("outputs"), binary), binary)
+    asked, outputs = Asked(rows, params, len(body)), _outputs(request.get("outputs"), binary)
+    return V2Request(identity or "", asked, outputs, binary, _seconds(given, inputs))
 
 
 def _outputs(given: Any, binary: bool) -> dict[str, bool] | None:
@@ -79,6 +82,16 @@ def _outputs(given: Any, binary: bool) -> dict[str, bool] | None:
             raise RequestError(400, "an output has no name, or that of another one; wanted each once by name")
         wanted[name] = _flag(parameters_of(output, f"output '{name[:100]}'"), "binary_data", binary)
     return wanted
+
+
+def _seconds(parameters: dict[str, Any], inputs: Inputs) -> float | None:
+    """Triton's `timeout`, of microseconds, unless the model has a param of that name; 0 is none."""
+    if "timeout" in inputs.params or parameters.get("timeout") is None:
+        return None
+    value = parameters["timeout"]
+    if type(value) is not int or value < 0:
+        raise RequestError(400, f"timeout is {value!r:.40}, wanted microseconds as a whole number, or 0 for none")
+    return value / 1e6 if value else None
 
 
 def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:

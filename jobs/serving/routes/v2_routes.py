@@ -9,6 +9,7 @@ from starlette.routing import Route
 from jobs.serving.access.keys import may_ask
 from jobs.serving.models.served_model import ServedModel
 from jobs.serving.requests.answers import REQUEST_ID, assert_finite, json_answer, v2_error, who
+from jobs.serving.requests.patience import give_less_time
 from jobs.serving.requests.problems import RequestError
 from jobs.serving.requests.v2_request import V2Request, read_v2_request
 from jobs.serving.requests.v2_tensors import encode_outputs, input_metadata, output_metadata
@@ -85,6 +86,8 @@ async def _infer(service: Service, request: Request, identity: str) -> Response:
     if given is not None and not (given.isascii() and given.isdigit() and int(given[:12]) <= len(body)):
         raise RequestError(400, f"{JSON_SIZE} is {given!r:.40}, wanted at most the {len(body)} bytes of the body")
     wanted = read_v2_request(body, len(body) if given is None else int(given), served.inputs)
+    if wanted.seconds:
+        give_less_time(request, wanted.seconds)
     answer = await answered(served, wanted.asked)
     assert_finite(answer.predictions)  # no infinity, in binary data neither: the same request gets the same answer
     return _answer(wanted, answer.predictions, served, identity)

@@ -18,14 +18,14 @@ from starlette.routing import Route
 
 from jobs.serving.protocol import MOST_HEAD
 from jobs.serving.requests.body import read_body
-from jobs.serving.requests.patience import Gate, body_is_read, in_time
+from jobs.serving.requests.patience import Gate, body_is_read, give_less_time, in_time
 from jobs.serving.requests.problems import RequestError
 from schemas.settings import Serving
 from tests.support.served_app import answer_on, ask, served
 
 
 class Model:
-    """One call at a time; a body of `n` takes n milliseconds."""
+    """One call at a time; a body of `n` takes n milliseconds, and one of `n:m` has m of them."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = Serving(**settings)
@@ -44,6 +44,9 @@ class Model:
         body = (await read_body(request, 1000)).data
         self.read += 1
         body_is_read(request)
+        body, _, less = body.partition(b":")
+        if less:
+            give_less_time(request, int(less) / 1000)
         async with self.turn:
             self.begun.append(body)
             await asyncio.sleep(int(body) / 1000)
@@ -70,6 +73,21 @@ def test_a_request_whose_time_is_over_is_refused_then_and_never_predicted(model:
     assert ask(port, b"2")[0] == 200
     assert made.begun == [b"600", b"2"]
     assert made.gate.at_work == 0
+
+
+def test_what_a_body_says_of_its_time_counts_from_its_beginning(model: tuple[Model, int]) -> None:
+    made, port = model
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(ask, port, b"600")
+        time.sleep(0.1)
+        began = time.monotonic()
+        for body, given, within in ((b"1:100", "", "0.1"), (b"1:900", "100", "0.1"), (b"1:100", "900", "0.1")):
+            status, said = ask(port, body, f"x-request-timeout-ms: {given}\r\n" if given else "")
+            assert (status, f"no answer within {within} s".encode() in said) == (504, True)
+        assert time.monotonic() - began < 0.45
+        assert slow.result()[0] == 200
+    assert ask(port, b"1:500")[0] == 200
+    assert made.begun == [b"600", b"1"]
 
 
 def test_who_has_gone_is_not_answered_and_takes_nobodys_turn(model: tuple[Model, int]) -> None:

@@ -66,6 +66,10 @@ def test_a_column_is_a_list_or_a_table_of_one_column(inputs: Inputs, shape: list
         ({"inputs": [X], "outputs": [{"name": "predict"}] * 2}, "that of another"),
         ({"inputs": [X], "outputs": [{"name": "predict", "parameters": "x"}]}, "are no object"),
         ({"inputs": [X], "id": 5}, "id is no text"),
+        ({"inputs": [X], "parameters": {"timeout": "5"}}, "timeout is '5'"),
+        ({"inputs": [X], "parameters": {"timeout": -1}}, "timeout is -1"),
+        ({"inputs": [X], "parameters": {"timeout": True}}, "timeout is True"),
+        ({"inputs": [X], "parameters": {"timeout": 1.5}}, "timeout is 1.5"),
     ],
 )
 def test_a_field_of_another_type_is_refused(inputs: Inputs, value: Any, said: str | None) -> None:
@@ -93,6 +97,11 @@ def test_what_is_wanted_is_named(inputs: Inputs) -> None:
     assert (every.wanted(["a", "b"]), every.asked.params.values) == ({"a": True, "b": True}, {"factor": 2.0})
     with pytest.raises(RequestError, match="no output 'predict'"):
         found.wanted(["other"])
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(1, 1e-6), (2_000_000, 2.0), (0, None), (None, None)])
+def test_tritons_timeout_is_of_microseconds(inputs: Inputs, timeout: int | None, seconds: float | None) -> None:
+    assert read({"inputs": [X], "parameters": {"timeout": timeout}}, inputs).seconds == seconds
 
 
 def test_text_in_base64_is_text() -> None:
