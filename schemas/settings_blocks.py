@@ -262,6 +262,11 @@ class RequestLog(Block):
         gt=0,
         description="The most bytes in the spool of a process. Requests beyond them are counted as lost.",
     )
+    keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="How many days rows stay in `requests`; maintenance deletes older ones. `null` keeps them.",
+    )
 
 
 class Testing(Block):

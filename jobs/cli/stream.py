@@ -78,20 +78,22 @@ def status(
 
 @app.command()
 def maintain(
-    feed: FeedName,
+    feed: Annotated[
+        str, typer.Argument(metavar="FEED", help="A feed, or 'serving': the requests to models that have no feed.")
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     tables: Tables = None,
     checkpoint: Checkpoint = None,
     profile: Profile = None,
 ) -> None:
     """Compact small files, trim table logs, delete what is in no table; beside a running stream or without."""
-    from jobs.maintenance.maintain import Task
+    from jobs.maintenance.maintain import Task, feed_or_service
     from jobs.maintenance.maintain import maintain as maintain_tables
     from jobs.maintenance.show import show_report
     from streamscore.logs import configure_logging
 
     configure_logging(debug=False)
-    task = Task.of(load_feed(feed), settings_of(profile, None, tables, checkpoint))
+    task = Task.of(feed_or_service(feed), settings_of(profile, None, tables, checkpoint))
     with working("maintaining"):
         report = maintain_tables(task, dry_run=dry_run)
     show_report(report, out, dry_run=dry_run)

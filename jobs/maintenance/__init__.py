@@ -2,6 +2,7 @@
 
 plan_compaction  which small files of a table become one
 compact          their rows into one part, one commit; rows and statistics stay
+expire           requests that are older than wanted
 clean            old log entries, files that are in no table any more, model versions nobody scores with
 lock             one maintenance of a feed's tables at a time
 maintain         all of it, table by table, and what it came to

@@ -12,13 +12,14 @@ from deltalake.exceptions import DeltaError
 
 from jobs.maintenance.clean import clean_log, clean_models, vacuum
 from jobs.maintenance.compact import Budget, compact, files_of, not_ours_to_compact
+from jobs.maintenance.expire import expire
 from jobs.maintenance.lock import alone, stream_stopped
 from jobs.maintenance.plan_compaction import plan
 from schemas.errors import StorageError, TryAgainError
-from schemas.feed import Feed
+from schemas.feed import Feed, load_feed
 from schemas.settings import Settings
 from schemas.settings import Tables as TablesSettings
-from schemas.tables import BATCHES, DRIFT, DRIFT_PROFILES, EVENTS, QUARANTINE, REQUESTS
+from schemas.tables import BATCHES, DRIFT, DRIFT_PROFILES, EVENTS, QUARANTINE, REQUESTS, SERVICE, service_feed
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
@@ -37,31 +38,44 @@ class Task:
         settings: of the tables.
         rows: the tables of rows too; otherwise only those that Spark never writes.
         clean: old entries, files and models too.
+        keep_days: rows of the log of requests; None: for ever.
     """
 
     feed: Feed
     paths: StreamPaths
     settings: TablesSettings
+    keep_days: float | None = None
     rows: bool = True
     clean: bool = True
 
     @classmethod
     def of(cls, feed: Feed, settings: Settings) -> Self:
         """By the settings."""
-        return cls(feed, StreamPaths.of(feed, settings), settings.tables)
+        return cls(feed, StreamPaths.of(feed, settings), settings.tables, settings.request_log.keep_days)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """What `to_json` made, in another process."""
         body = json.loads(text)
         feed, settings = Feed.model_validate(body["feed"]), TablesSettings.model_validate(body["settings"])
-        return cls(feed, StreamPaths.from_json(body["paths"]), settings, body["rows"], body["clean"])
+        more = {name: body[name] for name in ("keep_days", "rows", "clean")}
+        return cls(feed, StreamPaths.from_json(body["paths"]), settings, **more)
 
     def to_json(self) -> str:
         """As text."""
         body = {"feed": self.feed, "settings": self.settings}
         models = {name: model.model_dump(mode="json", exclude_unset=True) for name, model in body.items()}
-        return json.dumps(models | {"paths": self.paths.to_json(), "rows": self.rows, "clean": self.clean})
+        more = {"keep_days": self.keep_days, "rows": self.rows, "clean": self.clean}
+        return json.dumps(models | {"paths": self.paths.to_json()} | more)
+
+
+def feed_or_service(name: str) -> Feed:
+    """A feed, or what stands for one where the requests are that are of none.
+
+    Raises:
+        FeedError: there is no such feed, or its file is wrong.
+    """
+    return service_feed() if name == SERVICE else load_feed(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,7 @@ class Maintained:
 
     Attributes:
         compacted: files that became fewer.
+        expired: rows of the log of requests that were deleted.
         entries: files of the log that were deleted.
         unused, unused_bytes: files deleted that no version younger than the setting has.
         note: why something was left undone.
@@ -95,6 +110,7 @@ class Maintained:
     before: Size
     after: Size
     compacted: int = 0
+    expired: int = 0
     entries: int = 0
     unused: int = 0
     unused_bytes: int = 0
@@ -113,8 +129,9 @@ class Report:
 def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None, fold: bool = True) -> Report:
     """Maintain a feed's tables, beside its stream or without; the stream neither waits for it nor fails by it.
 
-    For each table: 1. small files become few,  2. a checkpoint of the log, if it has grown,  3. entries go that are old
-    and told elsewhere,  4. files go that are in the table no more.  Then downloaded models that score no more.
+    For each table: 0. old requests go,  1. small files become few,  2. a checkpoint of the log, if it has grown,
+    3. entries go that are old and told elsewhere,  4. files go that are in the table no more.  Then downloaded models
+    that score no more.
     Killed anywhere, it leaves whole tables; the next one does the rest.
 
     Args:
@@ -130,6 +147,8 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
     names = [name for name in _names(tables, task) if tables.exists(name)]
     if not names:
         made_by = f"the stream makes them: streamscore run {task.feed.name}"
+        if task.feed.name == SERVICE:
+            made_by = "the service makes them: streamscore serve"
         msg = f"no Delta tables in {paths.tables}; {made_by}"
         raise StorageError(msg)
     report, budget = Report(), budget or Budget()
@@ -168,6 +187,12 @@ def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget
     handle = of_table.handle()
     if why := not_ours_to_compact(of_table, handle):
         return Maintained(name, before, before, note=f"left alone: {why}")
+    expired = 0
+    try:  # 0
+        if name == REQUESTS and task.clean and task.keep_days is not None:
+            expired = expire(of_table, task.keep_days, dry_run=dry_run)
+    except TryAgainError as error:
+        note = str(error)
     if dry_run:  # 1
         compacted = sum(len(group) for group in plan(files_of(handle), settings.target_bytes))
     else:
@@ -176,7 +201,7 @@ def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget
         except TryAgainError as error:  # the rest does not depend on it
             compacted, note = 0, str(error)
         _checkpoint(of_table, settings.checkpoint_every, anyway=compacted > 0)  # 2
-    done = Maintained(name, before, before, compacted, note=note)
+    done = Maintained(name, before, before, compacted, expired, note=note)
     if task.clean:
         entries = clean_log(of_table, _folded(tables, name), settings.keep_log_hours, dry_run=dry_run)  # 3
         unused, unused_bytes = vacuum(of_table, settings.keep_files_hours, dry_run=dry_run)  # 4

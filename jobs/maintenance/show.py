@@ -15,6 +15,9 @@ def show_report(report: Report, console: Console, *, dry_run: bool) -> None:
         table.add_row(*(_planned(done) if dry_run else _done(done)))
     console.print(table)
     for done in report.tables:
+        if done.expired:
+            would = "would be deleted" if dry_run else "deleted"
+            console.print(f"{done.table}: {done.expired:,} old rows {would}", markup=False)
         if done.note:
             console.print(f"{done.table}: {done.note}", markup=False, soft_wrap=True)
     if report.models:

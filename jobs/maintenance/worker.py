@@ -33,8 +33,13 @@ def main() -> None:
         log.warning("maintenance", outcome="failed", error=str(error))
         sys.exit(error.exit_code)
     for done in report.tables:
-        if done.compacted or done.entries or done.unused or done.note:
-            counts = {"compacted": done.compacted, "log_files": done.entries, "unused": done.unused}
+        if done.compacted or done.expired or done.entries or done.unused or done.note:
+            counts = {
+                "compacted": done.compacted,
+                "expired": done.expired,
+                "log_files": done.entries,
+                "unused": done.unused,
+            }
             log.info("maintenance", table=done.table, files=done.after.files, seconds=round(done.seconds, 2), **counts)
 
 

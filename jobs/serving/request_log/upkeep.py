@@ -2,12 +2,10 @@
 
 import structlog
 
-from jobs.maintenance.maintain import Task
+from jobs.maintenance.maintain import Task, feed_or_service
 from jobs.maintenance.schedule import MaintenanceScheduler
 from schemas.errors import StreamscoreError
-from schemas.feed import load_feed
 from schemas.settings import Settings
-from schemas.tables import SERVICE, service_feed
 
 log = structlog.get_logger()
 
@@ -41,8 +39,7 @@ class Upkeep:
 
     def _scheduler(self, name: str) -> MaintenanceScheduler | None:
         try:
-            feed = service_feed() if name == SERVICE else load_feed(name)
-            return MaintenanceScheduler(Task.of(feed, self._settings))
+            return MaintenanceScheduler(Task.of(feed_or_service(name), self._settings))
         except StreamscoreError as error:
             log.warning("maintenance", feed=name, outcome="failed", error=str(error).splitlines()[0])
             return None

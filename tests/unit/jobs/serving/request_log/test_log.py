@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from jobs.maintenance.maintain import Task, maintain
 from jobs.serving.models.served_model import Answer
@@ -202,6 +203,33 @@ def test_maintenance_makes_few_files_of_many_and_the_log_goes_on(tmp_path: Path)
     log.done(answered(6))
     log.stop()
     assert sorted(row["request_id"] for row in requests_in(tmp_path)) == [f"id{n}" for n in range(7)]
+
+
+def test_old_requests_go_while_the_log_goes_on_and_none_comes_back(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    kept = settings.model_copy(update={"request_log": settings.request_log.model_copy(update={"keep_days": 30.0})})
+    log = RequestLog(settings)
+    log.start()
+    for number in range(6):
+        record = answered(number)
+        record.at -= (40 if number < 3 else 20) * 86_400 * 10**9
+        log.done(record)
+    until(lambda: len(requests_in(tmp_path)) == 6, 5)
+    uri = next((tmp_path / "tables").rglob("requests"))
+    newest = DeltaTable(uri).transaction_version(log.spool.app_id)
+    before = [row for row in requests_in(tmp_path) if row["request_id"] >= "id3"]
+    (planned,) = maintain(Task.of(FEED, kept), dry_run=True).tables
+    assert (planned.expired, len(requests_in(tmp_path))) == (3, 6)
+    (done,) = maintain(Task.of(FEED, kept)).tables
+    assert done.expired == 3
+    (again,) = maintain(Task.from_json(Task.of(FEED, kept).to_json())).tables
+    assert again.expired == 0
+    assert requests_in(tmp_path) == before
+    assert DeltaTable(uri).transaction_version(log.spool.app_id) == newest
+    log.done(answered(6))
+    log.stop()
+    assert sorted(row["request_id"] for row in requests_in(tmp_path)) == ["id3", "id4", "id5", "id6"]
+    assert read_balance(tmp_path / "spool" / "0") == Balance(answered=7, logged=7)
 
 
 def test_a_table_with_other_types_keeps_what_does_not_fit_as_text(tmp_path: Path) -> None:
