@@ -1,7 +1,7 @@
 """The online service: the models of the registry answered over REST.
 
 run       starts the processes
-protocol  HTTP, with a bound for headers
+protocol  HTTP, with a bound for headers, and an end
 drain     the end of a process
 app       the application and what runs beside the requests
 service   what all routes share

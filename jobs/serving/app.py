@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -15,7 +16,7 @@ from starlette.applications import Starlette
 from jobs.serving.access.admin_server import admin_server, admin_socket
 from jobs.serving.access.followed_keys import FollowedKeys
 from jobs.serving.access.keys import Keys
-from jobs.serving.drain import drain_at_sigterm
+from jobs.serving.drain import DRAIN, drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
 from jobs.serving.models.wishes import WISHES, Wishes
@@ -66,7 +67,6 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
     keys, histories = Keys(settings.serving.keys), FeedHistories(settings)
-    followed_keys = FollowedKeys(keys, settings)
     service = Service(table, settings.serving, histories, keys, users, registry, Wishes(wishes))
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
@@ -75,21 +75,18 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
     metrics = ServiceMetrics(table.cache, service.gate, requests, shadows.counts if shadows else {})
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         beside = [
             asyncio.create_task(_get_ready(table, settings.serving.models)),
-            asyncio.create_task(table.follow(settings.registry.poll_seconds)),
-            asyncio.create_task(_again_and_again(users.look, settings.routing.poll_seconds)),
-            asyncio.create_task(_again_and_again(followed_keys.look, KEYS_SECONDS)),
-            asyncio.create_task(service.follow_wishes()),
+            asyncio.create_task(_follow(service, settings)),
             asyncio.create_task(_count(metrics)),
         ]
-        drain_at_sigterm(table.drain, settings.serving.drain_seconds)
+        drain = drain_at_sigterm(table.drain, settings.serving.drain_seconds)
         if requests and shadows:
             requests.start()
             beside.append(asyncio.create_task(shadows.run()))
         async with admin_server(admin, bound):
-            yield
+            yield {DRAIN: drain}
             table.drain()
         for task in beside:
             task.cancel()
@@ -127,6 +124,16 @@ async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: a collection that walks MLflow and pandas stops all requests for 0.1 s
     log.info("ready", models=list(uris))
+
+
+async def _follow(service: Service, settings: Settings) -> None:
+    """Take up what others change: promotions, routes, keys, and what other workers were asked to load; for ever."""
+    await asyncio.gather(
+        service.table.follow(settings.registry.poll_seconds),
+        _again_and_again(service.routes.look, settings.routing.poll_seconds),
+        _again_and_again(FollowedKeys(service.keys, settings).look, KEYS_SECONDS),
+        service.follow_wishes(),
+    )
 
 
 async def _again_and_again(look: Callable[[], None], seconds: float) -> None:

@@ -1,7 +1,9 @@
-"""HTTP as uvicorn reads it, with a bound for what stands before the body."""
+"""HTTP as uvicorn reads it, with a bound for what stands before the body, and an end that callers hear of."""
 
 import httptools  # noqa: F401  what uvicorn reads with here; without it, it is half as fast and says nothing
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from jobs.serving.drain import DRAIN
 
 MOST_HEAD = 2**16  # bytes of the request line and the headers; httptools has no bound
 _REFUSAL = (
@@ -12,7 +14,10 @@ _SAID = f"the request line and the headers are larger than {MOST_HEAD:,} bytes\n
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses a request whose headers do not end."""
+    """Refuses a request whose headers do not end. While the process ends, an answer is the last of its connection:
+
+    a caller who kept an idle one would otherwise send the next request into its closing.
+    """
 
     _head = 0  # bytes of it that came after those in which it began
     _is_in_head = False
@@ -37,3 +42,5 @@ class BoundedProtocol(HttpToolsProtocol):
         """The headers are read."""
         self._is_in_head = False
         super().on_headers_complete()
+        if self.app_state.get(DRAIN):
+            self.cycle.keep_alive = False

@@ -54,5 +54,6 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=75,  # longer than a proxy keeps a connection, so that it never meets a closing one
         timeout_graceful_shutdown=30,
         timeout_worker_healthcheck=60,  # a load may hold the interpreter for seconds; who has ended is seen at once
+        reset_contextvars=True,  # else requests sent one behind the other on a connection know of each other
         limit_concurrency=serving.max_connections,
     )

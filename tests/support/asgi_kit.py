@@ -82,7 +82,7 @@ class InProcess:
         async def send(message: MutableMapping[str, Any]) -> None:
             await self._said.put(message["type"])
 
-        await self._app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+        await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
     def _await(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)

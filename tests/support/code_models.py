@@ -8,9 +8,10 @@ import pandas as pd
 
 from streamscore.registry.registry import Registry
 
-# x times `factor`. It fails at a call that has 13 in it, ends the process at 66, and says NaN to -1, infinity to -2.
+# x times `factor`. It fails at a call that has 13 in it, ends the process at 66, takes 2 s for 200, and says NaN to -1,
+# infinity to -2.
 SCALED = """
-import mlflow, numpy as np, pandas as pd
+import time, mlflow, numpy as np, pandas as pd
 
 class Model(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
@@ -19,6 +20,8 @@ class Model(mlflow.pyfunc.PythonModel):
             raise ValueError("thirteen")
         if (x == 66).any():
             raise SystemExit(1)
+        if (x == 200).any():
+            time.sleep(2)
         if params["mode"] == "count":
             return np.full(len(x), float(len(x)))
         if params["mode"] == "sum":

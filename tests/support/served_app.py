@@ -15,7 +15,8 @@ from jobs.serving.protocol import BoundedProtocol
 @contextlib.contextmanager
 def served(app: Any) -> Iterator[int]:
     """The port that it listens on."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, loop="uvloop", http=BoundedProtocol, log_level="error")
+    as_run: Any = {"loop": "uvloop", "http": BoundedProtocol, "reset_contextvars": True}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", **as_run)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import gzip
+import http.client
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -337,6 +339,11 @@ def test_the_client_of_triton_is_answered(server: Server, wine_row: dict[str, fl
         answers.append(client.infer("wine_quality", tensors, model_version="1").as_numpy("predict"))
         with pytest.raises(triton.InferenceServerException, match="no model"):
             client.get_model_metadata("nobody")
+        slow = triton.InferInput("x", [1], "FP64")
+        slow.set_data_from_numpy(np.array([200.0]))
+        assert client.is_model_ready("scaled")
+        with pytest.raises(triton.InferenceServerException, match=r"no answer within 0\.2 s"):
+            client.infer("scaled", [slow], timeout=200_000)
         assert client.get_model_repository_index()[0]["state"] == "READY"
     one = server.predict("wine_quality", [wine_row])[1]["predictions"]
     assert [answer.tolist() for answer in answers] == [one * 2] * 3
@@ -886,7 +893,27 @@ def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> Non
     begun = time.monotonic()
     assert server.predict("long", [{"x": 5}])[1]["predictions"] == [5.0]
     assert server.ask("/invocations", {"inputs": []})[0] == 404
-    assert server.stop() == 0, server.log.read_text()
+    print(f"first answers of models that were not loaded: {time.monotonic() - begun:.1f} s")
+    assert server.predict("scaled", [{"x": 1}])[0] == 200
+    kept = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=30) for _ in range(4)]
+    asked = [asked_on(connection) for connection in kept]
+    with ThreadPoolExecutor(1 + len(kept)) as pool:
+        slow = pool.submit(server.predict, "scaled", [{"x": 200}])
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: not server.is_ready(), 1)
+        assert (server.ask("/v2/health/ready")[0], server.ask("/ping")[0]) == (503, 404)
+        # each connection that was kept has one more answer, which says that it is the last one
+        assert [(asked_on(connection), connection.sock) for connection in kept] == [(one, None) for one in asked]
+        assert slow.result()[1]["predictions"] == [200.0]
+    assert server.process.wait(60) == 0, server.log.read_text()
     logged = read_table(tmp_path / "tables/serving/requests").to_pylist()
-    assert [(row["request_status"], row["prediction"]) for row in logged] == [(200, "5.0"), (404, None)]
-    print(f"first answer of a model that was not loaded and the stop: {time.monotonic() - begun:.1f} s")
+    wanted = [(200, "5.0"), (404, None), (200, "1.0"), *[(200, "5.0")] * 8, (200, "200.0")]
+    assert Counter((row["request_status"], row["prediction"]) for row in logged) == Counter(wanted)
+
+
+def asked_on(connection: http.client.HTTPConnection) -> Any:
+    """The answer on a connection that may be open already."""
+    body = json.dumps({"dataframe_records": [{"x": 5}]})
+    connection.request("POST", "/models/long/predict", body, {"content-type": "application/json"})
+    return json.loads(connection.getresponse().read())["predictions"]
