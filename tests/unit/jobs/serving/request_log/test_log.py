@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from jobs.cli import main
 from jobs.maintenance.maintain import Task, maintain
 from jobs.serving.models.served_model import Answer
 from jobs.serving.request_log import log as log_module
@@ -29,7 +30,7 @@ from services.object_store import ObjectStore
 from streamscore.tables.read_table import read_table
 from tests.support.fixture_types import Bucket
 from tests.support.proxy import Proxy
-from tests.support.request_kit import FEED, answered, requests_in, settings_of
+from tests.support.request_kit import FEED, INPUTS, answered, requests_in, settings_of
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[5]
@@ -230,6 +231,29 @@ def test_old_requests_go_while_the_log_goes_on_and_none_comes_back(tmp_path: Pat
     log.stop()
     assert sorted(row["request_id"] for row in requests_in(tmp_path)) == ["id3", "id4", "id5", "id6"]
     assert read_balance(tmp_path / "spool" / "0") == Balance(answered=7, logged=7)
+
+
+def test_the_command_maintains_the_requests_of_models_without_a_feed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREAMSCORE_REQUEST_LOG__KEEP_DAYS", "1")
+    for number in range(5):
+        log = RequestLog(settings_of(tmp_path))
+        log.start()
+        record = answered(number)
+        assert record.scored
+        record.scored = replace(record.scored, inputs=replace(INPUTS, feed=FEED.model_copy(update={"name": ""})))
+        record.at -= 2 * 86_400 * 10**9 * (number == 0)
+        log.done(record)
+        log.stop()
+    with pytest.raises(SystemExit) as ended:
+        main(["maintain", "serving", "--tables", str(tmp_path / "tables/serving")])
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    assert "requests: 1 old rows deleted" in said
+    assert sorted(row["request_id"] for row in requests_in(tmp_path, "serving")) == ["id1", "id2", "id3", "id4"]
+    assert len(DeltaTable(tmp_path / "tables/serving/requests").file_uris()) == 1
 
 
 def test_a_table_with_other_types_keeps_what_does_not_fit_as_text(tmp_path: Path) -> None:
