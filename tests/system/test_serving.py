@@ -813,6 +813,35 @@ def test_clients_that_go_away_leave_nothing_to_those_who_stay(server: Server, se
     assert server.predict("scaled", [{"x": 5}])[1]["predictions"] == [5.0]
 
 
+@pytest.mark.repeats
+def test_deadlines_that_pass_do_not_slow_a_long_load_down(server: Server) -> None:
+    """A third of the requests has less time than it needs, for a minute; every second counts alike."""
+    body = {"dataframe_records": [{"x": 5}]}
+    begun, seconds = time.monotonic(), 60
+    answered: list[Counter[int]] = [Counter() for _ in range(seconds + 2)]
+    process = psutil.Process(server.process.pid)
+
+    def ask(number: int) -> None:
+        session = requests.Session()
+        headers = {"x-request-timeout-ms": "1"} if number % 3 == 0 else {}
+        while (now := time.monotonic() - begun) < seconds:
+            status = session.post(f"{server.url}/models/scaled/predict", json=body, headers=headers, timeout=30)
+            answered[int(now)][status.status_code] += 1
+
+    with ThreadPoolExecutor(12) as pool:
+        asking = [pool.submit(ask, number) for number in range(12)]
+        time.sleep(10)
+        early = process.memory_info().rss
+        for one in asking:
+            one.result()
+    counts = sum(answered, Counter())
+    assert set(counts) == {200, 504}
+    first, last = (sum(one[200] for one in answered[at : at + 20]) for at in (0, seconds - 20))
+    assert last > 0.7 * first, (first, last)
+    assert process.memory_info().rss - early < 50_000_000
+    assert b"streamscore_requests_at_work 0.0" in server.ask("/metrics")[2]
+
+
 EXAMPLES = [5, pytest.param(150, marks=pytest.mark.repeats)]
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -40,7 +41,33 @@ def workers_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_worker_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
+def assert_patient(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """A worker that does nothing for 7 s, as in a load that holds Python's lock, is not killed for it; and a connection
+    that is idle as long goes on. (uvicorn kills after 5 s and closes after 5 s; proxies keep connections for 60.)
+    """
+    kept = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(6)]
+    sockets = [asked_on(connection) for connection in kept]
+    workers = {one.pid for one in workers_of(process)}
+    paused = min(workers)
+    os.kill(paused, signal.SIGSTOP)
+    try:
+        time.sleep(7)
+    finally:
+        os.kill(paused, signal.SIGCONT)
+    assert [asked_on(connection) for connection in kept] == sockets
+    time.sleep(2)
+    assert {one.pid for one in workers_of(process)} == workers
+
+
+def asked_on(connection: http.client.HTTPConnection) -> Any:
+    """Ask, and give the socket that was asked on."""
+    connection.request("GET", "/v2")
+    answer = connection.getresponse()
+    assert (answer.status, bool(answer.read())) == (200, True)
+    return connection.sock
+
+
+def test_a_killed_worker_is_replaced_while_the_other_answers_and_a_slow_one_is_not_killed(tmp_path: Path) -> None:
     port = free_port()
     environment = os.environ | {
         "STREAMSCORE_REGISTRY__TRACKING_URI": new_database(tmp_path),
@@ -74,6 +101,8 @@ def test_a_killed_worker_is_replaced_while_the_other_answers(tmp_path: Path) -> 
         assert set(found) <= {200, 503, 0}
         assert found.count(0) <= 2  # what the killed one was answering
         assert found[-1] == 200
+        assert_patient(process, port)
+        assert (tmp_path / "log").read_text().count('"ready"') == 3
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

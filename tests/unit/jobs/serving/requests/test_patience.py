@@ -75,6 +75,20 @@ def test_a_request_whose_time_is_over_is_refused_then_and_never_predicted(model:
     assert made.gate.at_work == 0
 
 
+@pytest.mark.repeats
+def test_ten_seconds_are_ten_seconds_behind_a_call_of_ninety(model: tuple[Model, int]) -> None:
+    made, port = model
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(ask, port, b"90000", "", 12)  # its caller goes away then
+        time.sleep(0.1)
+        began = time.monotonic()
+        assert ask(port, b"1", "x-request-timeout-ms: 10000\r\n", 20)[0] == 504
+        assert 10 <= time.monotonic() - began < 10.5
+        assert slow.result()[0] == 0
+    assert ask(port, b"2")[0] == 200
+    assert made.begun == [b"90000", b"2"]
+
+
 def test_what_a_body_says_of_its_time_counts_from_its_beginning(model: tuple[Model, int]) -> None:
     made, port = model
     with ThreadPoolExecutor(2) as pool:
