@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import ContractError
-from schemas.feed import Feed, feed_names, load_feed
+from schemas.feed import FORECAST, Feed, feed_names, load_feed
 from schemas.settings import Settings
-from schemas.tables import REQUESTS, service_feed
+from schemas.tables import REQUESTS, SERVICE, service_feed
 from streamscore.registry.model_uri import model_name
 from streamscore.tables.read_table import read_table
 
-KEY = ("app_id", "request_number", "request_row")
-COLUMNS = [*KEY, "trial", "model_name", "model_version", "request_status", "request_seconds", "prediction", "reason"]
+KEY = ("app_id", "request_number", "request_row", "step", "feature")
+COLUMNS = ["app_id", "request_number", "request_row", "trial", "model_name", "model_version", "request_status"]
+COLUMNS += ["request_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Shadowed:
     """What a shadow said, against what was answered, row by row.
 
     Attributes:
-        rows: that both predicted.
+        rows: that both predicted; of series, steps of their features.
         only_one: that one of them did not.
         equal: share of the rows with the same prediction.
         mean_difference, mean_absolute, p99_absolute, largest: candidate minus Production; None unless both are numbers.
@@ -93,7 +94,7 @@ def compare(name: str, settings: Settings) -> Comparison:
         StorageError: there is no such table.
     """
     feed = _feed_of(name)
-    rows = read_table(feed, REQUESTS, columns=COLUMNS, settings=settings)
+    rows = _predictions(feed, settings)
     is_shadow = pc.fill_null(pc.equal(rows["trial"], "shadow"), False)
     answers = rows.filter(pc.and_(pc.invert(is_shadow), pc.fill_null(pc.equal(rows["model_name"], name), False)))
     pairs = answers.join(rows.filter(is_shadow), list(KEY), join_type="inner", right_suffix="_of_shadow")
@@ -154,6 +155,40 @@ def show(found: Comparison, console: Console) -> None:
 def _feed_of(model: str) -> Feed:
     feeds = (load_feed(name) for name in feed_names())
     return next((feed for feed in feeds if model_name(feed.model_uri) == model), service_feed())
+
+
+def _predictions(feed: Feed, settings: Settings) -> pa.Table:
+    """What was predicted, and by whom: a row for each row, or for each step and feature of a forecast."""
+    if feed.kind != "series":
+        more = ["prediction", "raw"] if feed.name == SERVICE else ["prediction"]
+        rows = read_table(feed, REQUESTS, columns=[*COLUMNS, *more], settings=settings)
+        raw = rows["raw"].to_pylist() if "raw" in rows.column_names else [None] * len(rows)
+        steps = pa.array([_step(text) for text in raw], pa.int32())
+        return rows.append_column("step", steps).append_column("feature", pa.array([""] * len(rows)))
+    names = [f"{column.table_name}_{FORECAST[0]}" for column in feed.features]
+    rows = read_table(feed, REQUESTS, columns=[*COLUMNS, "step", *names], settings=settings)
+    base = rows.select([*COLUMNS, "step"]).set_column(
+        len(COLUMNS),
+        "step",
+        pc.fill_null(rows["step"], 0),  # a request without forecasts
+    )
+    of_each = [
+        base.append_column("prediction", pc.if_else(pc.is_nan(rows[name]), None, rows[name])).append_column(
+            "feature", pa.array([name] * len(rows))
+        )
+        for name in names
+    ]
+    return pa.concat_tables(of_each)
+
+
+def _step(raw: str | None) -> int:
+    """The step of a forecast by a model without a feed; of what is none, the same number on both sides."""
+    try:
+        said = json.loads(raw or "null")
+    except ValueError:
+        return 0
+    step = said.get("step") if isinstance(said, dict) and "after" in said else 0
+    return step if type(step) is int and abs(step) < 2**31 else 0
 
 
 def _groups(rows: pa.Table, names: list[str]) -> list[tuple[list[Any], pa.Table]]:

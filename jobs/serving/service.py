@@ -266,5 +266,5 @@ async def forecasts(served: ServedSeries, asked: AskedAhead) -> list[Ahead]:
         RequestError: a row is refused, or a series has no forecast.
     """
     ahead = await served.forecast(asked)
-    note_forecasts(served, ahead)
+    note_forecasts(served, asked, ahead)
     return ahead

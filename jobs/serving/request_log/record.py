@@ -10,6 +10,7 @@ import pyarrow as pa
 from jobs.serving.models.load import Served
 from jobs.serving.models.served_model import Answer, Asked, Read, ServedModel
 from jobs.serving.models.served_series import Ahead, ServedSeries
+from jobs.serving.models.served_series import Asked as AskedAhead
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.params import NO_PARAMS, Params
 from jobs.serving.requests.problems import RequestError, RowError
@@ -54,6 +55,7 @@ class Record:
         requester: the name of the API key.
         predict_seconds: waiting for the model, and its call.
         shadow: URI of the version that is to be asked beside.
+        series: what it is to be asked, of series.
         is_kept: whether the log took it in.
     """
 
@@ -74,6 +76,7 @@ class Record:
     params: Params = NO_PARAMS
     trial: str = ""
     shadow: str = ""
+    series: AskedAhead | None = None
     is_kept: bool = False
     sampling: float = 1.0
 
@@ -91,7 +94,7 @@ class Record:
     @property
     def weight(self) -> int:
         """About how many values it keeps in memory."""
-        given = self.given
+        given = self.given or self.series
         columns = len(self.scored.inputs.names) if self.scored else 0
         return 16 + (given.count * columns if given else 0) + len(self.body) // 64
 
@@ -140,9 +143,10 @@ def note_answer(served: ServedModel, asked: Asked, answer: Answer | None) -> Non
             record.errors = tuple(answer.errors)
 
 
-def note_forecasts(served: ServedSeries, ahead: Sequence[Ahead]) -> None:
+def note_forecasts(served: ServedSeries, asked: AskedAhead, ahead: Sequence[Ahead]) -> None:
     """The same of series, which are some more of those of the request."""
     if record := current.get():
+        record.series = asked if record.shadow else None
         before = record.scored.answer if record.scored else None
         record.scored = scored_by(served, answer=[*(before if isinstance(before, list) else ()), *ahead])
 

@@ -4,6 +4,7 @@ What they say is logged beside the answer, and nobody waits for it.
 """
 
 import asyncio
+import functools
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,10 @@ from dataclasses import replace
 import structlog
 
 from jobs.serving.models.leases import holding_models
+from jobs.serving.models.load import Served
 from jobs.serving.models.model_table import ModelTable
-from jobs.serving.models.served_model import Answer, ServedModel, answer_all
+from jobs.serving.models.served_model import answer_all
+from jobs.serving.models.served_series import ServedSeries, forecast_ahead
 from jobs.serving.request_log.log import RequestLog
 from jobs.serving.request_log.record import Record, scored_by
 from jobs.serving.requests.problems import RequestError
@@ -43,7 +46,7 @@ class Shadows:
         """Take a request in that was answered, and logged."""
         if not record.shadow or not record.is_kept or record.status >= 400 or not record.scored:
             return
-        rows = record.given.count if record.given else 0
+        rows = _rows(record)
         if not rows or self._rows + rows > self._settings.shadow_rows:
             self.counts["passed_over"] += bool(rows)
             return
@@ -73,11 +76,10 @@ class Shadows:
         records = [self._waiting.popleft()]
         first = records[0]
         while self._waiting and len(records) < MOST_REQUESTS:
-            if (self._waiting[0].shadow, self._waiting[0].params.text) != (first.shadow, first.params.text):
+            if _kind(self._waiting[0]) != _kind(first):
                 break
             records.append(self._waiting.popleft())
-        for record in records:
-            self._rows -= record.given.count if record.given else 0
+        self._rows -= sum(map(_rows, records))
         if not self._waiting:
             self._some.clear()
         return records
@@ -85,26 +87,44 @@ class Shadows:
     async def _ask(self, records: list[Record]) -> None:
         with holding_models():
             served = await self._table.get(records[0].shadow)
-            if not isinstance(served, ServedModel):
-                raise RequestError(409, "it forecasts series, wanted one of rows")
-            answers, seconds = await asyncio.get_running_loop().run_in_executor(self._thread, _answers, served, records)
-        for record, answer in zip(records, answers, strict=True):
-            self._log.beside(
-                replace(
-                    record,
-                    scored=scored_by(served, record.given, answer),
-                    errors=tuple(answer.errors),
-                    seconds=seconds / len(records),
-                    detail="",
-                    trial="shadow",
-                )
-            )
+            if isinstance(served, ServedSeries) != (records[0].series is not None):
+                raise RequestError(409, "it is not of the kind of the model that answers: one of rows, one of series")
+            ask = functools.partial(_asked, served, records)
+            asked = await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        for record in asked:
+            self._log.beside(record)
         self.counts["asked"] += len(records)
 
 
-def _answers(served: ServedModel, records: list[Record]) -> tuple[list[Answer], float]:
-    given = [record.given for record in records if record.given]
-    model = served.model.with_params(records[0].params.values)
+def _rows(record: Record) -> int:
+    asked = record.given or record.series
+    return asked.count if asked else 0
+
+
+def _kind(record: Record) -> tuple[str, bytes, bool]:
+    return record.shadow, record.params.text, record.series is None
+
+
+def _asked(served: Served, records: list[Record]) -> list[Record]:
+    """The requests as the candidate answers them."""
     begun = time.perf_counter()
-    answers = answer_all(given, model, served.inputs)
-    return answers, time.perf_counter() - begun
+    if isinstance(served, ServedSeries):
+        found = [_ahead(served, record) for record in records]
+    else:
+        model = served.model.with_params(records[0].params.values)
+        answers = answer_all([record.given for record in records if record.given], model, served.inputs)
+        found = [
+            replace(record, scored=scored_by(served, record.given, answer), errors=tuple(answer.errors), detail="")
+            for record, answer in zip(records, answers, strict=True)
+        ]
+    seconds = (time.perf_counter() - begun) / len(records)
+    return [replace(record, seconds=seconds, trial="shadow", body=b"", series=None) for record in found]
+
+
+def _ahead(served: ServedSeries, record: Record) -> Record:
+    assert record.series
+    try:
+        ahead = forecast_ahead(record.series, served.model, served.inputs)
+    except RequestError as error:
+        return replace(record, scored=scored_by(served), errors=tuple(error.errors), detail=error.detail)
+    return replace(record, scored=scored_by(served, answer=ahead), detail="")
