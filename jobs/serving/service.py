@@ -48,6 +48,7 @@ Handle = Callable[["Service", Request, str], Awaitable[Response]]
 Refusal = Callable[[RequestError, str], Response]
 
 
+MOST_VERSION = 2**31 - 1  # that the database of a registry holds
 NO_REGISTRY = RequestError(503, "the model registry does not answer", headers={"Retry-After": "5"})
 
 
@@ -100,11 +101,13 @@ class Service:
             return f"{STORE}{name}/{version}"
         if version == LATEST:
             return f"models:/{name}/{version}"
-        is_number = version.isdigit() or is_semantic(version)
+        is_number = version.isdecimal() or is_semantic(version)
         return version_uri(name, version) if is_number else f"models:/{name}@{version}"
 
     def _assert_name(self, name: str, version: str = "") -> None:
-        if not name or any(letter in name for letter in "/:@") or any(letter in version for letter in "/:@"):
+        are_names = all(text.isprintable() and not any(letter in text for letter in "/:@") for text in (name, version))
+        too_large = version.isdecimal() and (len(version) > 10 or int(version) > MOST_VERSION)
+        if not name or not are_names or too_large:  # a registry in a database would fail, and seem to be away
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")
 
     async def names(self) -> list[str]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -188,6 +189,13 @@ def test_a_shadow_is_logged_beside_and_compared(service: InProcess, folder: Path
         assert_within(found, limit=1)
     assert metrics_of(service)['streamscore_shadow_requests_total{outcome="asked"}'] == 20
     show(found, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize("version", ["9" * 50, "2147483648", "%00", "a%0Ab", "-1", "1%2F2"])
+def test_a_version_that_no_registry_can_have_is_not_there(service: InProcess, version: str) -> None:
+    for path in (f"/models/line/versions/{version}", f"/v2/models/line/versions/{version}/ready"):
+        assert service.ask(unquote(path)).status == 404
+    assert service.ask(unquote("/models/li%00ne")).status == 404
 
 
 def states(service: InProcess) -> list[tuple[str, str, str]]:
