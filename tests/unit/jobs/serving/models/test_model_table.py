@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import sqlite3
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from sklearn.linear_model import LinearRegression
 
@@ -86,7 +88,7 @@ def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
         async def bounded() -> None:
-            await asyncio.wait_for(test(*arguments, **named), 60)
+            await asyncio.wait_for(test(*arguments, **named), 120)
 
         asyncio.run(bounded())
 
@@ -248,6 +250,25 @@ def register_copies(database: Path, name: str, count: int) -> list[str]:
             copies = ((*row[:at], copy, *row[at + 1 :]) for copy in made for row in rows)
             connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", copies)
     return made
+
+
+@pytest.mark.repeats
+@in_loop
+async def test_memory_after_many_loads_is_that_after_a_few(models: tuple[Models, str]) -> None:
+    registry, name = models
+    registry.promote(name, registry.add(name, 2.0))
+    table, uri, process = registry.table(), f"models:/{name}@production", psutil.Process()
+
+    async def load_again(times: int) -> int:
+        for _ in range(times):
+            table.unload(name)
+            await table.load(uri)
+        gc.collect()
+        return process.memory_info().rss
+
+    before, loads = await load_again(50), table.cache.counts.loads
+    assert await load_again(250) < 1.1 * before
+    assert table.cache.counts.loads - loads == 250
 
 
 @pytest.mark.repeats
