@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.drift_goals import drift_table, of_drift
 from benchmarks.figures import median, milliseconds, quantile, ratio, table, times
 from benchmarks.goals import ARTICLE, LOOP, MIB, OURS, goals, run_of, waits
 from benchmarks.serving_goals import of_online
@@ -16,6 +17,7 @@ def page(results: Mapping[str, Any]) -> str:
     """All of it."""
     parts = results["parts"]
     found = goals(parts) + (of_online(parts["serving"]) if "serving" in parts else [])
+    found += of_drift(parts.get("drift", {}))
     rows = [[g.row, g.bound, g.measured, VERDICT[g.holds]] for g in found]
     sections = [
         f"# Measured: {results['machine']['line']}\n\nSizes: {results['size']}. Raw figures: results.json.",
@@ -160,4 +162,5 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "left_behind": ("Left behind in the table", of_left_behind),
     "object_store": ("Object store: PUT → visible commit", of_store),
     "serving": ("Online: requests of one process", of_serving),
+    "drift": ("Drift: windows of real rows", drift_table),
 }

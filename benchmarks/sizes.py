@@ -81,6 +81,8 @@ class Sizes:
     idle: float
     steady: float
     serving: float
+    drift: int
+    drift_of_others: int
     models: int
     loads_and_unloads: int
     soak: float
@@ -120,8 +122,9 @@ MINUTES = {
     "left_behind": 1.5,
     "object_store": 2.2,
     "serving": 12,
+    "drift": 20,
 }
-ALONE = ("serving",)  # measured only where it is named: it takes as long as the goals of a run allow
+ALONE = ("serving", "drift")  # measured only where they are named: they take as long as the goals of a run allow
 
 
 DEFAULT = Sizes(
@@ -138,6 +141,8 @@ DEFAULT = Sizes(
     idle=30,
     steady=20,
     serving=8,
+    drift=100,
+    drift_of_others=20,
     models=10_000,
     loads_and_unloads=500,
     soak=60,
@@ -166,6 +171,8 @@ FULL = Sizes(
     idle=60,
     steady=300,
     serving=30,
+    drift=200,
+    drift_of_others=100,
     models=10_000,
     loads_and_unloads=500,
     soak=3600,
@@ -190,6 +197,8 @@ SMOKE = Sizes(
     idle=1,
     steady=1,
     serving=1,
+    drift=2,
+    drift_of_others=1,
     models=20,
     loads_and_unloads=20,
     soak=2,

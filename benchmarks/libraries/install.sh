@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Puts each streaming library that is no part of streamscore into a Python of its own, .tools/<name>, at the versions and
-# digests of <name>.lock:  benchmarks/libraries/install.sh [pathway] [bytewax]
+# Puts each library that is no part of streamscore into a Python of its own, .tools/<name>, at the versions and digests of
+# <name>.lock:  benchmarks/libraries/install.sh [pathway] [bytewax] [evidently] [nannyml]
 # Safe to repeat. One that cannot be installed is said, and is listed in the results as left out.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
-if [ $# -eq 0 ]; then set -- pathway bytewax; fi
+if [ $# -eq 0 ]; then set -- pathway bytewax evidently nannyml; fi
 for one in "$@"; do
   lock=benchmarks/libraries/$one.lock
   home=.tools/$one

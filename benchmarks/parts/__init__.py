@@ -9,4 +9,5 @@ idle          processor time while nothing lands
 growth        latency with many files landed before, and after many commits
 left_behind   commits and files in the table after some time of steady work
 object_store  landing folder and table in a bucket
+drift         false alarms, and found shifts, of windows of real rows
 """

@@ -86,6 +86,8 @@ def profile_windows(tables: Tables, wanted: Wanted) -> list[Window]:
     """
     rows = _Rows(tables, wanted)
     found = [window for series in rows.series() for window in rows.windows(series)]
+    if not found:
+        return []
     sketched: list[tuple[list[ColumnSketch], list[ColumnSketch]]] = [([], []) for _ in found]
     for name, values in rows.columns():
         for (_, at, _), (features, predictions) in zip(found, sketched, strict=True):

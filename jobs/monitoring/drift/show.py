@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.monitoring.drift.find import DriftFound, Verdict
@@ -43,9 +44,7 @@ def sentence(verdict: Verdict) -> str:
     """The verdict."""
     if not verdict.baseline:
         return "no verdict: there is nothing to compare with yet"
-    against = {"training": "training data", "week": "the week before", "version": "the version before"}[
-        verdict.baseline
-    ]
+    against = AGAINST[verdict.baseline]
     if verdict.alarms:
         causes = {row["cause"] for row in verdict.alarms if row["cause"]}
         why = f" ({', '.join(sorted(causes))})" if causes else ""
@@ -67,9 +66,8 @@ def cells(row: dict[str, Any]) -> list[str]:
         far = f"{row['wasserstein']:.2f} sd"
     else:
         far = ""
-    psi = "" if row["psi"] is None else f"{row['psi']:.2f}"
-    effect = f"{row['effect']:.3f} of {row['floor']:g}"
-    return [row["column"], row["check"], said, effect, f"{row['p_adjusted']:.2g}", far, psi]
+    psi = "" if row["psi"] is None else f"{round(row['psi'], 2) + 0:.2f}"  # no -0.00
+    return [row["column"], row["check"], said, f"{row['effect']:.3f}", f"{row['p_adjusted']:.2g}", far, psi]
 
 
 def _show_verdict(verdict: Verdict, found: DriftFound, out: Console) -> None:
@@ -77,8 +75,7 @@ def _show_verdict(verdict: Verdict, found: DriftFound, out: Console) -> None:
     out.print(Text(sentence(verdict)), soft_wrap=True)
     if not verdict.rows:
         return
-    columns = ("column", "check", "", "effect", "p (Holm)", "moved", "PSI − chance")
-    table = Table(*columns, title_justify="left")
+    table = Table(Column("column", overflow="fold"), "check", "", "effect", "p (Holm)", "moved", "PSI", box=SIMPLE)
     for row in verdict.rows[:MOST_ROWS]:
         style = "red" if row["alarm"] else "yellow" if row["drifted"] else ""
         table.add_row(*(Text(cell) for cell in cells(row)), style=style)

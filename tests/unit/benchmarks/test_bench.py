@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.drift_goals import of_drift
+from benchmarks.drifting.windows import HALF, UNSHIFTED
 from benchmarks.figures import median, milliseconds, quantile, ratio, steady_rate, table, times
 from benchmarks.goals import flatness, goals
 from benchmarks.models import FOREST
+from benchmarks.parts.drift import summary as drift_summary
 from benchmarks.parts.serving_models import ideal_hit_rate
 from benchmarks.plots import draw
 from benchmarks.report import page
@@ -52,10 +55,15 @@ def parts() -> dict[str, Any]:
             "promotion": {"quiet": wrk(3000), "promoted": wrk(2900)},
             "come_and_go": {"loads": 500, "first": 100, "last": 120},
         },
+        "drift": {"white wine": {"streamscore": drift_summary([said(), said("a")] * 50 + [said(of="a", kind=HALF)])}},
         "object_store": {
             "streamscore": {"first_s": 9.0, "waits_s": [0.1], "lists_per_s": 9.0, "idle_lists_per_s": 19.0}
         },
     }
+
+
+def said(*drifted: str, of: str = "", kind: str = UNSHIFTED) -> dict[str, Any]:
+    return {"kind": kind, "rows": 100, "split": 0, "column": of, "drifted": list(drifted), "seconds": 0.01}
 
 
 def wrk(rate: float) -> dict[str, float]:
@@ -171,6 +179,23 @@ def test_the_goals_of_the_online_service_are_held_against_what_was_measured(part
     assert found["online: 500 loads and unloads, memory"] is False
     assert found["online: 1,000 first calls at once"] is None
     assert {goal.holds for goal in of_online({})} == {None}
+
+
+def test_drift_is_counted_by_windows_and_by_columns_that_were_changed() -> None:
+    plain = [said(), said("a"), said("b"), said("b"), said()]
+    moved = [said("a", of="a", kind=HALF), said("b", of="a", kind=HALF)]
+    counts = drift_summary([*plain, *moved])["counts"]
+    assert counts[f"{UNSHIFTED} | 100"] == {"windows": 5, "any": 3, "named": 0, "alarms": 2}
+    assert counts[f"{HALF} | 100"] == {"windows": 2, "any": 2, "named": 1}
+
+
+def test_the_goals_of_drift_are_held_against_what_was_measured(parts: dict[str, Any]) -> None:
+    found = {goal.row: goal for goal in of_drift(parts["drift"])}
+    quiet, alarms = (found[f"drift, white wine: {row}"] for row in ("unshifted windows", "alarms, 2 of 3 windows"))
+    assert (quiet.measured, quiet.holds, alarms.holds) == ("50 of 100", False, False)
+    assert found[f"drift, white wine: {HALF}, 100 rows"].measured == "0%"
+    assert found["drift, white wine: + 0.25 sd, 300 rows"].holds is None
+    assert "| white wine | unshifted | streamscore | 50.0% of 100 | – | – | 10 ms |" in page(results(parts))
 
 
 def test_an_ideal_lru_forgets_what_was_not_used_for_longest() -> None:
