@@ -4,6 +4,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,20 +18,26 @@ from streamscore.registry.allow_list import assert_loadable
 from streamscore.registry.manifest import wanted_manifest
 from streamscore.registry.model_uri import STORE, ModelRef
 from streamscore.registry.registry import Registry, open_registry, signature_of
+from streamscore.registry.version_key import resolve_key
+from streamscore.routing.followed import open_routes
 
 SECONDS = 30.0  # MLflow's import takes 5 s on a cold disk, its two tries 6 s each
 BAD = RegistryError.exit_code
+FEW = 20  # models of routes that are looked at
 
 
 def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> list[Check]:
-    """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does."""
+    """Up to four checks, each only if the one before it is fine; in bounded time, whatever the server does.
+
+    Of a routed feed the routes and their models.
+    """
     registry, checks = open_registry(settings), list[Check]()
     uri = settings.model_uri or feed.model_uri
     where = registry.store.place if uri.startswith(STORE) else registry.registry_uri
 
     def look() -> None:
         try:
-            checks.extend(_look(feed, uri, registry))
+            checks.extend(_look_at_routes(feed, settings, registry) if feed.routing else _look(feed, uri, registry))
         except Exception as error:  # of MLflow or its plug-ins: a finding, not our end
             checks.append(Check("registry", False, f"{where}: {type(error).__name__}: {error}", _reach(registry), BAD))
 
@@ -42,6 +49,31 @@ def check_model(feed: Feed, settings: Settings, seconds: float = SECONDS) -> lis
     return checks
 
 
+def _look_at_routes(feed: Feed, settings: Settings, registry: Registry) -> Iterator[Check]:
+    """The table of routes, the registry, and the first models; one that fails is a warning unless all do."""
+    try:
+        table = open_routes(settings.routing).table
+    except StreamscoreError as error:
+        yield _failed("routes", error, "streamscore routes list")
+        return
+    place, uris = settings.routing.routes, table.models()
+    if not uris:
+        yield Check("routes", False, f"no route in {place} has a model, wanted one", "streamscore routes list", 2)
+        return
+    yield Check("routes", True, f"{place} version {table.version} has {len(uris)} models")
+    failed: list[Check] = []
+    for number, uri in enumerate(uris[:FEW], 1):
+        found = list(_look(feed, uri, registry))
+        if number == 1:
+            yield found[0]
+        if found[0].name == "registry" and not found[0].ok:
+            return
+        failed += [replace(check, found=f"{uri}: {check.found}") for check in found if not check.ok]
+    tried = min(FEW, len(uris))
+    yield from (replace(check, exit_code=check.exit_code if len(failed) >= tried else 0) for check in failed)
+    yield Check("models", len(failed) < tried, f"{tried - len(failed)} of {tried} models of the routes can be used")
+
+
 def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
     is_stored, train = uri.startswith(STORE), f"streamscore train {feed.name} --promote"
     where = registry.store.place if is_stored else registry.registry_uri
@@ -51,7 +83,7 @@ def _look(feed: Feed, uri: str, registry: Registry) -> Iterator[Check]:
             yield Check("registry", False, f"no {database} yet, wanted a registry with {uri}", train, BAD)
             return
     try:
-        ref = registry.resolve(uri, feed.name)
+        ref = resolve_key(registry, uri, feed.name).ref if feed.routing else registry.resolve(uri, feed.name)
     except RegistryError as error:
         said = str(error).partition("\n")[0]
         if not said.startswith(f"no {uri} in "):

@@ -19,7 +19,8 @@ from jobs.operations.doctor.doctor import Check, examine, show
 from jobs.operations.doctor.machine import check_jars, check_java, check_packages, check_python
 from jobs.operations.doctor.model import check_model
 from jobs.operations.doctor.storage import check_landing, check_storage
-from schemas.feed import load_feed
+from schemas.feed import Column, load_feed
+from schemas.feed_blocks import RowRouting
 from schemas.settings import Settings, Storage
 from streamscore.storage.folder import LocalFolder
 from streamscore.storage.stream_paths import StreamPaths
@@ -191,6 +192,29 @@ def test_a_model_that_does_not_fit_the_feed_is_a_failure(trained: Trained) -> No
     contract = check_model(other, Settings(registry={"tracking_uri": trained.uri}))[2]
     assert (contract.name, contract.ok, contract.exit_code, contract.fix) == ("contract", False, 3, TRAIN)
     assert "'pH' is string in the feed and double in the model" in contract.found
+
+
+@pytest.mark.parametrize(
+    ("routes", "says"),
+    [
+        ("default: wine_quality", [("routes", 0), ("registry", 0), ("models", 0)]),
+        ("{keys: {a: none}, default: wine_quality}", [("routes", 0), ("registry", 0), ("model", 0), ("models", 0)]),
+        ("keys: {a: none}", [("routes", 0), ("registry", 0), ("model", 4), ("models", 0)]),
+        ("keys: {a: null}", [("routes", 2)]),
+        ("kees: {}", [("routes", 2)]),
+    ],
+)
+def test_the_routes_of_a_routed_feed_are_looked_at_with_their_models(
+    trained: Trained, tmp_path: Path, routes: str, says: list[tuple[str, int]]
+) -> None:
+    (tmp_path / "routes.yaml").write_text(routes)
+    columns = [*FEED.columns, Column(name="customer", type="string", role="key")]
+    routed = FEED.model_copy(update={"columns": tuple(columns), "routing": RowRouting(column="customer")})
+    settings = Settings(routing={"routes": str(tmp_path / "routes.yaml")}, registry={"tracking_uri": trained.uri})
+    checks = check_model(routed, settings)
+    assert [(check.name, check.exit_code) for check in checks] == says
+    if "default" in routes:
+        assert checks[-1].ok and checks[-1].found == f"1 of {1 + ('none' in routes)} models of the routes can be used"
 
 
 # --- storage
