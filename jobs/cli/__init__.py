@@ -1,5 +1,6 @@
 """The command line: flags in, exit codes out. Whatever is slow to import is imported by the command that needs it.
 
+terminal     where a command prints to
 variables    of the process, written before there are threads
 options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
@@ -21,6 +22,7 @@ import traceback
 from collections.abc import Sequence
 
 from jobs.cli.options import app
+from jobs.cli.terminal import prepare
 from schemas.errors import StreamscoreError
 from schemas.passwords import without_passwords
 
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
+        prepare()
         app([a for a in arguments if a != "--debug"], prog_name="streamscore")
     except StreamscoreError as error:
         said = without_passwords(traceback.format_exc()).rstrip() if debug else f"streamscore: {error}"
