@@ -1,5 +1,6 @@
 """How far two sketches of a column are from each other, in numbers that are shown and decide nothing."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,9 @@ NONE = Distances()
 def distances_of_numbers(before: ColumnSketch, now: ColumnSketch) -> Distances:
     """Over the deciles of the rows before; fewer bins where a bin would have fewer than 10 rows."""
     bins = min(BINS, min(before.known, now.known) // ROWS_PER_BIN)
-    moved = float(np.abs(np.array(before.quantiles) - np.array(now.quantiles)).mean())
-    wasserstein = moved / before.std if before.std else None
+    with np.errstate(over="ignore"):
+        moved = float(np.abs(np.array(before.quantiles) - np.array(now.quantiles)).mean())
+    wasserstein = moved / before.std if before.std and math.isfinite(moved / before.std) else None
     if bins < 2:
         return Distances(wasserstein=wasserstein)
     edges = np.unique(np.quantile(before.quantiles, np.arange(1, bins) / bins, method="inverted_cdf"))

@@ -35,7 +35,7 @@ class ColumnSketch:
         missing: rows that are null, NaN or infinite; all else is of the other rows.
         quantiles: at the shares 0.5/200, 1.5/200, … 199.5/200, each a value of the column; the smallest that this share
             of the rows does not exceed.
-        mean, std: std is of the sample (n - 1), 0 of one row; null without rows.
+        mean, std: std is of the sample (n - 1), 0 of one row; null without rows, and where a double cannot hold it.
         values: the 100 most frequent ones, cut to 200 characters, and their rows; ties in the order of the text.
         other: rows with any other value.
     """
@@ -155,15 +155,16 @@ def merge(parts: Sequence[ColumnSketch]) -> ColumnSketch:
     order = np.argsort(values, kind="stable")
     upto = np.cumsum(weights[order])
     at = np.searchsorted(upto, (np.arange(QUANTILES) + 0.5) / QUANTILES * upto[-1])
-    counts, means, stds = (np.array([getattr(part, of) for part in there]) for of in ("known", "mean", "std"))
-    mean = float((counts * means).sum() / known)
-    squares = ((counts - 1) * stds**2 + counts * (means - mean) ** 2).sum()
+    counts, means, stds = (np.array([getattr(part, of) for part in there], float) for of in ("known", "mean", "std"))
+    with np.errstate(over="ignore", invalid="ignore"):  # a mean that is null is NaN here
+        mean = (counts * means).sum() / known
+        squares = ((counts - 1) * stds**2 + counts * (means - mean) ** 2).sum()
     return replace(
         made,
         min=min(part.min for part in there if part.min is not None),
         max=max(part.max for part in there if part.max is not None),
-        mean=mean,
-        std=float(math.sqrt(squares / max(1, known - 1))),
+        mean=_held(mean),
+        std=_held(math.sqrt(squares / max(1, known - 1))),
         quantiles=tuple(values[order][np.minimum(at, len(values) - 1)].tolist()),
     )
 
@@ -197,11 +198,17 @@ def _of_numbers(name: str, kind: Kind, values: pa.Array | pa.ChunkedArray) -> Co
     if not len(finite):
         return made
     at = ((2 * np.arange(QUANTILES) + 1) * len(finite) + 2 * QUANTILES - 1) // (2 * QUANTILES) - 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = finite.mean(), finite.std(ddof=1) if len(finite) > 1 else 0.0
     return replace(
         made,
         min=float(finite[0]),
         max=float(finite[-1]),
-        mean=float(finite.mean()),
-        std=float(finite.std(ddof=1)) if len(finite) > 1 else 0.0,
+        mean=_held(mean),
+        std=_held(std),
         quantiles=tuple(finite[at].tolist()),
     )
+
+
+def _held(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None

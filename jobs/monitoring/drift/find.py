@@ -8,7 +8,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from jobs.monitoring.drift.baselines import Baseline, Name, Training, baselines_of
+from jobs.monitoring.drift.baselines import WEEK, Baseline, Name, Training, baselines_of
 from jobs.monitoring.drift.judge import judge, said_before
 from jobs.monitoring.drift.profiles import Series, Wanted, Window, newest_time, profile_windows
 from jobs.monitoring.drift.tables import drift_row, profile_rows, read, windows_of
@@ -23,6 +23,7 @@ from streamscore.tables.log_entry import unusable
 from streamscore.tables.tables import Tables
 
 SINCE = timedelta(days=7)
+OLDEST = datetime(1971, 1, 1, tzinfo=UTC)
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -142,17 +143,17 @@ def assert_no_alarm(found: DriftFound) -> None:
 def _find(tables: Tables, registry: Registry | None, asked: Asked) -> DriftFound:
     length = asked.length.text
     # 1
-    profiles, stored = read(tables, DRIFT_PROFILES, length)
-    known = windows_of(stored)
     newest = newest_time(tables)
     since = _since(asked.since, newest or datetime.now(UTC))
+    profiles, stored = read(tables, DRIFT_PROFILES, length, since - WEEK)
+    known = windows_of(stored)
     # 2
     wanted = Wanted(asked.length, since, _ends(known), asked.slice_column)
     made = profile_windows(tables, wanted) if newest else []
     profiles.append([row for window in made for row in profile_rows(window, length)])
     windows = sorted([*known, *made], key=lambda window: (window.end, window.series))
     # 3
-    verdicts, said = read(tables, DRIFT, length)
+    verdicts, said = read(tables, DRIFT, length, since - WEEK)
     training = Training(registry) if registry else None
     rows = [drift_row(judged, length) for judged in judge(windows, said_before(said), training)]
     verdicts.append(rows)
@@ -208,9 +209,9 @@ def _since(text: str | None, newest: datetime) -> datetime:
         return newest - SINCE
     try:
         if found := re.fullmatch(r"(\d{1,9})([mhd])", text):
-            return newest - timedelta(**{UNITS[found[2]]: int(found[1])})
+            return max(OLDEST, newest - timedelta(**{UNITS[found[2]]: int(found[1])}))
         at = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         msg = f"--since {text}: wanted a time, as 2026-11-28 or 2026-11-28T09:00Z, or how long ago, as 90m, 24h or 7d"
         raise SettingsError(msg) from error
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(OLDEST, at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC))

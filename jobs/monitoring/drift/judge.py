@@ -34,7 +34,7 @@ def judge(windows: Sequence[Window], said: Mapping[Key, Said], training: Trainin
     every = dict(said)
     for at, window in enumerate(windows):
         wanted = [name for name in ("training", *BEFORE) if (window.series, name, window.end) not in every]
-        if not wanted:
+        if not _has_more_to_say(window, wanted, training):
             continue
         earlier = windows[:at]
         baselines = baselines_of(window, earlier, training)
@@ -44,6 +44,13 @@ def judge(windows: Sequence[Window], said: Mapping[Key, Said], training: Trainin
                 key = window.series, name, window.end
                 every[key] = frozenset((test.column, test.check) for test in compared[name].drifted)
                 yield from _rows(window, name, compared, baselines, _history(every, window, name, earlier))
+
+
+def _has_more_to_say(window: Window, wanted: Sequence[str], training: Training | None) -> bool:
+    """Whether nothing was said of a window yet, or training can be asked that was not."""
+    if len(wanted) > len(BEFORE):
+        return True
+    return "training" in wanted and training is not None and training.of(window) is not None
 
 
 def _compared(window: Window, baseline: Baseline, baselines: Mapping[str, Baseline]) -> Compared:

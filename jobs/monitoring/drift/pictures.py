@@ -1,5 +1,6 @@
 """Charts of a column as SVG: its distribution now and in each baseline, and how its effect went."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -44,7 +45,9 @@ def effects(values: Sequence[tuple[float, float, bool]]) -> Markup:
 
 def _of_numbers(now: ColumnSketch, before: Mapping[str, ColumnSketch]) -> Markup:
     every = np.concatenate([now.quantiles, *(of.quantiles for of in before.values())])
-    low, high = np.quantile(every, [0.002, 0.998])
+    low, high = np.quantile(every, [0.002, 0.998], method="inverted_cdf").tolist()
+    if not math.isfinite(high - low):  # wider than a double
+        return Markup("")
     edges = np.linspace(low, high, BINS + 1) if low < high else np.array([low - 0.5, low + 0.5])
     shares = {name: _shares(of, edges) for name, of in {"now": now, **before}.items()}
     most = max(float(of.max()) for of in shares.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -64,14 +65,18 @@ class Judged:
     note: str = ""
 
 
-def read(tables: Tables, name: str, window: str) -> tuple[Appender, list[dict[str, Any]]]:
-    """The rows of windows of one length, and what appends to them; the table is made if it is missing."""
+def read(tables: Tables, name: str, window: str, since: datetime) -> tuple[Appender, list[dict[str, Any]]]:
+    """The rows of windows of one length that ended since, and what appends to them.
+
+    The table is made if it is missing.
+    """
     if not tables.exists(name):
         make_table(tables.uri(name), SCHEMAS[name], tables.storage)
     table = tables.log(name)
     table.refresh()
     number = table.transaction(WRITER)
-    found = table.dataset().to_table(filter=pc.field("window") == window)
+    recent = pc.field("window_end") >= pa.scalar(since, pa.timestamp("us", tz="UTC"))
+    found = table.dataset().to_table(filter=recent & (pc.field("window") == window))
     return Appender(table, SCHEMAS[name], 0 if number is None else number + 1), found.to_pylist()
 
 

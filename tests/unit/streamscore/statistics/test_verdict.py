@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streamscore.statistics.sketches import ColumnSketch, sketch
+from streamscore.statistics.sketches import ColumnSketch, ModelStatistics, merge, sketch
 from streamscore.statistics.verdict import Compared, Rejected, cause, compare, holm, is_alarm
 
 RANDOM = np.random.default_rng(5)
@@ -82,6 +82,18 @@ def test_texts_that_are_nearly_all_different_do_not_drift_by_themselves() -> Non
         for _ in range(40)
     )
     assert alarms <= 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1.7e308, -1.7e308], [2**63 - 1, -(2**63)], [1e300, 1.0], [5e-324, 0.0], [1e16, 1e16 + 2], [0.0, -0.0]],
+    ids=str,
+)
+def test_numbers_at_the_ends_of_a_double_are_compared_and_kept_as_json(values: list[float]) -> None:
+    before, now = columns(a=values * 100), columns(a=values * 60)
+    text = ModelStatistics((merge([*before, *now]), *before), ()).to_json()
+    assert ModelStatistics.from_json(text, "v1").features[1] == before[0]
+    assert [test.p for test in compare(before, now).tests] == [pytest.approx(1)]
 
 
 def test_rejected_rows_are_a_check_of_the_window() -> None:

@@ -205,6 +205,17 @@ def test_damaged_statistics_are_said_once_and_the_rest_goes_on(settings: Setting
     assert [verdict.baseline for verdict in of.verdicts] == ["week"]
 
 
+def test_training_can_be_asked_later_and_what_is_said_is_not_said_again(settings: Settings) -> None:
+    hours(settings, 0, 5)
+    find_drift(FEED, settings, None, Asked(WindowLength.parse("1h"), baseline="week"))
+    first = read_table(FEED, "drift", settings=settings)
+    assert set(first["baseline"].to_pylist()) == {"week"}
+    assert [verdict.baseline for verdict in found(settings).verdicts] == ["training"]
+    later = read_table(FEED, "drift", settings=settings)
+    assert later["baseline"].to_pylist().count("week") == len(first)
+    assert later["baseline"].to_pylist().count("training") == 4 * 3
+
+
 def test_slices_have_windows_of_their_own_and_no_training(settings: Settings) -> None:
     hours(settings, 0, 6)
     for hour in (6, 7, 8):
