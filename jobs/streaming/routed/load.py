@@ -1,6 +1,10 @@
 """A version on its way into memory: fetched, verified, held against the feed, tried."""
 
+import math
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +22,8 @@ from streamscore.registry.registry import Registry
 from streamscore.registry.requirements import requirements_differences
 from streamscore.registry.version_key import VersionKey
 
+TOUCH_SECONDS = 600.0  # maintenance keeps what was used in hours
+
 
 class VersionLoader:
     """What fills the cache of a routed feed's stream; for many threads.
@@ -31,6 +37,7 @@ class VersionLoader:
     def __init__(self, feed: Feed, registry: Registry, folder: Path, tell: EventSink) -> None:
         self.feed, self._registry, self._folder, self._tell = feed, registry, folder, tell
         self._told: set[VersionKey] = set()
+        self._touched: dict[VersionKey, float] = {}
         self.output: pa.DataType | None = None
         self.scored: dict[VersionKey, ScoredVersion] = {}
 
@@ -55,6 +62,15 @@ class VersionLoader:
         self.scored[key] = ScoredVersion(key.model, key.manifest, str(path), manifest.digest)
         self._tell_of(key, path)
         return Loaded(model, model.memory())
+
+    def used(self, key: VersionKey) -> ScoredVersion:
+        """What is recorded of a version that scores; its files stay, which maintenance removes if not used for long."""
+        known, now = self.scored[key], time.monotonic()
+        if now > self._touched.get(key, -math.inf) + TOUCH_SECONDS:
+            self._touched[key] = now
+            with suppress(OSError):
+                os.utime(known.path)
+        return known
 
     def _files(self, key: VersionKey) -> Path:
         """The folder of a version's files: where they were when it scored before, else fetched from the registry.

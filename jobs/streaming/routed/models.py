@@ -116,7 +116,7 @@ class RoutedModels:
 
     def note(self, batch_id: int, router: SnapshotRouter) -> None:
         """Make durable what scored a micro-batch, before it is committed."""
-        scored = {uri: self._loader.scored[key] for uri, key in router.used.items()}
+        scored = {uri: self._loader.used(key) for uri, key in router.used.items()}
         self._records.note(batch_id, router.snapshot.routes, scored)
 
     def choose(self, snapshot: Snapshot, uri: str, is_trial: bool = False) -> Choice:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from jobs.streaming.early_commit import EarlyCommit
 from jobs.streaming.micro_batch import MicroBatchProcessor, Outcome
 from jobs.streaming.progress import BatchDone
 from jobs.streaming.score_batch import BatchScorer
-from schemas.errors import StorageError
+from schemas.errors import RegistryError, StorageError
 from schemas.feed import load_feed
 from schemas.settings import load_settings
 from streamscore.landing.announce import Announcer
@@ -31,6 +32,7 @@ from streamscore.tables.commit import DeltaRsWriter
 from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.tables import Tables
 from tests.support.fixture_types import Trained
+from tests.support.routed_kit import feed_of
 from tests.support.wait import HANG_SECONDS, until
 from tests.support.wine import HEADER, ROW
 
@@ -262,3 +264,27 @@ def test_a_stream_that_is_finished_begins_nothing_and_lets_spark_hear_of_what_is
         started.batches(NO_FRAME, 2)
     assert started.batches.outcome.turned_away
     assert started.rows() == {0: 3, 1: 3}
+
+
+@pytest.mark.parametrize("is_routed", [True, False])
+def test_a_routed_micro_batch_waits_for_a_model_that_is_away(monkeypatch: pytest.MonkeyPatch, is_routed: bool) -> None:
+    """The one model of another feed is in memory."""
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.001)
+    calls: list[int] = []
+
+    class Away(MicroBatchProcessor):
+        def _manifest(self, frame: Any, batch_id: int) -> BatchManifest:
+            return BatchManifest(batch_id + 1)
+
+        def _process(self, batch_id: int, manifest: BatchManifest, frame: Any, begun: float) -> None:
+            calls.append(batch_id)
+            if len(calls) < 3:
+                msg = "no answer"
+                raise RegistryError(msg)
+
+    given: Any = SimpleNamespace(feed=feed_of() if is_routed else FEED, storage=load_settings().storage)
+    nothing: Any = None
+    batches = Away(nothing, given, nothing, scorer=nothing, archive=nothing, report=nothing)
+    with nullcontext() if is_routed else pytest.raises(RegistryError):
+        batches(NO_FRAME, 0)
+    assert calls == ([0, 0, 0] if is_routed else [0])
