@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -38,6 +39,7 @@ def duration(text: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Window = Annotated[timedelta, BeforeValidator(duration), Field(gt=timedelta(0))]
 Limit = Annotated[float, Field(allow_inf_nan=False)]
+M = TypeVar("M", bound=BaseModel)
 Value = str | bool | int | float
 
 
@@ -177,6 +179,22 @@ class EventRule(Rule):
         return self
 
 
+class Receiver(BaseModel):
+    """Who gets notices: a receiver of Standard Webhooks.
+
+    Attributes:
+        secret_env: the variable with the secret that signs them, `whsec_…`; never the secret itself.
+        severities: of the rules whose notices it gets.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    url: str = Field(pattern=r"^https?://[^/\s]+\S*$")
+    secret_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    severities: tuple[Literal["critical", "warning", "info"], ...] = ("critical", "warning", "info")
+
+
 AnyRule = ValueRule | CountRule | AbsenceRule | RejectRatioRule | WaitingFilesRule | EventRule
 KINDS: dict[str, type[AnyRule]] = {
     "value": ValueRule,
@@ -188,51 +206,68 @@ KINDS: dict[str, type[AnyRule]] = {
 }
 
 
-def load_rules(path: Path | None = None) -> tuple[AnyRule, ...]:
-    """The rules in a file; of `conf/alerts.yaml`, or the packaged ones, where none is given.
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What `conf/alerts.yaml` holds."""
+
+    rules: tuple[AnyRule, ...]
+    receivers: tuple[Receiver, ...] = ()
+
+
+def load_alerts(path: Path | None = None) -> Alerts:
+    """The rules and receivers in a file; of `conf/alerts.yaml`, or the packaged ones, where none is given.
 
     Raises:
         SettingsError: the file is wrong; names the rule, the key, what was found and wanted.
     """
     if path is None:
         path = Path("conf", FILE) if Path("conf", FILE).is_file() else PACKAGED / FILE
-    return rules_of(read_yaml(path), str(path))
+    return alerts_of(read_yaml(path), str(path))
 
 
-def rules_of(said: Any, where: str) -> tuple[AnyRule, ...]:
-    """The rules that somebody wrote down: a mapping with the key `rules`, a list.
+def alerts_of(said: Any, where: str) -> Alerts:
+    """What somebody wrote down: a mapping with the lists `rules` and, perhaps, `receivers`.
 
     Args:
         where: for the message.
 
     Raises:
-        SettingsError: as `load_rules`.
+        SettingsError: as `load_alerts`.
     """
-    if not isinstance(said, Mapping) or set(said) != {"rules"} or not isinstance(said["rules"], list):
-        msg = f"{where}: wanted the key 'rules' alone, and in it a list of rules; see docs/monitoring.md"
+    is_right = isinstance(said, Mapping) and {"rules"} <= set(said) <= {"rules", "receivers"}
+    if not is_right or not all(isinstance(some, list) for some in said.values()):
+        msg = f"{where}: wanted the key 'rules', perhaps 'receivers', and in each a list; see docs/monitoring.md"
         raise SettingsError(msg)
     rules = tuple(_rule_of(one, f"{where}: rule {number}") for number, one in enumerate(said["rules"], 1))
-    names = [rule.name for rule in rules]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        msg = f"{where}: two rules are called '{twice}'; rename one"
-        raise SettingsError(msg)
-    return rules
+    told = enumerate(said.get("receivers", ()), 1)
+    receivers = tuple(_parsed(Receiver, one, f"{where}: receiver {number}") for number, one in told)
+    for kind, names in (("rules", [r.name for r in rules]), ("receivers", [r.name for r in receivers])):
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            msg = f"{where}: two {kind} are called '{twice}'; rename one"
+            raise SettingsError(msg)
+    return Alerts(rules, receivers)
 
 
 def _rule_of(said: Any, where: str) -> AnyRule:
-    if not isinstance(said, Mapping):
-        msg = f"{where}: found {said!r}, wanted a rule: name, kind and more"
-        raise SettingsError(msg)
-    if isinstance(said.get("name"), str):
-        where += f" '{said['name']}'"
-    kind = said.get("kind")
+    kind = said.get("kind") if isinstance(said, Mapping) else "value"
     if kind not in KINDS:
         near = difflib.get_close_matches(str(kind), KINDS, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"wanted one of {', '.join(KINDS)}"
-        msg = f"{where}: 'kind' is {kind!r}; {hint}"
+        msg = f"{_named(said, where)}: 'kind' is {kind!r}; {hint}"
+        raise SettingsError(msg)
+    return _parsed(KINDS[kind], said, where)
+
+
+def _parsed(model: type[M], said: Any, where: str) -> M:
+    if not isinstance(said, Mapping):
+        msg = f"{where}: found {said!r}, wanted a mapping: name and more"
         raise SettingsError(msg)
     try:
-        return KINDS[kind].model_validate(said)
+        return model.model_validate(said)
     except ValidationError as error:
-        msg = f"{where}: {first_problem(error, KINDS[kind])}"
+        msg = f"{_named(said, where)}: {first_problem(error, model)}"
         raise SettingsError(msg) from error
+
+
+def _named(said: Mapping[str, Any], where: str) -> str:
+    return f"{where} '{said['name']}'" if isinstance(said.get("name"), str) else where

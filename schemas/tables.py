@@ -14,6 +14,7 @@ EVENTS = "events"
 REQUESTS = "requests"
 DRIFT_PROFILES = "drift_profiles"
 DRIFT = "drift"
+ALERTS = "alerts"
 SERVICE = "serving"  # what stands for the feed in the place of the table of requests that are of no feed
 
 FORECAST_TIME = "forecast_time"  # in forecasts; tables that were made before it existed get it at the next start
@@ -247,5 +248,23 @@ DRIFT_SCHEMA = pa.schema(
         pa.field("alarm", pa.bool_()),  # 2 of the last 3 windows drifted
         pa.field("cause", pa.string()),  # new data or new model; null: it did not drift
         pa.field("note", pa.string()),
+    ]
+)
+
+# One row per turn of a rule, and one per commit, `kind` state, with all that the watcher has to remember.
+ALERTS_SCHEMA = pa.schema(
+    [
+        pa.field("number", pa.int64()),  # of the commit of this table
+        pa.field("at", TIME),
+        pa.field("kind", pa.string()),  # pending, inactive, firing, recovering, resolved, error, working; or state
+        pa.field("rule", pa.string()),
+        pa.field("severity", pa.string()),
+        pa.field("episode", pa.string()),
+        pa.field("since", TIME),
+        pa.field("table_version", pa.int64()),  # of the table that the rule is about
+        pa.field("value", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("rows", pa.string()),  # the first rows behind it, JSON
+        pa.field("state", pa.string()),  # JSON
     ]
 )

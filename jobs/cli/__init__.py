@@ -6,7 +6,7 @@ options      what the commands share, and the options of `streamscore` itself
 stream       run, status, maintain, replay
 monitoring   follow
 drift        drift
-alerts       alerts check, dry-run
+alerts       watch, alerts list, test, check, dry-run
 serving      serve, serve-key
 routes       routes push, list, find
 models       train, promote, models, lineage, compare

@@ -34,8 +34,8 @@ def follow_table(
 
     Args:
         feed: or its name.
-        table: `predictions`, `quarantine`, `batches`, `events` or `requests`; a series feed has `forecasts` in place of
-            `predictions`.
+        table: `predictions`, `quarantine`, `batches`, `events`, `requests`, `alerts`, `drift_profiles` or `drift`; a
+            series feed has `forecasts` in place of `predictions`.
         start: the cursor of the last change that was done, or the version of a commit, 0 for all; what is committed
             from now on where none is given.
         wait: for more, and for the table if it is not there yet; else it ends where there is no more.

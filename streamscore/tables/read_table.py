@@ -11,6 +11,7 @@ from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings, Storage, load_settings
 from schemas.tables import (
+    ALERTS,
     BATCHES,
     DRIFT,
     DRIFT_PROFILES,
@@ -40,8 +41,8 @@ def read_table(
 
     Args:
         feed: or its name.
-        table: `predictions`, `quarantine`, `batches`, `events`, `requests`, `drift_profiles` or `drift`; a series feed
-            has `forecasts` in place of `predictions`.
+        table: `predictions`, `quarantine`, `batches`, `events`, `requests`, `alerts`, `drift_profiles` or `drift`; a
+            series feed has `forecasts` in place of `predictions`.
         version: of the table, as it was after that commit; the newest where none is given.
         columns: their names in the table, in the order that you want; all where none are given.
         settings: `tables.path` and `storage` say where the tables are; `load_settings()` where none are given.
@@ -76,7 +77,7 @@ def table_uri(feed: Feed, table: str, settings: Settings, function: str) -> str:
     Raises:
         SettingsError: the feed has no such table; names those that it has.
     """
-    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS, DRIFT_PROFILES, DRIFT]
+    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS, DRIFT_PROFILES, DRIFT, ALERTS]
     if table not in known:
         msg = (
             f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "

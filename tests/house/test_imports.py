@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "jobs.serving.request_log.account",
     },
     "jobs.maintenance": {"schemas", "streamscore"},
-    "jobs.monitoring": {"schemas", "streamscore"},
+    "jobs.monitoring": {"schemas", "streamscore", "jobs.operations.status"},
     "jobs.cli": {"schemas", "streamscore", "jobs", "training"},
 }
 # Inside streamscore a folder imports only folders of an earlier level.

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.monitoring.alerts.evaluate import Evaluator
 from jobs.monitoring.alerts.observation import Observation, Tick
-from schemas.alerts import AnyRule, Duration, load_rules
+from schemas.alerts import AnyRule, Duration, load_alerts
 from schemas.errors import SettingsError
 from schemas.feed import first_problem
 from schemas.yaml_text import read_yaml
@@ -101,7 +101,7 @@ def check(path: Path) -> list[CaseResult]:
     except ValidationError as error:
         msg = f"{path}: {first_problem(error, CheckFile)}"
         raise SettingsError(msg) from error
-    rules = load_rules(path.parent / file.rules if file.rules else None)
+    rules = load_alerts(path.parent / file.rules if file.rules else None).rules
     known = [rule.name for rule in rules]
     for name in (one.rule for case in file.tests for one in case.expect):
         if name not in known:

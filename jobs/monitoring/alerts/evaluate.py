@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from jobs.monitoring.alerts.measure import Measured, RuleError, measure, table_of
-from jobs.monitoring.alerts.observation import Observation, Tick
+from jobs.monitoring.alerts.measure import Measured, RuleError, measure
+from jobs.monitoring.alerts.observation import Observation, Tick, table_of
 from jobs.monitoring.alerts.phase import Phase, Turn, resolves_at, turned
 from jobs.monitoring.alerts.window import WindowSums
 from schemas.alerts import AbsenceRule, AnyRule, EventRule

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.monitoring.alerts.observation import STATUS, Observation
+from jobs.monitoring.alerts.observation import Observation, table_of
 from jobs.monitoring.alerts.window import WindowSums
 from schemas.alerts import (
     AbsenceRule,
@@ -19,7 +19,6 @@ from schemas.alerts import (
     ValueRule,
     WaitingFilesRule,
 )
-from schemas.tables import BATCHES, EVENTS
 
 EXAMPLES = 5
 Rows = tuple[dict[str, Any], ...]
@@ -45,18 +44,6 @@ class Measured:
     is_bad: bool
     is_clear: bool
     rows: Rows = ()
-
-
-def table_of(rule: AnyRule) -> str:
-    """The table whose commits a rule is about."""
-    match rule:
-        case RejectRatioRule():
-            return BATCHES
-        case EventRule():
-            return EVENTS
-        case WaitingFilesRule():
-            return STATUS
-    return rule.table
 
 
 def measure(rule: AnyRule, observation: Observation, sums: WindowSums) -> Measured | None:

@@ -1,7 +1,9 @@
 """Transitions as lines to read, or as JSON lines."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from jobs.monitoring.alerts.check import CaseResult
 from jobs.monitoring.alerts.evaluate import Transition
@@ -21,6 +23,19 @@ def line_of(turn: Transition) -> str:
 def json_of(turn: Transition) -> str:
     """Its fields, for programs; times in ISO 8601."""
     return json.dumps(plain(asdict(turn)), ensure_ascii=False, allow_nan=False)
+
+
+def open_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a stored state, the rules that are not inactive, and the notices that are not received yet, or given up."""
+    rules = {
+        name: {key: value for key, value in one["phase"].items() if value is not None}
+        for name, one in state.get("rules", {}).items()
+        if one["phase"]["state"] != "inactive"
+    }
+    problems = {name: one["problem"] for name, one in state.get("rules", {}).items() if one["problem"]}
+    shown = ("id", "receiver", "attempts", "problem", "is_dead")
+    notices = [{key: notice[key] for key in shown} for notice in state.get("outbox", ())]
+    return {"rules": rules, "errors": problems, "notices": notices}
 
 
 def lines_of(result: CaseResult) -> list[str]:

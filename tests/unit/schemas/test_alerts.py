@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.alerts import CountRule, load_rules, rules_of
+from schemas.alerts import Alerts, CountRule, alerts_of, load_alerts
 from schemas.errors import SettingsError
 
 VALUE = {"name": "high", "kind": "value", "column": "prediction", "above": 9}
@@ -16,7 +16,7 @@ def test_the_rules_that_are_on_by_default_are_right_and_named_in_the_docs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rules = load_rules()
+    rules = load_alerts().rules
     assert {"model_refused", "many_rejects", "no_predictions", "files_wait"} <= {rule.name for rule in rules}
     page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text("utf-8")
     for rule in rules:
@@ -27,12 +27,12 @@ def test_the_file_of_the_working_folder_is_read_first(monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("conf").mkdir()
     Path("conf/alerts.yaml").write_text("rules: []\n")
-    assert load_rules() == ()
+    assert load_alerts() == Alerts(())
 
 
 def test_durations_and_limits_are_typed() -> None:
     said = {"name": "busy", "kind": "count", "window": "1.5h", "per": "1m", "above": 3, "for": "90s"}
-    (rule,) = rules_of({"rules": [said]}, "a.yaml")
+    (rule,) = alerts_of({"rules": [said]}, "a.yaml").rules
     assert isinstance(rule, CountRule)
     assert (rule.window, rule.per, rule.for_) == (timedelta(hours=1.5), timedelta(minutes=1), timedelta(seconds=90))
 
@@ -60,19 +60,36 @@ def test_durations_and_limits_are_typed() -> None:
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=r"^conf/alerts\.yaml: rule 1") as caught:
-        rules_of({"rules": [VALUE | changes]}, "conf/alerts.yaml")
+        alerts_of({"rules": [VALUE | changes]}, "conf/alerts.yaml")
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ([], "wanted the key 'rules' alone"),
-        ({"rules": {}}, "in it a list of rules"),
-        ({"rules": ["high"]}, "rule 1: found 'high', wanted a rule"),
+        ([], "wanted the key 'rules', perhaps"),
+        ({"rules": {}}, "in each a list"),
+        ({"rules": ["high"]}, "rule 1: found 'high', wanted a mapping"),
         ({"rules": [VALUE, VALUE]}, "two rules are called 'high'; rename one"),
     ],
 )
 def test_what_is_no_list_of_rules_is_told(said: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        rules_of(said, "a.yaml")
+        alerts_of(said, "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ulr": "x"}, "receiver 1 'me': unknown key 'ulr'; did you mean 'url'?"),
+        ({"url": "ftp://a"}, "'url': String should match"),
+        ({"secret_env": "whsec_abc"}, "'secret_env': String should match"),
+        ({"severities": ["bad"]}, "'severities.0': Input should be 'critical'"),
+    ],
+)
+def test_what_is_wrong_with_a_receiver_is_named(changes: dict[str, Any], said: str) -> None:
+    receiver = {"name": "me", "url": "https://example.org/in", "secret_env": "ALERTS_SECRET"}
+    assert alerts_of({"rules": [], "receivers": [receiver]}, "a.yaml").receivers[0].name == "me"
+    with pytest.raises(SettingsError) as caught:
+        alerts_of({"rules": [], "receivers": [receiver | changes]}, "a.yaml")
+    assert said in str(caught.value)

@@ -10,10 +10,8 @@ from typer.testing import CliRunner
 
 from jobs.cli import app, main
 
-COMMANDS = (
-    "run status maintain replay follow drift serve train promote models lineage compare sample fetch schema".split()
-)
-COMMANDS += ["doctor", "demo", "alerts", "routes", "store"]
+COMMANDS = "run status maintain replay follow drift watch serve train promote models lineage compare sample".split()
+COMMANDS += ["fetch", "schema", "doctor", "demo", "alerts", "routes", "store"]
 
 
 def test_the_help_lists_the_commands_in_the_order_of_their_use() -> None:

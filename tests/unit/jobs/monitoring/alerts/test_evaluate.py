@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from jobs.monitoring.alerts.evaluate import Evaluator, Transition
 from jobs.monitoring.alerts.observation import Observation, Tick
-from schemas.alerts import AnyRule, rules_of
+from schemas.alerts import AnyRule, alerts_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HIGH = {"name": "high", "kind": "value", "column": "prediction", "above": 9}
 
 
 def rules(*said: dict[str, Any]) -> tuple[AnyRule, ...]:
-    return rules_of({"rules": list(said)}, "test")
+    return alerts_of({"rules": list(said)}, "test").rules
 
 
 def after(seconds: float, rows: Any = None, table: str = "predictions", feed: str = "wine") -> Observation | Tick:

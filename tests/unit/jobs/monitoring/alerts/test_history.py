@@ -11,7 +11,7 @@ from jobs.cli import main
 from jobs.monitoring.alerts.evaluate import Evaluator, Transition
 from jobs.monitoring.alerts.history import history
 from jobs.monitoring.alerts.observation import Observation
-from schemas.alerts import rules_of
+from schemas.alerts import alerts_of
 from schemas.settings import Settings, load_settings
 from streamscore.tables.commit import commit
 from streamscore.tables.housekeeping import append_batch_rows, append_events
@@ -19,7 +19,7 @@ from streamscore.tables.tables import Tables
 from streamscore.tables.writers import writer_of
 from tests.support.tables_kit import FEED, a_batch, open_tables, parts_of, parts_writer, scored
 
-RULES = rules_of(
+RULES = alerts_of(
     {
         "rules": [
             {"name": "low", "kind": "value", "column": "prediction", "below": 1},
@@ -31,7 +31,7 @@ RULES = rules_of(
         ]
     },
     "test",
-)
+).rules
 
 
 @pytest.fixture
