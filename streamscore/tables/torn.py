@@ -8,9 +8,11 @@ import json
 from typing import Any
 
 from schemas.errors import RecoveryError
+from schemas.tables import BATCHES, EVENTS, FORECASTS, PREDICTIONS, QUARANTINE
 from streamscore.storage.folder import Folder
 from streamscore.tables.log_entry import ENTRY
 
+OF_STREAMS = PREDICTIONS, FORECASTS, QUARANTINE, BATCHES, EVENTS  # what `--recover` looks at
 SET_ASIDE = ".torn"  # behind the name of an entry; readers of the log know no such file
 
 
@@ -45,10 +47,11 @@ def assert_whole(uri: str, log: Folder, after: int) -> None:
         RecoveryError: names the oldest of them, and the next command.
     """
     if torn := torn_entries(log, after):
-        msg = (
-            f"the log entry {uri}/_delta_log/{torn[-1]} is torn, as a power cut leaves it; "
-            f"score its files again: streamscore run FEED --recover"
-        )
+        entry = f"{uri}/_delta_log/{torn[-1]}"
+        fix = "score its files again: streamscore run FEED --recover"
+        if uri.rpartition("/")[2] not in OF_STREAMS:
+            fix = f"take it out of the log: mv {entry} {entry}{SET_ASIDE}"
+        msg = f"the log entry {entry} is torn, as a power cut leaves it; {fix}"
         raise RecoveryError(msg)
 
 

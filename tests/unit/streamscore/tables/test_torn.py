@@ -1,12 +1,16 @@
 """Commits that a power cut tore: told with the file and the command, and scored again."""
 
+import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from schemas.errors import RecoveryError
 from streamscore.tables.commit import commit
 from streamscore.tables.housekeeping import append_batch_rows
+from streamscore.tables.own_put_log import OwnPutLog
 from streamscore.tables.recover import processed_files
 from streamscore.tables.tables import Tables
 from streamscore.tables.torn import is_torn
@@ -78,6 +82,18 @@ def test_a_table_that_cannot_be_opened_names_the_entry(tmp_path: Path) -> None:
     (log / f"{3:020}.json").write_bytes(b"{")
     with pytest.raises(RecoveryError, match=rf"{2:020}\.json is torn"):
         _ = tables.reopen().predictions
+
+
+def test_a_table_that_is_no_streams_says_how_it_is_mended_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "requests"
+    DeltaTable.create(path, pa.schema([("x", pa.int64())]))
+    write_deltalake(path, pa.table({"x": [1]}), mode="append")
+    entry = path / f"_delta_log/{1:020}.json"
+    entry.write_bytes(b"\0")
+    with pytest.raises(RecoveryError, match="take it out of the log: mv ") as told:
+        OwnPutLog(str(path))
+    subprocess.run(str(told.value).rpartition(": ")[2], shell=True, check=True)
+    assert OwnPutLog(str(path)).version == 0
 
 
 def test_an_entry_of_others_is_torn_only_if_it_is_no_json(tmp_path: Path) -> None:
