@@ -4,13 +4,14 @@ Widening is allowed (int → long → double, float → double), and text for a 
 as it stands in the file. Narrowing is refused. What each type of a signature holds is in `model_inputs`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+from schemas.columns import folded
 from schemas.errors import ContractError
 from schemas.feed import Column, Feed
 from schemas.frequency import Frequency
@@ -197,7 +198,7 @@ def output_type(signature: "ModelSignature | None", model: str) -> pa.DataType:
             f"model {model} answers with {len(outputs)} values without names, wanted a name for each; log it with them"
         )
         raise ContractError(msg)
-    return pa.struct([pa.field(str(spec.name), _output(spec, model)) for spec in outputs])
+    return _struct([pa.field(str(spec.name), _output(spec, model)) for spec in outputs], model)
 
 
 def said_of_itself(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -232,11 +233,22 @@ def _output(spec: "ColSpec | TensorSpec", model: str) -> pa.DataType:
     if hasattr(spec, "shape"):
         return _tensor_output(cast("TensorSpec", spec), model)
     if fields := getattr(spec.type, "properties", None):  # of a type hint list[Row]
-        return pa.struct([pa.field(one.name, _column_output(type_name(one.dtype), model)) for one in fields])
+        return _struct([pa.field(one.name, _column_output(type_name(one.dtype), model)) for one in fields], model)
     name = type_name(spec.type)
     if name.startswith("array<") and (item := OUTPUTS.get(name[6:-1])):
         return pa.list_(item)
     return _column_output(name, model)
+
+
+def _struct(fields: Sequence[pa.Field], model: str) -> pa.DataType:
+    """Of outputs whose names a Delta table tells apart; it does not tell their case."""
+    seen: dict[str, str] = {}
+    for field in fields:
+        if (other := seen.get(folded(field.name))) is not None:
+            msg = f"model {model} answers with '{other}' and '{field.name}', which are one name in a table; rename one"
+            raise ContractError(msg)
+        seen[folded(field.name)] = field.name
+    return pa.struct(fields)
 
 
 def _column_output(name: str, model: str) -> pa.DataType:

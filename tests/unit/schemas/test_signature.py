@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-from mlflow.types.schema import AnyType, Array
+from mlflow.types.schema import AnyType, Array, Object, Property
 
 from schemas.errors import ContractError, FeedError
 from schemas.feed import Feed
@@ -244,3 +244,14 @@ def test_what_no_csv_column_gives_is_refused_in_one_line_by_proposal_and_contrac
 
 def test_differences_are_values() -> None:
     assert Difference("a", "int", None, "why") == Difference("a", "int", None, "why")
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("yes", "Yes"), ("ı", "I")])
+def test_outputs_that_are_one_name_in_a_table_are_refused(names: tuple[str, str]) -> None:
+    outputs = Schema([ColSpec(DataType.double, name) for name in names])
+    signature = ModelSignature(Schema([ColSpec(DataType.double, "x")]), outputs)
+    with pytest.raises(ContractError, match=f"'{names[0]}' and '{names[1]}', which are one name in a table"):
+        output_type(signature, "m v1")
+    rows = Schema([ColSpec(Object([Property(name, DataType.double) for name in ("a", "A")]))])
+    with pytest.raises(ContractError, match=r"'A' and 'a'|'a' and 'A'"):
+        output_type(ModelSignature(Schema([ColSpec(DataType.double, "x")]), rows), "m v1")
