@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from jobs.monitoring.alerts.measure import Measured, RuleError, measure
 from jobs.monitoring.alerts.observation import Observation, Tick, table_of
-from jobs.monitoring.alerts.phase import Phase, Turn, resolves_at, turned
+from jobs.monitoring.alerts.phase import Phase, Turn, resolves_at, set_back, turned
 from jobs.monitoring.alerts.window import WindowSums
 from schemas.alerts import AbsenceRule, AnyRule, EventRule
 
@@ -51,7 +51,7 @@ class RuleState:
     """What is remembered of one rule and one feed.
 
     Attributes:
-        clock: of its last observation or tick; it never goes back.
+        clock: of its last observation or tick; only a commit of an earlier time sets it back.
         version: of the last commit that it saw.
         last_came: when rows came last, for absence; at first, when somebody began to look.
         problem: why it could not be evaluated the last time.
@@ -101,14 +101,19 @@ class _OneRule:
     def observe(self, seen: Observation | Tick) -> Iterator[Transition]:
         """What turns: first what was due before, then by what is there."""
         state = self._state
-        at = state.clock = max(seen.at, state.clock or seen.at)
-        state.last_came = state.last_came or at
+        at = seen.at
+        if state.clock and at < state.clock:
+            if isinstance(seen, Tick):  # they lag
+                return
+            state.phase = set_back(state.phase, at)
+            state.last_came = min(state.last_came or at, at)
+        state.clock, state.last_came = at, state.last_came or at
         yield from self._due(at)
         if isinstance(seen, Tick):
             return
         state.version = seen.version
         try:
-            measured = measure(self._rule, replace(seen, at=at), state.sums)
+            measured = measure(self._rule, seen, state.sums)
         except RuleError as error:
             if str(error) != state.problem:
                 yield self._transition("error", at, state.phase, None, detail=str(error))
@@ -150,7 +155,7 @@ class _OneRule:
             self._rule, before, at, state.version, is_bad=measured.is_bad, is_clear=measured.is_clear
         )
         if to:
-            yield self._transition(to, at, state.phase if state.phase.since else before, measured)
+            yield self._transition(to, at, state.phase if state.phase.begun else before, measured)
 
     def _transition(
         self,
@@ -160,8 +165,8 @@ class _OneRule:
         measured: Measured | None,
         detail: str = "",
     ) -> Transition:
-        name = f"{self._feed}/{self._rule.name}/{phase.version}/{phase.since}"
-        episode = hashlib.sha256(name.encode()).hexdigest()[:16] if phase.since else ""
+        name = f"{self._feed}/{self._rule.name}/{phase.version}/{phase.begun}"
+        episode = hashlib.sha256(name.encode()).hexdigest()[:16] if phase.begun else ""
         value, rows = (measured.value, measured.rows) if measured else (None, ())
         version = self._state.version
-        return Transition(self._rule.name, self._feed, to, at, phase.since, episode, version, value, detail, rows)
+        return Transition(self._rule.name, self._feed, to, at, phase.begun, episode, version, value, detail, rows)

@@ -20,7 +20,7 @@ from schemas.alerts import (
     WaitingFilesRule,
 )
 
-EXAMPLES = 5
+EXAMPLES, TEXT = 5, 300  # rows, and characters of a text
 Rows = tuple[dict[str, Any], ...]
 
 
@@ -108,7 +108,7 @@ def _outside(rule: ValueRule, rows: pa.Table) -> Measured | None:
 
 def _one_of(rule: ValueRule, rows: pa.Table) -> Measured:
     found = rows.filter(_has(rows, rule.column, rule.values))
-    value = str(found[rule.column][0].as_py()) if found.num_rows else ""
+    value = _cut(str(found[rule.column][0].as_py())) if found.num_rows else ""
     return Measured(value, found.num_rows > 0, found.num_rows == 0, _examples(found, rule.column))
 
 
@@ -143,7 +143,13 @@ def _column(rows: pa.Table, name: str) -> pa.ChunkedArray:
 def _examples(rows: pa.Table, *columns: str) -> Rows:
     wanted = dict.fromkeys((*columns, "source_file", "source_line", "model_version", "detail"))
     names = [name for name in wanted if name in rows.column_names]
-    return tuple(rows.select(names).slice(0, EXAMPLES).to_pylist()) if names else ()
+    found = rows.select(names).slice(0, EXAMPLES).to_pylist() if names else []
+    return tuple({name: _cut(value) for name, value in row.items()} for row in found)
+
+
+def _cut(value: Any) -> Any:
+    """A notice is no place for a text of a megabyte."""
+    return value[:TEXT] + "…" if isinstance(value, str) and len(value) > TEXT else value
 
 
 def _said(rule: AnyRule, rows: pa.Table, error: Exception) -> str:

@@ -24,14 +24,16 @@ class Phase:
     """What a rule is in, and since when.
 
     Attributes:
-        since: the condition holds, from `pending` on: the begin of the episode.
+        begun: the begin of the episode, from `pending` on.
         version: of the table then.
+        since: the condition holds: `begun`, or earlier where the clock was set back.
         clear_since: the condition does not hold, while it recovers.
     """
 
     state: State = "inactive"
-    since: datetime | None = None
+    begun: datetime | None = None
     version: int = -1
+    since: datetime | None = None
     clear_since: datetime | None = None
 
 
@@ -44,7 +46,7 @@ def turned(
     """
     match phase.state:
         case "inactive" if is_bad:
-            begun = Phase("pending", at, version)
+            begun = Phase("pending", at, version, at)
             return (begun, "pending") if rule.for_ else (replace(begun, state="firing"), "firing")
         case "pending" if not is_bad:
             return Phase(), "inactive"
@@ -57,6 +59,12 @@ def turned(
         case "recovering" if not is_clear:
             return replace(phase, state="firing", clear_since=None), None
     return phase, None
+
+
+def set_back(phase: Phase, to: datetime) -> Phase:
+    """A phase once the clock was set back: nothing in it is in the future."""
+    times = {name: getattr(phase, name) for name in ("since", "clear_since")}
+    return replace(phase, **{name: min(at, to) for name, at in times.items() if at})
 
 
 def resolves_at(rule: AnyRule, phase: Phase) -> datetime | None:

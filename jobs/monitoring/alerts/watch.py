@@ -36,6 +36,7 @@ LAG_SECONDS = 2.0  # a commit is there so long after its time at the latest: unt
 SAVE_SECONDS = 60.0  # between two commits where no rule turned; after a kill so much is evaluated again
 COUNT_SECONDS = 30.0  # between two looks at how many files wait
 RETRY_SECONDS = 2.0  # after storage failed
+MOST = 2000  # notices that are remembered: a receiver that is away for days must not fill the table
 DEAD = 100  # notices that were given up, and are remembered
 
 
@@ -151,6 +152,9 @@ class FeedWatch:
         made = outbox.notices_of(self._turns, self._rules, self._alerts.receivers, time.time())
         dead = [notice for notice in self._outbox if notice.is_dead][:-DEAD]
         box = [notice for notice in self._outbox if notice not in dead] + made
+        if len(box) > MOST:
+            log.error("notices given up", feed=self._feed.name, notices=len(box) - MOST)
+            box = box[-MOST:]
         cursors = {table: json.loads(cursor.to_json()) for table, cursor in self._cursors.items() if cursor}
         rules = json.loads(self._evaluator.to_json())
         severities: dict[str, str] = {rule.name: rule.severity for rule in self._alerts.rules}

@@ -22,5 +22,5 @@ class WindowSums:
         now = math.floor(at.timestamp() / (window.total_seconds() / SLICES))
         before = self.slices.get(now, [0.0] * len(numbers))
         self.slices[now] = [a + b for a, b in zip(before, numbers, strict=True)]
-        self.slices = {number: sums for number, sums in self.slices.items() if number > now - SLICES}
+        self.slices = {number: sums for number, sums in self.slices.items() if now - SLICES < number <= now}
         return [math.fsum(column) for column in zip(*self.slices.values(), strict=True)]

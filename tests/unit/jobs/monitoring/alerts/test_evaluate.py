@@ -178,11 +178,16 @@ def test_feeds_are_apart_and_a_rule_may_be_of_some() -> None:
     assert [(turn.feed, turn.rule) for turn in found] == [("wine", "high"), ("beer", "high"), ("beer", "of_beer")]
 
 
-def test_a_clock_that_is_set_back_stands_still() -> None:
-    found = turns(
-        rules(HIGH | {"for": "10s"}), after(100, [9.5]), after(50, [9.5]), after(109, [9.5]), after(110, [9.5])
-    )
-    assert short(found) == [(100, "pending"), (110, "firing")]
+def test_a_clock_that_is_set_back_costs_no_alert() -> None:
+    day = 86_400.0
+    for_rule = rules(HIGH | {"for": "10s", "keep_firing_for": "10s"})
+    found = turns(for_rule, after(day, [9.5]), after(0, [9.5]), after(10, [9.5]), after(20, [5]), after(30))
+    assert short(found) == [(day, "pending"), (10, "firing"), (20, "recovering"), (30, "resolved")]
+    assert len({turn.episode for turn in found}) == 1
+    busy = rules({"name": "busy", "kind": "count", "window": "1m", "above": 5})
+    assert short(turns(busy, after(day, [1] * 5), after(0, [1] * 5), after(1, [1]))) == [(1, "firing")]
+    quiet = rules({"name": "quiet", "kind": "absence", "window": "1m"})
+    assert short(turns(quiet, after(day, [1]), after(0, [1]), after(100))) == [(60, "firing")]
 
 
 ALL = rules(

@@ -4,10 +4,12 @@ import contextlib
 import functools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +220,61 @@ def test_files_that_wait_are_counted(tables: Tables, settings: Settings, receive
     looked(made, lambda: receiver.got)
     made.finish()
     assert [body["data"]["rule"] for _, body in receiver.got] == ["wait"]
+
+
+@pytest.mark.slow
+@pytest.mark.repeats
+def test_kills_at_random_lose_no_notice_and_send_none_under_another_id(
+    tmp_path: Path, tables: Tables, settings: Settings, receiver: WebhookReceiver
+) -> None:
+    rules, log = tmp_path / "rules.yaml", tmp_path / "log"
+    told = {"name": "me", "url": receiver.url, "secret_env": "ALERTS_SECRET"}
+    rules.write_text(json.dumps({"rules": [RULES[0]], "receivers": [told]}))
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.cli",
+        "watch",
+        "wine_quality",
+        "--rules",
+        str(rules),
+        "--tables",
+        tables.path,
+    ]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start() -> "subprocess.Popen[bytes]":
+        with log.open("ab") as to:
+            return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"ALERTS_SECRET": SECRET}, stderr=to)
+
+    begun = threading.Event()
+
+    def stream() -> None:
+        until(lambda: state_of(tables))
+        begun.set()
+        for number in range(120):
+            put(tables, number, 7 if number % 3 else 2)
+            time.sleep(0.1)
+
+    streaming = threading.Thread(target=stream)
+    streaming.start()
+    chance = random.Random(7)
+    while streaming.is_alive():
+        process = start()
+        begun.wait(60)
+        time.sleep(chance.uniform(1.5, 4))
+        if streaming.is_alive():
+            process.kill()
+            process.wait()
+    evaluator = Evaluator(alerts_of(json.loads(rules.read_text()), "test").rules)
+    past = [turn for seen in history(FEED, alerts().rules, settings, None, None) for turn in evaluator.observe(seen)]
+    until(lambda: len({key for key, _ in receiver.got}) >= len(past), 60)
+    assert process
+    process.terminate()
+    assert process.wait(60) == 0
+    first = list(dict.fromkeys((key, body["type"], body["data"]["at"]) for key, body in receiver.got))
+    assert [(kind, at) for _, kind, at in first] == [(f"alert.{turn.to}", turn.at.isoformat()) for turn in past]
+    assert len(past) == 79 and log.read_text().count('"watching"') > 3
 
 
 @pytest.mark.slow
