@@ -14,6 +14,7 @@ from schemas.settings import Settings
 from schemas.value_text import parse
 from streamscore.forecasting.history import History, Key, read_history
 from streamscore.registry.model_uri import model_name
+from streamscore.registry.model_version import ModelVersion
 from streamscore.storage.places import place
 from streamscore.tables.tables import Tables
 
@@ -33,6 +34,7 @@ class FeedHistories:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[str, _Known] = {}
+        self._feeds: dict[str, tuple[ModelVersion, Feed]] = {}  # as they were when the version was first asked
         self._lock = threading.Lock()  # tables are for one thread
 
     async def windows(self, feed: str, served: ServedSeries, key: Mapping[str, Any] | None) -> Windows:
@@ -48,9 +50,9 @@ class FeedHistories:
         return await asyncio.to_thread(self._windows, feed, served, key)
 
     def _windows(self, name: str, served: ServedSeries, key: Mapping[str, Any] | None) -> Windows:
-        feed = _feed(name, served)
         try:
             with self._lock:
+                feed = self._feed(name, served)
                 history = self._history(feed, served.model.window_rows)
         except StorageError as error:
             raise RequestError(
@@ -62,6 +64,13 @@ class FeedHistories:
         if (window := history.windows.get(wanted)) is None:
             raise RequestError(404, f"feed {name} has no observation of the series {dict(key)}")
         return Windows(feed, {wanted: window})
+
+    def _feed(self, name: str, served: ServedSeries) -> Feed:
+        version, feed = self._feeds.get(name, (None, None))
+        if feed is None or version != served.model.identity:  # to read its file takes ten times as long as all else
+            feed = _feed(name, served)
+            self._feeds[name] = served.model.identity, feed
+        return feed
 
     def _history(self, feed: Feed, window_rows: int) -> History:
         known = self._known.get(feed.name)
