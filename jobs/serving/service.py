@@ -48,6 +48,7 @@ Handle = Callable[["Service", Request, str], Awaitable[Response]]
 Refusal = Callable[[RequestError, str], Response]
 
 
+LONGEST_NAME = 256  # letters of a model's name or alias, by MLflow
 MOST_VERSION = 2**31 - 1  # that the database of a registry holds
 NO_REGISTRY = RequestError(503, "the model registry does not answer", headers={"Retry-After": "5"})
 
@@ -105,7 +106,10 @@ class Service:
         return version_uri(name, version) if is_number else f"models:/{name}@{version}"
 
     def _assert_name(self, name: str, version: str = "") -> None:
-        are_names = all(text.isprintable() and not any(letter in text for letter in "/:@") for text in (name, version))
+        are_names = all(
+            len(text) <= LONGEST_NAME and text.isprintable() and not any(letter in text for letter in "/:@")
+            for text in (name, version)
+        )
         too_large = version.isdecimal() and (len(version) > 10 or int(version) > MOST_VERSION)
         if not name or not are_names or too_large:  # a registry in a database would fail, and seem to be away
             raise RequestError(404, f"no model '{name[:100]}'; what there is: GET /models")

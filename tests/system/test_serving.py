@@ -835,7 +835,7 @@ def test_deadlines_that_pass_do_not_slow_a_long_load_down(server: Server) -> Non
         for one in asking:
             one.result()
     counts = sum(answered, Counter())
-    assert set(counts) == {200, 504}
+    assert {200, 504} <= set(counts) <= {200, 408, 504}, counts
     first, last = (sum(one[200] for one in answered[at : at + 20]) for at in (0, seconds - 20))
     assert last > 0.7 * first, (first, last)
     assert process.memory_info().rss - early < 50_000_000

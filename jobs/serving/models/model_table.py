@@ -228,6 +228,7 @@ class ModelTable:
             raise self._refusal(uri, error)
         if uri not in self._resolving:
             self._resolving[uri] = asyncio.create_task(self._enter(uri))
+            self._resolving[uri].add_done_callback(_heard)
         try:
             return await asyncio.shield(self._resolving[uri])
         except StreamscoreError as error:
@@ -276,6 +277,12 @@ class ModelTable:
             log.warning("not_loaded", uri=key.ref.uri, version=key.model.version, detail=str(error).splitlines()[0])
             raise
         return Loaded(served, served.model.memory())
+
+
+def _heard(done: "asyncio.Task[_Followed]") -> None:
+    """A failure is no news for the log where all who waited have gone."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _limits(serving: Serving) -> Limits:

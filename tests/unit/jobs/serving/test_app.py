@@ -191,11 +191,12 @@ def test_a_shadow_is_logged_beside_and_compared(service: InProcess, folder: Path
     show(found, Console(file=io.StringIO()))
 
 
-@pytest.mark.parametrize("version", ["9" * 50, "2147483648", "%00", "a%0Ab", "-1", "1%2F2"])
+@pytest.mark.parametrize("version", ["9" * 50, "x" * 257, "2147483648", "%00", "a%0Ab", "-1", "1%2F2"])
 def test_a_version_that_no_registry_can_have_is_not_there(service: InProcess, version: str) -> None:
     for path in (f"/models/line/versions/{version}", f"/v2/models/line/versions/{version}/ready"):
         assert service.ask(unquote(path)).status == 404
-    assert service.ask(unquote("/models/li%00ne")).status == 404
+    for name in ("li%00ne", "x" * 257):
+        assert service.ask(unquote(f"/models/{name}")).status == 404
 
 
 def states(service: InProcess) -> list[tuple[str, str, str]]:

@@ -328,6 +328,26 @@ async def test_names_that_nobody_has_are_told_so_and_not_remembered_without_end(
 
 
 @in_loop
+async def test_a_registry_that_answers_after_all_have_gone_is_no_news(
+    models: tuple[Models, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, told = models[0].table(), list[Any]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    resolve = table._resolve
+
+    def slowly(uri: str) -> Any:
+        time.sleep(0.3)
+        return resolve(uri)
+
+    monkeypatch.setattr(table, "_resolve", slowly)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(table.get("models:/nobody@production"), 0.05)
+    await asyncio.sleep(1)
+    gc.collect()
+    assert (told, table._resolving) == ([], {})
+
+
+@in_loop
 async def test_a_model_counts_with_what_it_holds(models: tuple[Models, str]) -> None:
     """What it holds is measured: of a model of arrays, its arrays."""
     registry, name = models
