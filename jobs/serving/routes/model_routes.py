@@ -51,19 +51,28 @@ async def predict(
     service: Service, request: Request, identity: str, find: Callable[[], Awaitable[ServedModel]]
 ) -> Response:
     """The predictions of the model that `find` finds."""
-    partly = request.query_params.get("errors", "refuse")
-    if partly not in ("refuse", "rows"):
-        raise RequestError(400, f"errors={partly[:40]!r}, wanted refuse or rows")
+    partly = _wants_good_rows(request)
     body = await service.body(request)
     served = await find()
     asked, _ = read_rows_request(body, served.inputs, served.model.text_columns)
-    answer = await answered(served, asked, partly == "rows")
+    answer = await answered(served, asked, partly)
     value = said_by(served, identity) | {"predictions": as_json(answer.predictions)}
-    if partly == "rows":
+    if partly:
         value["rows"] = answer.rows if answer.rows is not None else list(range(len(answer.predictions)))
         value["errors"] = [error.to_json() for error in answer.errors[:MAX_SHOWN]]
         value["refused"] = len(answer.errors)
     return json_answer(value, headers=who(served, identity))
+
+
+def _wants_good_rows(request: Request) -> bool:
+    """Whether the query asks for the good rows, where others are bad."""
+    if not request.scope["query_string"]:
+        return False
+    given = request.query_params.multi_items()
+    if len(given) > 1 or given[:1] not in ([], [("errors", "refuse")], [("errors", "rows")]):
+        found = "&".join(f"{name}={value}" for name, value in given)
+        raise RequestError(400, f"the query is {found[:80]!r}, wanted errors=rows, errors=refuse, or none")
+    return given == [("errors", "rows")]
 
 
 def described(served: Served) -> dict[str, Any]:

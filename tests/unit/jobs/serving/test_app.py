@@ -111,6 +111,16 @@ def test_each_request_is_logged_with_what_was_answered(service: InProcess, folde
     assert routes == {"/models/{name}/predict": "1.0.0", "/v2/models/{name}/versions/{version}/infer": None}
 
 
+@pytest.mark.parametrize(
+    "query", ["error=rows", "errors=row", "errors=", "errors=rows&errors=rows", "Errors=rows", "x"]
+)
+def test_a_query_that_is_not_understood_is_refused(service: InProcess, query: str) -> None:
+    answer = service.ask(f"/models/line/predict?{query}", rows(1))
+    assert (answer.status, "wanted errors=rows" in answer.json()["detail"]) == (400, True)
+    for good in ("", "errors=refuse", "errors=rows"):
+        assert service.ask(f"/models/line/predict?{good}", rows(1)).status == 200
+
+
 def metrics_of(service: InProcess) -> dict[str, float]:
     """The samples by name and labels, as they stand in the text."""
     lines = service.ask("/metrics").body.decode().splitlines()
