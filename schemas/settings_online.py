@@ -52,10 +52,16 @@ class Routing(Block):
     )
     poll_seconds: float = Field(1.0, gt=0, description="How often the table is looked at for changes, in seconds.")
     shadow_share: float = Field(
-        0.25, gt=0, le=1, description="The share of the time that shadows may be asked in, of one worker."
+        0.25,
+        gt=0,
+        le=1,
+        description="The share of the time that shadows may be asked in, of one worker or of a stream.",
     )
     shadow_rows: int = Field(
-        10_000, gt=0, description="The most rows that wait for shadows. Requests beyond them are not compared."
+        10_000,
+        gt=0,
+        description="The most rows that wait for shadows, and the most of a micro-batch of the stream. What is beyond "
+        "them is not compared.",
     )
     max_models: int = Field(
         200,

@@ -12,6 +12,7 @@ QUARANTINE = "quarantine"
 BATCHES = "batches"
 EVENTS = "events"
 REQUESTS = "requests"
+SHADOWS = "shadows"  # of a routed feed: what candidates say of its rows
 DRIFT_PROFILES = "drift_profiles"
 DRIFT = "drift"
 ALERTS = "alerts"
@@ -140,6 +141,26 @@ def requests_schema(feed: Feed | None, output: pa.DataType) -> pa.Schema:
     if feed.kind == "series":
         return pa.schema([*columns, pa.field("step", pa.int32()), *forecast_type(feed), *REQUEST_FIELDS])
     return pa.schema([*columns, pa.field("prediction", output), *REQUEST_FIELDS])
+
+
+def shadows_schema(prediction: pa.DataType) -> pa.Schema:
+    """A row of predictions, and what a shadow says of it; `(source_file, source_line)` is one of predictions."""
+    return pa.schema(
+        [
+            pa.field("app_id", pa.string()),
+            pa.field("batch_id", pa.int64()),
+            pa.field("source_file", pa.string()),
+            pa.field("source_line", pa.int64()),
+            pa.field("model_name", pa.string()),
+            pa.field("model_version", pa.string()),
+            pa.field("prediction", prediction),
+            pa.field("candidate_name", pa.string()),
+            pa.field("candidate_version", pa.string()),
+            pa.field("candidate_prediction", prediction),  # null where it has none
+            pa.field("candidate_seconds", pa.float64()),  # the row's share of its call
+            pa.field("asked_at", TIME),
+        ]
+    )
 
 
 def service_feed() -> Feed:

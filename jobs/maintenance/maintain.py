@@ -19,7 +19,18 @@ from schemas.errors import StorageError, TryAgainError
 from schemas.feed import Feed, load_feed
 from schemas.settings import Settings
 from schemas.settings import Tables as TablesSettings
-from schemas.tables import ALERTS, BATCHES, DRIFT, DRIFT_PROFILES, EVENTS, QUARANTINE, REQUESTS, SERVICE, service_feed
+from schemas.tables import (
+    ALERTS,
+    BATCHES,
+    DRIFT,
+    DRIFT_PROFILES,
+    EVENTS,
+    QUARANTINE,
+    REQUESTS,
+    SERVICE,
+    SHADOWS,
+    service_feed,
+)
 from streamscore.storage.stream_paths import StreamPaths
 from streamscore.tables.commit import FOLD
 from streamscore.tables.delta_log import DeltaLog
@@ -176,7 +187,7 @@ def maintain(task: Task, *, dry_run: bool = False, budget: Budget | None = None,
 def _names(tables: Tables, task: Task) -> Iterator[str]:
     if task.rows:
         yield from (tables.scored, QUARANTINE)
-    yield from (BATCHES, EVENTS, REQUESTS, DRIFT_PROFILES, DRIFT, ALERTS)
+    yield from (BATCHES, EVENTS, REQUESTS, SHADOWS, DRIFT_PROFILES, DRIFT, ALERTS)
 
 
 def _maintain_table(tables: Tables, name: str, task: Task, dry_run: bool, budget: Budget) -> Maintained:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from schemas.errors import ContractError
+from jobs.operations.compare_stream import streamed_pairs
+from schemas.errors import ContractError, StorageError
 from schemas.feed import FORECAST, Feed, feed_names, load_feed
 from schemas.settings import Settings
 from schemas.tables import REQUESTS, SERVICE, service_feed
@@ -21,6 +22,7 @@ from streamscore.tables.read_table import read_table
 KEY = ("app_id", "request_number", "request_row", "step", "feature")
 COLUMNS = ["app_id", "request_number", "request_row", "trial", "model_name", "model_version", "request_status"]
 COLUMNS += ["request_seconds"]
+SHADOW = "model_version_of_shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +89,39 @@ class Comparison:
 
 
 def compare(name: str, settings: Settings) -> Comparison:
-    """Compare what answered for a model with what was tried beside it, by the table `requests`.
+    """Compare what answered for a model with what was tried beside it, in the service and in the stream.
+
+    By the table `requests`, and `shadows` of routed feeds.
 
     Raises:
         ContractError: no candidate was tried.
         StorageError: there is no such table.
     """
-    feed = _feed_of(name)
-    rows = _predictions(feed, settings)
+    streamed = tuple(
+        _shadowed(*of) for pairs in streamed_pairs(name, settings) for of in _groups(pairs, ["model_version", SHADOW])
+    )
+    try:
+        shadows, canaries = _requested(name, settings)
+    except StorageError:  # no service
+        if not streamed:
+            raise
+        shadows, canaries = (), ()
+    if not shadows and not canaries and not streamed:
+        msg = f"no candidate was tried beside {name}; give its route a shadow or a canary: docs/routing.md"
+        raise ContractError(msg)
+    return Comparison(name, streamed + shadows, canaries)
+
+
+def _requested(name: str, settings: Settings) -> tuple[tuple[Shadowed, ...], tuple[Answering, ...]]:
+    """By the log of requests."""
+    rows = _predictions(_feed_of(name), settings)
     is_shadow = pc.fill_null(pc.equal(rows["trial"], "shadow"), False)
     answers = rows.filter(pc.and_(pc.invert(is_shadow), pc.fill_null(pc.equal(rows["model_name"], name), False)))
     pairs = answers.join(rows.filter(is_shadow), list(KEY), join_type="inner", right_suffix="_of_shadow")
-    shadows = tuple(_shadowed(*of) for of in _groups(pairs, ["model_version", "model_version_of_shadow"]))
+    shadows = tuple(_shadowed(*of) for of in _groups(pairs, ["model_version", SHADOW]))
     tried = pc.any(pc.fill_null(pc.equal(answers["trial"], "canary"), False)).as_py()
     canaries = tuple(_answering(*of) for of in _groups(answers, ["trial", "model_version"])) if tried else ()
-    if not shadows and not canaries:
-        msg = f"no candidate was tried beside {name}; give its route a shadow or a canary: docs/routing.md"
-        raise ContractError(msg)
-    return Comparison(name, shadows, canaries)
+    return shadows, canaries
 
 
 def assert_within(found: Comparison, limit: float) -> None:

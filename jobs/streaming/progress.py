@@ -77,6 +77,7 @@ class RunMetrics:
         )
         self._swaps = Counter("streamscore_model_swaps_total", "Versions that took over.", **of)
         self._refusals = Counter("streamscore_model_refusals_total", "Versions refused.", **of)
+        self._shadowed = Counter("streamscore_shadow_rows_total", "Rows of shadows.", ["feed", "outcome"], **more)
         self._registry_up = Gauge("streamscore_registry_up", "1 if the registry answers, 0 if not.", **of)
         self._registry_up.labels(self._feed).set(1)  # a run starts only if it does, or says that it does not
         for counter in (self._rows, self._files, self._truncated, self._swaps, self._refusals):
@@ -106,6 +107,10 @@ class RunMetrics:
             self._refusals.labels(self._feed).inc()
         elif kind in ("registry_up", "registry_down"):
             self._registry_up.labels(self._feed).set(kind == "registry_up")
+
+    def shadowed(self, outcome: str, rows: int) -> None:
+        """Count rows that shadows were asked for, or were not."""
+        self._shadowed.labels(self._feed, outcome).inc(rows)
 
     def batch(self, done: BatchDone) -> None:
         """Count a micro-batch."""

@@ -10,6 +10,7 @@ from jobs.streaming.early_commit import EarlyCommit
 from jobs.streaming.micro_batch import MicroBatchProcessor
 from jobs.streaming.query_error import NO_JVM, query_error
 from jobs.streaming.routed.models import RoutedModels
+from jobs.streaming.routed.open import open_shadows
 from jobs.streaming.routed.score import RoutedScorer
 from jobs.streaming.score_batch import BatchScorer, Scorer
 from jobs.streaming.start import POLL_SECONDS, StartedQuery, session_of
@@ -87,7 +88,10 @@ def _scorer(started: StartedQuery) -> Scorer:
     streaming, tables = run.settings.streaming, run.tables
     more: Any = {"app_id": started.prepared.checkpoint.app_id, "landing": run.landing, "early": started.early}
     if isinstance(models, RoutedModels):
-        return RoutedScorer(streaming, tables, models=models, **more)
+        shadows = open_shadows(run, models)
+        shadows.start()
+        started.prepared.undo.callback(shadows.stop)
+        return RoutedScorer(streaming, tables, models=models, shadows=shadows, **more)
     return BatchScorer(streaming, tables, watcher=models, **more)
 
 

@@ -173,6 +173,12 @@ class RouteTable:
         return list(dict.fromkeys(uri_of(model) for model in named if model))
 
     @functools.cached_property
+    def has_shadows(self) -> bool:
+        """Whether a route has a shadow."""
+        routes = (*([self.default] if self.default else ()), *self.patterns.values(), *self.keys.values())
+        return any(route.shadow for route in routes)
+
+    @functools.cached_property
     def _patterns(self) -> "_Patterns":
         return _Patterns(self.patterns)
 

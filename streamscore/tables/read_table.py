@@ -19,6 +19,7 @@ from schemas.tables import (
     PREDICTIONS,
     QUARANTINE,
     REQUESTS,
+    SHADOWS,
     scored_table,
 )
 from streamscore.storage.object_store import assert_reachable, is_object_uri
@@ -41,8 +42,8 @@ def read_table(
 
     Args:
         feed: or its name.
-        table: `predictions`, `quarantine`, `batches`, `events`, `requests`, `alerts`, `drift_profiles` or `drift`; a
-            series feed has `forecasts` in place of `predictions`.
+        table: `predictions`, `quarantine`, `batches`, `events`, `requests`, `shadows`, `alerts`, `drift_profiles` or
+            `drift`; a series feed has `forecasts` in place of `predictions`.
         version: of the table, as it was after that commit; the newest where none is given.
         columns: their names in the table, in the order that you want; all where none are given.
         settings: `tables.path` and `storage` say where the tables are; `load_settings()` where none are given.
@@ -77,7 +78,7 @@ def table_uri(feed: Feed, table: str, settings: Settings, function: str) -> str:
     Raises:
         SettingsError: the feed has no such table; names those that it has.
     """
-    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS, DRIFT_PROFILES, DRIFT, ALERTS]
+    known = [scored_table(feed), QUARANTINE, BATCHES, EVENTS, REQUESTS, SHADOWS, DRIFT_PROFILES, DRIFT, ALERTS]
     if table not in known:
         msg = (
             f"feed {feed.name} has no table '{table}', wanted one of {', '.join(known)}; "

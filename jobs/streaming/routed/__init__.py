@@ -5,5 +5,6 @@ snapshot  the routes and the versions at one moment, and the model of a row by t
 load      a version on its way into memory
 models    the versions of all routes, followed in the registry
 open      them, by the settings of a run
+shadows   candidates that are asked beside
 score     the micro-batches of a routed feed: early, in the driver, or on executors
 """

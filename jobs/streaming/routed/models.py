@@ -37,6 +37,7 @@ class RoutedModels:
     before goes on. So it does while the registry is down. All changes come between micro-batches.
 
     Attributes:
+        loader: what loads them.
         limits: of the models in memory.
         snapshot: by which the next micro-batch is scored; replaced as a whole.
         text_columns: as in `Router`.
@@ -53,7 +54,7 @@ class RoutedModels:
         tell: EventSink,
     ) -> None:
         self._settings, self._registry, self._routes = settings, registry, routes
-        self._records, self._loader, self._tell = records, loader, tell
+        self._records, self.loader, self._tell = records, loader, tell
         self.limits, self._cache = limits, ModelCache[VersionKey, Model](loader, limits)
         self._not_before: dict[tuple[str, VersionKey], float] = {}  # refused → when it is tried again, if ever
         self._stop = threading.Event()
@@ -78,13 +79,13 @@ class RoutedModels:
             ContractError: none of the first models fits the feed.
             RegistryError: the registry does not answer.
         """
-        self._replay_until, self._loader.output = replay_until, output
-        self._loader.remember(self._records.versions)
+        self._replay_until, self.loader.output = replay_until, output
+        self.loader.remember(self._records.versions)
         table = self._routes.table
         uris = table.models()
         if not uris:
             msg = (
-                f"feed {self._loader.feed.name} is routed, and no route in {self._settings.routing.routes} has a "
+                f"feed {self.loader.feed.name} is routed, and no route in {self._settings.routing.routes} has a "
                 f"model; write one into it, or set routing.routes: docs/routing.md"
             )
             raise SettingsError(msg)
@@ -95,8 +96,8 @@ class RoutedModels:
         more = f" and {len(uris) - len(shown)} more" if len(uris) > len(shown) else ""
         log.info("routed", routes=table.version, models=", ".join(shown[:SHOWN]) + more)
         threading.Thread(target=self._follow, name="model-poll", daemon=True).start()
-        assert self._loader.output is not None
-        return self._loader.output
+        assert self.loader.output is not None
+        return self.loader.output
 
     def stop(self) -> None:
         """Follow nothing more."""
@@ -116,7 +117,7 @@ class RoutedModels:
 
     def note(self, batch_id: int, router: SnapshotRouter) -> None:
         """Make durable what scored a micro-batch, before it is committed."""
-        scored = {uri: self._loader.used(key) for uri, key in router.used.items()}
+        scored = {uri: self.loader.used(key) for uri, key in router.used.items()}
         self._records.note(batch_id, router.snapshot.routes, scored)
 
     def choose(self, snapshot: Snapshot, uri: str, is_trial: bool = False) -> Choice:
@@ -145,9 +146,13 @@ class RoutedModels:
         else:
             raise error
 
+    def resolve(self, uri: str) -> VersionKey:
+        """The version that a URI stands for now, by the registry."""
+        return resolve_key(self._registry, uri, self.loader.feed.name)
+
     def _newest(self, uri: str, is_trial: bool) -> Choice:
         try:
-            return resolve_key(self._registry, uri, self._loader.feed.name)
+            return self.resolve(uri)
         except RegistryError as error:
             before = self._records.versions.get(uri)
             if is_missing(error) or is_trial:
@@ -164,7 +169,7 @@ class RoutedModels:
             self._load([left.pop(0)], ready, errors)
         self._load(left, ready, errors)
         if not ready:
-            msg = f"no route has a model that can score feed {self._loader.feed.name}, the first: {errors[0]}"
+            msg = f"no route has a model that can score feed {self.loader.feed.name}, the first: {errors[0]}"
             raise type(errors[0])(msg) from errors[0]
         return ready
 
@@ -181,7 +186,7 @@ class RoutedModels:
             try:
                 with future.result() as model:
                     ready.append(model)
-                    self._loader.output = model.output
+                    self.loader.output = model.output
             except StreamscoreError as error:
                 errors.append(error)
                 with suppress(RegistryError, NoRoomError):
@@ -222,7 +227,7 @@ class RoutedModels:
             if heads and version_in(heads, uri) == (one.model.version if isinstance(one, VersionKey) else None):
                 continue
             try:
-                newest = resolve_key(self._registry, uri, self._loader.feed.name)
+                newest = self.resolve(uri)
             except RegistryError as error:
                 if not is_missing(error):
                     raise

@@ -1,9 +1,10 @@
-"""The models of a run's routed feed, put together by its settings."""
+"""The models and shadows of a run's routed feed, put together by its settings."""
 
 from jobs.streaming.prepare import StreamRun
 from jobs.streaming.routed.load import VersionLoader
 from jobs.streaming.routed.models import RoutedModels
 from jobs.streaming.routed.records import RoutedRecords
+from jobs.streaming.routed.shadows import StreamShadows
 from streamscore.models.cache import Limits
 from streamscore.models.watch import EventSink
 from streamscore.registry.registry import open_registry
@@ -29,3 +30,9 @@ def open_routed_models(run: StreamRun, checkpoint: Folder, tell: EventSink) -> R
     return RoutedModels(
         settings, registry, open_routes(settings.routing), RoutedRecords(checkpoint), loader, limits, tell
     )
+
+
+def open_shadows(run: StreamRun, models: RoutedModels) -> StreamShadows:
+    """What asks the shadows of the routes beside a run."""
+    count = run.metrics.shadowed
+    return StreamShadows(run.tables, models.loader, models.resolve, models.limits, run.settings.routing, count)

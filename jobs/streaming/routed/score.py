@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jobs.streaming.early import EarlyScoring, Scored
 from jobs.streaming.routed.models import RoutedModels
+from jobs.streaming.routed.shadows import Committed, StreamShadows
 from jobs.streaming.routed.snapshot import SnapshotRouter
 from jobs.streaming.score_batch import ScoredBatch, in_driver
 from schemas.settings import Streaming
@@ -33,9 +34,11 @@ class RoutedScorer:
         landing: str,
         models: RoutedModels,
         early: EarlyScoring,
+        shadows: StreamShadows | None = None,
     ) -> None:
         self._streaming, self._tables, self._app_id, self._landing = streaming, tables, app_id, landing
-        self._models, self._early = models, early
+        self._models, self._early, self._shadows = models, early, shadows
+        self._scored: Committed | None = None  # last
         self._ahead: SnapshotRouter | None = None
 
     def score(self, frame: "DataFrame | None", batch_id: int, manifest: BatchManifest) -> ScoredBatch:
@@ -55,6 +58,7 @@ class RoutedScorer:
         else:
             parts, where = score_routed_on_executors(frame, task, router, self._models.limits), "executors"
         self._models.note(batch_id, router)
+        self._scored = Committed(self._app_id, batch_id, parts.predictions, router.snapshot)
         versions = tuple(dict.fromkeys(key.model for key in router.used.values()))
         return ScoredBatch(task.batch, parts, where, versions)
 
@@ -69,7 +73,10 @@ class RoutedScorer:
         return task, parts
 
     def committed(self, done: Commit) -> None:
-        """The micro-batch that was scored last is in."""
+        """The micro-batch that was scored last is in: its shadows may be asked."""
+        scored = self._scored
+        if scored and self._shadows and scored.snapshot.table.has_shadows and not done.skipped:
+            self._shadows.committed(scored)
 
     def in_driver(self, manifest: BatchManifest) -> bool:
         """Whether the driver scores these files itself."""

@@ -9,7 +9,7 @@ from streamscore.models.abreast import as_they_load
 from streamscore.models.lease import Lease
 from streamscore.models.row_model import Model
 from streamscore.registry.version_key import VersionKey
-from streamscore.routing.routes import RouteTable
+from streamscore.routing.routes import RouteTable, uri_of
 from streamscore.scoring.routed import NoModel, Target
 
 Choice = VersionKey | NoModel
@@ -29,6 +29,12 @@ class Snapshot:
     table: RouteTable
     routes: str
     choices: dict[str, Choice] = field(default_factory=dict)
+
+    def shadow(self, key: str) -> str:
+        """The URI of the candidate that is asked beside the model of a key; empty: none is."""
+        route = self.table.find(key)
+        shadow = route.shadow if route else None
+        return uri_of(shadow.model) if shadow and shadow.has(key) else ""
 
 
 class Models(Protocol):
