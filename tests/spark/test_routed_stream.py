@@ -61,7 +61,8 @@ def run_of(tmp_path: Path, registry: Registry) -> Callable[..., StreamRun]:
 def test_each_row_is_scored_by_the_model_of_its_key(
     tmp_path: Path, run_of: Callable[..., StreamRun], spark: "SparkSession", mode: str
 ) -> None:
-    keys = {"ann": "alpha", "bob": "beta", "eve": None, "cid": "gamma", "dan": "delta"}
+    tried = {"model": "beta", "shadow": {"model": "models:/alpha/2"}}
+    keys = {"ann": "alpha", "bob": tried, "eve": None, "cid": "gamma", "dan": "delta"}
     write_routes(tmp_path / "routes.yaml", {"keys": keys, "patterns": {"eu-*": "models:/alpha/2"}})
     stream = Stream(tmp_path, FEED, "")
     stream.landing.mkdir()
@@ -90,5 +91,8 @@ def test_each_row_is_scored_by_the_model_of_its_key(
         ("ValueError: 666", "model_error", 1),
     ):
         assert why[why.index.str.startswith(text)].to_numpy().tolist() == [[reason, count]], text
+    shadows = stream.table("shadows").merge(predictions, on=["source_file", "source_line"])
+    assert (shadows.customer == "bob").all() and len(shadows) == 21
+    assert list(shadows.candidate_prediction) == list(20.0 * shadows.a + shadows.b)
     assert set(quarantine[quarantine.reason == "model_error"].model_version) == {"1"}
     assert quarantine[quarantine.reason == "no_model"].model_version.isna().all()

@@ -124,7 +124,7 @@ class RoutedModels:
         """As `Models.choose`; asks the registry once for a snapshot."""
         found = snapshot.choices.get(uri)
         if found is None:
-            found = snapshot.choices[uri] = self._newest(uri, is_trial)
+            found = snapshot.choices.setdefault(uri, self._newest(uri, is_trial))  # the early thread may be first
         return found
 
     def ask(self, key: VersionKey) -> "Future[Lease[Model]]":

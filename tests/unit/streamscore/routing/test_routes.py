@@ -121,3 +121,25 @@ def test_a_table_that_is_wrong_is_refused(said: Any, problem: str) -> None:
     assert str(caught.value).startswith("conf/routes.yaml: ")
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_has_its_candidate_before_its_model_by_the_hash_that_the_service_asks() -> None:
+    canary = {"model": "models:/alpha/2", "percent": 30}
+    table = table_of(
+        {"keys": {"ann": {"model": None, "canary": canary}}, "default": {"model": "a", "canary": canary}}, "here"
+    )
+    route = table.default
+    assert route and route.canary
+    for key in map(str, range(100)):
+        tried = ("models:/alpha/2",) if route.canary.has(key) else ()
+        assert route.uris(key) == (*tried, "models:/a@production")
+    assert table.keys["ann"].uris("ann") == ()  # who may use no model is tried with none
+
+
+def test_the_models_of_a_table_are_told_once_each_those_of_most_keys_first() -> None:
+    said = {"keys": {"ann": "c", "bob": "models:/a@production"}, "patterns": {"x*": "store:/b/^1"}, "default": "a"}
+    table = table_of(said, "here")
+    assert table.models() == ["models:/a@production", "store:/b/^1", "models:/c@production"]
+    assert not table.has_shadows
+    assert table_of({"default": {"model": "a", "shadow": {"model": "b"}}}, "here").has_shadows
+    assert table_of({"keys": {"ann": None}}, "here").models() == []
