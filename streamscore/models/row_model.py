@@ -240,10 +240,8 @@ def _try(model: Model, feed: Feed, what: str, predict: Callable[[], object]) -> 
             return
         said = str(error).splitlines()[0] if str(error) else ""
         told = f"it answers {said}" if isinstance(error, AnswerError) else f"{type(error).__name__}: {said}"
-        msg = (
-            f"model {model.identity.title} cannot predict {what} for feed {feed.name}: {told}; "
-            f"try it: {model.identity.try_it}"
-        )
+        for_feed = f" for feed {feed.name}" if feed.name else ""
+        msg = f"model {model.identity.title} cannot predict {what}{for_feed}: {told}; try it: {model.identity.try_it}"
         raise ContractError(msg) from error
 
 

@@ -136,8 +136,9 @@ def _warm_up(model: SeriesModel, feed: Feed) -> None:
     try:
         model.forecast(np.tile(row, (1, model.window_rows, 1)), feed.series.steps)
     except Exception as error:
+        for_feed = f" for feed {feed.name}" if feed.name else ""
         msg = (
-            f"model {model.identity.title} cannot forecast {feed.series.steps} steps for feed {feed.name}: "
+            f"model {model.identity.title} cannot forecast {feed.series.steps} steps{for_feed}: "
             f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; try it: "
             f"{model.identity.try_it}"
         )

@@ -16,7 +16,7 @@ from jobs.serving.models.about import about
 from jobs.serving.models.leases import hold
 from jobs.serving.models.load import Served, load_served
 from jobs.serving.models.quiet_load import beside_requests
-from jobs.serving.requests.problems import RequestError
+from jobs.serving.requests.problems import RequestError, without_paths
 from schemas.errors import ContractError, NoRoomError, RegistryError, StreamscoreError
 from schemas.settings import Serving, Settings
 from streamscore.models.cache import Limits, Loaded, ModelCache, Reserve
@@ -251,7 +251,7 @@ class ModelTable:
 
     def _refusal(self, uri: str, error: Exception) -> RequestError:
         """A failure as requests hear of it."""
-        line = str(error).splitlines()[0]
+        line = without_paths(str(error).splitlines()[0])
         if is_missing(error):
             return RequestError(404, f"no model for {uri}; what there is: GET /models")
         if isinstance(error, ContractError):

@@ -11,8 +11,9 @@ import pyarrow as pa
 from jobs.serving.models.batcher import Batcher, Weight, bounds_of
 from jobs.serving.requests.contract import Inputs
 from jobs.serving.requests.params import NO_PARAMS, Params
-from jobs.serving.requests.problems import RowError
+from jobs.serving.requests.problems import RowError, without_paths
 from jobs.serving.requests.values import Values, typed
+from schemas.reasons import Reason
 from schemas.settings import Serving
 from streamscore.models.example import probe
 from streamscore.models.row_model import Model
@@ -196,6 +197,8 @@ def row_errors(rejects: pa.Table) -> dict[str, list[RowError]]:
     """Why rows have no prediction, by the number of their request, in the order of its rows."""
     found: dict[str, list[RowError]] = {}
     for reject in rejects.sort_by("source_line").to_pylist():
-        error = RowError(reject["source_line"], reject["column"], reject["reason"], reject["detail"])
+        is_models = reject["reason"] == Reason.MODEL_ERROR
+        detail = without_paths(reject["detail"]) if is_models else reject["detail"]
+        error = RowError(reject["source_line"], reject["column"], reject["reason"], detail)
         found.setdefault(reject["source_file"], []).append(error)
     return found

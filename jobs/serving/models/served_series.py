@@ -14,7 +14,7 @@ from jobs.serving.models.batcher import Batcher, Weight, bounds_of
 from jobs.serving.models.served_model import Read, row_errors
 from jobs.serving.models.steps_ahead import regressors_of
 from jobs.serving.requests.contract import Inputs
-from jobs.serving.requests.problems import RequestError, RowError, refused_rows
+from jobs.serving.requests.problems import RequestError, RowError, refused_rows, without_paths
 from jobs.serving.requests.values import Values, typed
 from schemas.feed import Feed
 from schemas.reasons import Reason
@@ -264,7 +264,9 @@ def _values(
         for start, stop, answer in ask(len(keys), forecast):
             if isinstance(answer, Exception):
                 reason = Reason.BAD_PREDICTION if isinstance(answer, AnswerError) else Reason.MODEL_ERROR
-                raise refused_rows([RowError(None, None, reason, _which(keys[start], feed) + reason_of(answer))])
+                raise refused_rows(
+                    [RowError(None, None, reason, _which(keys[start], feed) + without_paths(reason_of(answer)))]
+                )
             values |= zip(keys[start:stop], answer, strict=True)
     for key, value in values.items():
         if not np.isfinite(value[:, model.forecasts]).all():

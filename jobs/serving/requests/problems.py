@@ -1,5 +1,6 @@
 """What a request can be refused for: a status, what was found and wanted, and the rows and columns to blame."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,14 @@ from typing import Any
 from schemas.reasons import Reason
 
 MAX_SHOWN = 100  # rows that are listed in one answer
+
+
+_PATH = re.compile(r"(?<![\w:/.])(?:/[^\s'\",:;()]+){2,}")
+
+
+def without_paths(text: str) -> str:
+    """What a library or a model says, without where files are on this machine; URIs stay."""
+    return _PATH.sub("…", text)
 
 
 @dataclass(frozen=True, slots=True)
