@@ -38,6 +38,7 @@ class RoutedModels:
 
     Attributes:
         loader: what loads them.
+        cache: what keeps them.
         limits: of the models in memory.
         snapshot: by which the next micro-batch is scored; replaced as a whole.
         text_columns: as in `Router`.
@@ -55,7 +56,7 @@ class RoutedModels:
     ) -> None:
         self._settings, self._registry, self._routes = settings, registry, routes
         self._records, self.loader, self._tell = records, loader, tell
-        self.limits, self._cache = limits, ModelCache[VersionKey, Model](loader, limits)
+        self.limits, self.cache = limits, ModelCache[VersionKey, Model](loader, limits)
         self._not_before: dict[tuple[str, VersionKey], float] = {}  # refused → when it is tried again, if ever
         self._stop = threading.Event()
         self._registry_up, self._is_starting = True, True
@@ -102,7 +103,7 @@ class RoutedModels:
     def stop(self) -> None:
         """Follow nothing more."""
         self._stop.set()
-        self._cache.close()
+        self.cache.close()
 
     def router(self, batch_id: int) -> SnapshotRouter:
         """The models of a micro-batch: of a replay those that were recorded, else the newest."""
@@ -129,7 +130,7 @@ class RoutedModels:
 
     def ask(self, key: VersionKey) -> "Future[Lease[Model]]":
         """The model of a version, loaded if it is not in memory."""
-        return self._cache.ask(key)
+        return self.cache.ask(key)
 
     def refuse(self, snapshot: Snapshot, uri: str, error: Exception, is_trial: bool = False) -> None:
         """As `Models.refuse`: the one that scored before goes on, if another one did."""
@@ -181,7 +182,7 @@ class RoutedModels:
             if isinstance(choice, NoModel):
                 errors.append(ContractError(choice.why))
             else:
-                asked[self._cache.ask(choice)] = uri
+                asked[self.cache.ask(choice)] = uri
         for future in as_completed(asked):
             try:
                 with future.result() as model:
@@ -242,10 +243,10 @@ class RoutedModels:
         """Load a version beside the one in memory; where none is, it is loaded when it is wanted."""
         old = self.snapshot.choices.get(uri)
         assert isinstance(key, VersionKey)
-        if not isinstance(old, VersionKey) or old not in self._cache:
+        if not isinstance(old, VersionKey) or old not in self.cache:
             return True
         try:
-            self._cache.lease(key).release()
+            self.cache.lease(key).release()
         except StreamscoreError as error:
             self._note_refusal(uri, key, error)
             return False
@@ -259,7 +260,7 @@ class RoutedModels:
             if isinstance(key, VersionKey):
                 self._tell("swapped", key.model.name, key.model.version, f"for {uri}, from the next micro-batch on")
             if isinstance(before, VersionKey) and before not in self.snapshot.choices.values():
-                self._cache.drop(before)
+                self.cache.drop(before)
 
     def _note_refusal(self, uri: str, key: VersionKey, error: Exception) -> None:
         """Tell of it once a version; one whose files could not be read is tried again, now and then."""

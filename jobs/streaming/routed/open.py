@@ -1,6 +1,7 @@
 """The models and shadows of a run's routed feed, put together by its settings."""
 
 from jobs.streaming.prepare import StreamRun
+from jobs.streaming.routed.cache_metrics import CacheMetrics
 from jobs.streaming.routed.load import VersionLoader
 from jobs.streaming.routed.models import RoutedModels
 from jobs.streaming.routed.records import RoutedRecords
@@ -27,9 +28,10 @@ def open_routed_models(run: StreamRun, checkpoint: Folder, tell: EventSink) -> R
         patience=settings.storage.retry_seconds,
         block="routing",
     )
-    return RoutedModels(
-        settings, registry, open_routes(settings.routing), RoutedRecords(checkpoint), loader, limits, tell
-    )
+    routes, records = open_routes(settings.routing), RoutedRecords(checkpoint)
+    models = RoutedModels(settings, registry, routes, records, loader, limits, tell)
+    run.metrics.registry.register(CacheMetrics(run.feed.name, models.cache))
+    return models
 
 
 def open_shadows(run: StreamRun, models: RoutedModels) -> StreamShadows:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from prometheus_client import CollectorRegistry
 
 from jobs.streaming.early import EarlyScoring
+from jobs.streaming.routed.cache_metrics import CacheMetrics
 from jobs.streaming.routed.models import RoutedModels
 from jobs.streaming.routed.records import RoutedRecords
 from jobs.streaming.routed.score import RoutedScorer
@@ -224,3 +226,16 @@ def test_what_was_scored_early_is_taken_up_if_no_route_and_no_version_changed(
     recorded = RoutedRecords(LocalFolder(run.root / "checkpoint"))
     assert recorded.versions[ALPHA].model.version == ("2" if changes else "1")
     assert replace(done.batch, model=None) == done.batch
+
+
+def test_the_models_in_memory_are_told_to_prometheus(run: Run) -> None:
+    run.routes(**ROUTES, default="models:/alpha/3")
+    models = run.start()
+    registry = CollectorRegistry()
+    registry.register(CacheMetrics("orders", models.cache))
+    scored_by(models, 0, "ann", "bob")
+    names = "models_in_memory", "model_cache_hits_total", "model_loads_total", "model_load_failures_total"
+    found = [registry.get_sample_value(f"streamscore_{name}", {"feed": "orders"}) for name in names]
+    assert found == [2, 2, 2, 1]
+    size = registry.get_sample_value("streamscore_model_bytes", {"feed": "orders"})
+    assert size and size == models.cache.size
