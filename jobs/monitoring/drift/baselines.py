@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from jobs.monitoring.drift.profiles import Series, Window
-from schemas.errors import ContractError
+from schemas.errors import ContractError, RegistryError
 from streamscore.registry.registry import Registry
 from streamscore.statistics.sketches import STATISTICS_FILE, ColumnSketch, ModelStatistics, merge
 from streamscore.statistics.verdict import Rejected
@@ -41,11 +41,7 @@ class Training:
         self.notes: list[str] = []
 
     def of(self, window: Window) -> Baseline | None:
-        """Of the window's version; None if it has none, which `notes` then says.
-
-        Raises:
-            RegistryError: the registry does not answer.
-        """
+        """Of the window's version; None if it has none, or the registry does not answer, which `notes` then says."""
         series = window.series
         version = series.model_name, series.model_version
         if version not in self._known:
@@ -54,7 +50,11 @@ class Training:
 
     def _read(self, series: Series, run_id: str) -> Baseline | None:
         title = f"{series.model_name} v{series.model_version}"
-        text = self._registry.run_file(run_id, STATISTICS_FILE) if run_id else None
+        try:
+            text = self._registry.run_file(run_id, STATISTICS_FILE) if run_id else None
+        except RegistryError as error:  # of one version, perhaps: its run was deleted
+            self.notes.append(f"{title} is compared with the week before: {error}")
+            return None
         if text is None:
             self.notes.append(
                 f"{title} has no {STATISTICS_FILE}: no quantiles with this version, at most the bins of its "
@@ -100,9 +100,6 @@ def baselines_of(window: Window, earlier: Sequence[Window], training: Training |
     Args:
         earlier: the windows before it, oldest first.
         training: None: this baseline is not asked for.
-
-    Raises:
-        RegistryError: the registry does not answer.
     """
     found: dict[str, Baseline | None] = {"training": training.of(window) if training else None}
     found |= {name: of(window, earlier) for name, of in BEFORE.items()}

@@ -101,7 +101,6 @@ def find_drift(feed: Feed, settings: Settings, registry: Registry | None, asked:
 
     Raises:
         SettingsError: a series feed, or something is asked for that is not there.
-        RegistryError: the registry does not answer.
         StorageError: the tables are not there, or cannot be used.
         TryAgainError: another run appended meanwhile.
     """

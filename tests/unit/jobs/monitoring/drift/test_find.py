@@ -18,7 +18,7 @@ from jobs.monitoring.drift.report import report_page
 from jobs.monitoring.drift.show import show_drift
 from jobs.monitoring.drift.window import WindowLength
 from schemas.columns import Column
-from schemas.errors import ContractError, SettingsError, StorageError
+from schemas.errors import ContractError, RegistryError, SettingsError, StorageError
 from schemas.feed import Feed
 from schemas.settings import Settings, load_settings
 from schemas.tables import QUARANTINE_SCHEMA, predictions_schema
@@ -196,6 +196,19 @@ def test_a_version_without_statistics_is_compared_with_the_week_before(settings:
     assert "no quantiles with this version" in of.notes[0]
     assert [verdict.baseline for verdict in of.verdicts] == ["week"]
     assert ("size", "values") in states(of)
+
+
+def test_a_registry_that_does_not_answer_is_said_once_and_asked_again_by_the_next_run(settings: Settings) -> None:
+    class Down(Runs):
+        def run_file(self, run_id: str, name: str) -> str | None:
+            msg = "the registry at sqlite:///x does not answer"
+            raise RegistryError(msg)
+
+    hours(settings, 0, 5)
+    of = found(settings, registry=Down())
+    assert of.notes == ("shop v1 is compared with the week before: the registry at sqlite:///x does not answer",)
+    assert [verdict.baseline for verdict in of.verdicts] == ["week"]
+    assert [verdict.baseline for verdict in found(settings).verdicts] == ["training"]
 
 
 def test_damaged_statistics_are_said_once_and_the_rest_goes_on(settings: Settings) -> None:
