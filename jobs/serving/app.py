@@ -67,6 +67,7 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
     registry, users = open_registry(settings), open_routes(settings.routing)
     table = ModelTable(registry, settings, predicting)
     keys, histories = Keys(settings.serving.keys), FeedHistories(settings)
+    followed = FollowedKeys(keys, settings)
     service = Service(table, settings.serving, histories, keys, users, registry, Wishes(wishes))
     of_admins = [*store_routes(service), *admin_repository_routes(service)]
     admin, bound = Starlette(routes=of_admins), admin_socket(settings.serving)
@@ -78,7 +79,7 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         beside = [
             asyncio.create_task(_get_ready(table, settings.serving.models)),
-            asyncio.create_task(_follow(service, settings)),
+            asyncio.create_task(_follow(service, followed, settings)),
             asyncio.create_task(_count(metrics)),
         ]
         drain = drain_at_sigterm(table.drain, settings.serving.drain_seconds)
@@ -126,12 +127,12 @@ async def _get_ready(table: ModelTable, uris: tuple[str, ...]) -> None:
     log.info("ready", models=list(uris))
 
 
-async def _follow(service: Service, settings: Settings) -> None:
+async def _follow(service: Service, keys: FollowedKeys, settings: Settings) -> None:
     """Take up what others change: promotions, routes, keys, and what other workers were asked to load; for ever."""
     await asyncio.gather(
         service.table.follow(settings.registry.poll_seconds),
         _again_and_again(service.routes.look, settings.routing.poll_seconds),
-        _again_and_again(FollowedKeys(service.keys, settings).look, KEYS_SECONDS),
+        _again_and_again(keys.look, KEYS_SECONDS),
         service.follow_wishes(),
     )
 

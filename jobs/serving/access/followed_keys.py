@@ -16,8 +16,6 @@ class FollowedKeys:
     def __init__(self, keys: Keys, settings: Settings) -> None:
         self._keys, self._profile, self._known = keys, settings.profile, settings.serving.keys
         self._file, self._trouble = ChangedFile(profile_path(settings.profile)), ""
-        self._file.look()
-        self._file.seen()
 
     def look(self) -> None:
         """Take up the keys of the file if it has changed; what is wrong with it is told once."""

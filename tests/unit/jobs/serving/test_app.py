@@ -231,6 +231,26 @@ def test_a_store_needs_no_registry_to_list_load_and_unload_its_models(tmp_path: 
         assert states(app) == [("line", "1.0.0", "")]
 
 
+def test_a_running_service_takes_up_the_keys_of_the_file(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    (first, one), (second, other) = new_key("first", ("*",)), new_key("second", ("*",))
+    made = settings(tmp_path, store, "store:/line/^1", keys=(json.loads(entry_of(one)),))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    file = tmp_path / "conf" / "own.yaml"
+    file.write_text(f"serving:\n  keys:\n    - {entry_of(one)}\n")
+    with InProcess(create_app(made.model_copy(update={"profile": "own"}))) as app:
+
+        def statuses() -> list[int]:
+            return [app.ask("/models", x_api_key=key).status for key in (first, second)]
+
+        assert statuses() == [200, 401]
+        file.write_text(f"serving:\n  keys:\n    - {entry_of(other)}\n")
+        until(lambda: statuses() == [401, 200], 10)
+
+
 def test_where_there_are_keys_loading_is_for_the_admin_routes(tmp_path: Path, store: Path) -> None:
     (tmp_path / "routes.yaml").write_text(ROUTES)
     key, entry = new_key("all", ("*",))
