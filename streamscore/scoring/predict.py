@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.reasons import Reason
-from schemas.tables import REJECTS_SCHEMA
 from streamscore.models.answers import AnswerError, null_or_nan
 from streamscore.models.example import TEXT
 from streamscore.models.row_model import Model
 from streamscore.reading.read import Rows
+from streamscore.reading.rejects import NO_REJECTS
 from streamscore.scoring.ask import Asked, ask, reason_of
 
 
@@ -30,7 +30,7 @@ def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
     table = rows.table
     field = pa.field("prediction", model.output)
     if table.num_rows == 0:
-        return _without_text(table).append_column(field, pa.array([], model.output)), REJECTS_SCHEMA.empty_table()
+        return _without_text(table).append_column(field, pa.array([], model.output)), NO_REJECTS
     pieces: list[pa.Array] = []
     failed: list[_Failed] = []
     for start, stop, outcome in _ask(table, model):
@@ -44,7 +44,7 @@ def predict(rows: Rows, model: Model) -> tuple[pa.Table, pa.Table]:
             pieces.append(outcome)
     predicted = _without_text(table).append_column(field, pa.chunked_array(pieces, model.output))
     if not failed:
-        return predicted, REJECTS_SCHEMA.empty_table()
+        return predicted, NO_REJECTS
     good = pa.array([True] * table.num_rows).to_numpy(zero_copy_only=False).copy()
     good[[f.row for f in failed]] = False
     rejects = [

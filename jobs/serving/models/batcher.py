@@ -110,7 +110,7 @@ class Batcher(Generic[Asked, Answered]):
             self._paused.cancel()
             self._next()
         elif not self._busy:
-            self._next()
+            self._begin()
         try:
             return await future
         except asyncio.CancelledError:  # whoever asked has gone, and others may wait in that place
@@ -121,6 +121,12 @@ class Batcher(Generic[Asked, Answered]):
         """Return when nothing waits and nothing is being answered."""
         await self._drained.wait()
 
+    def _begin(self) -> None:
+        """Make a call in the next turn of the event loop: who came in the same one is among those that it answers."""
+        self._busy = True
+        self._drained.clear()
+        asyncio.get_running_loop().call_soon(self._next)
+
     def _next(self) -> None:
         self._paused = None
         batch: list[_Waiting[Asked, Answered]] = []
@@ -130,7 +136,6 @@ class Batcher(Generic[Asked, Answered]):
         if not batch:
             self._drained.set()
             return
-        self._drained.clear()
         now = time.perf_counter_ns()
         for one in batch:
             self.statistics.queue.add(now - one.since)
