@@ -1,16 +1,15 @@
 """What was noted of requests → rows of the table `requests`."""
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from jobs.serving.models.served_model import Answer, Read
 from jobs.serving.models.served_series import Ahead
+from jobs.serving.request_log.json_rows import json_of, row_json
 from jobs.serving.request_log.record import Record, Scored
 from jobs.serving.requests.problems import RowError
 from jobs.serving.requests.values import Values, typed
@@ -18,6 +17,7 @@ from schemas.feed import Feed
 from schemas.tables import REQUEST_FIELDS, SERVICE, forecast_type, requests_schema
 
 _TYPES = {one.name: one.type for one in REQUEST_FIELDS}
+_SAID = "reason", "column", "detail"  # of a row without a prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class _Lines:
 
     Attributes:
         of: the position of the request among them, for each row.
-        at: the row's number in its request; None: the request as a whole.
+        at: the row's number in its request; null: the request as a whole.
         values: the columns that this kind of row has, by their names in the table; the others are null.
         errors, raw: by position.
     """
 
-    of: Sequence[int]
-    at: Sequence[int | None]
+    of: "np.ndarray[Any, Any]"
+    at: pa.Array
     values: dict[str, pa.Array] = field(default_factory=dict)
     errors: dict[int, RowError] = field(default_factory=dict)
     raw: dict[int, str] = field(default_factory=dict)
@@ -104,24 +104,25 @@ def _lines(group: Sequence[Record], feed: Feed | None, leave_out: Collection[str
         return _of_values(group, scored, feed, leave_out)
     bodies = {} if leave_out else {at: record.body for at, record in enumerate(group) if record.body}
     raw = {at: body.decode("utf-8", "backslashreplace") for at, body in bodies.items()}
-    return _Lines(range(len(group)), [None] * len(group), raw=raw)
+    return _Lines(np.arange(len(group)), pa.nulls(len(group), pa.int64()), raw=raw)
 
 
 def _of_values(group: Sequence[Record], scored: Scored, feed: Feed | None, leave_out: Collection[str]) -> _Lines:
     """Rows that were sent as values."""
     requests = [record.given for record in group if isinstance(record.given, Values)]
     rows, untyped = typed(requests, scored.inputs, scored.text)
-    of = rows.table["source_file"].cast(pa.int64()).to_pylist() + [int(reject.source_file) for reject in untyped]
-    at = rows.table["source_line"].to_pylist() + [reject.source_line for reject in untyped]
+    table = rows.table
+    of = _with(table["source_file"].cast(pa.int64()), [int(reject.source_file) for reject in untyped])
+    at = _with(table["source_line"], [reject.source_line for reject in untyped])
     starts = np.concatenate([[0], np.cumsum([values.count for values in requests])])
-    lines = _Lines(of, at, errors=_errors(group, of, at))
-    as_json = range(len(of)) if feed is None else range(rows.table.num_rows, len(of))
+    lines = _Lines(of, pa.array(at), errors=_errors(group, of, at))
+    as_json = range(len(of)) if feed is None else range(table.num_rows, len(of))
     for line in as_json:
-        lines.raw[line] = _row_as_json(requests[of[line]], at[line], leave_out)
+        lines.raw[line] = row_json(requests[of[line]], at[line], leave_out)
     if feed is not None:
-        lines.values |= _with_nulls(rows.table, feed, len(untyped))
+        lines.values |= _with_nulls(table, feed, len(untyped))
     index, predictions = _places(group, [values.count for values in requests])
-    lines.values["prediction"] = _taken(predictions, index[starts[of] + np.array(at, np.int64)], scored.output, feed)
+    lines.values["prediction"] = _taken(predictions, index[starts[of] + at], scored.output, feed)
     return lines
 
 
@@ -146,21 +147,21 @@ def _places(group: Sequence[Record], counts: Sequence[int]) -> tuple[Any, list[p
 def _of_file(record: Record, scored: Scored, given: Read, feed: Feed | None, leave_out: Collection[str]) -> _Lines:
     """Rows of a body that was read as the stream reads a file."""
     table, rejects = given.rows.table, given.rejects
-    at = table["source_line"].to_pylist() + rejects["source_line"].to_pylist()
-    of = [0] * len(at)
-    lines = _Lines(of, at, errors=_errors([record], of, at))
+    at = _with(table["source_line"], rejects["source_line"].to_pylist())
+    of = np.zeros(len(at), np.int64)
+    lines = _Lines(of, pa.array(at), errors=_errors([record], of, at))
     if feed is not None:
         lines.values |= _with_nulls(table, feed, rejects.num_rows)
     else:
         names = [column.table_name for column in scored.inputs.feed.columns if column.name not in leave_out]
-        lines.raw = {line: _json(row) for line, row in enumerate(table.select(names).to_pylist())}
+        lines.raw = {line: json_of(row) for line, row in enumerate(table.select(names).to_pylist())}
     if not leave_out:
         lines.raw |= {n: raw for n, raw in enumerate(rejects["raw"].to_pylist(), table.num_rows) if raw is not None}
     answer, index = _answer(record), np.full(len(at), -1)
     if answer is not None:
-        answered = at[: table.num_rows] if answer.rows is None else answer.rows
+        answered = at[: table.num_rows].tolist() if answer.rows is None else answer.rows
         whose = {line: number for number, line in enumerate(answered)}
-        index = np.array([whose.get(line, -1) for line in at], np.int64)
+        index = np.array([whose.get(line, -1) for line in at.tolist()], np.int64)
     predictions = [answer.predictions] if answer is not None and len(answer.predictions) else []
     lines.values["prediction"] = _taken(predictions, index, scored.output, feed)
     return lines
@@ -173,13 +174,14 @@ def _of_series(group: Sequence[Record], scored: Scored, feed: Feed | None) -> _L
         assert record.scored and isinstance(record.scored.answer, list)
         for at, ahead in enumerate(record.scored.answer):
             lines += [(of, at, step, ahead) for step in range(len(ahead.values))]
-    found = _Lines([line[0] for line in lines], [line[1] for line in lines])
+    whose, places = (np.array([line[n] for line in lines], np.int64) for n in (0, 1))
+    found = _Lines(whose, pa.array(places))
     if feed is None:
         names = [one.name for one in scored.output]
         shown = [dict(zip(names, ahead.values[step].ravel().tolist(), strict=True)) for *_, step, ahead in lines]
-        found.values["prediction"] = pa.array([_json(one) for one in shown], pa.string())
+        found.values["prediction"] = pa.array([json_of(one) for one in shown], pa.string())
         found.raw = {
-            n: _json(ahead.key | {"after": ahead.after, "step": step + 1}) for n, (*_, step, ahead) in enumerate(lines)
+            line: json_of(a.key | {"after": a.after, "step": step + 1}) for line, (*_, step, a) in enumerate(lines)
         }
         return found
     for column in feed.keys:
@@ -187,8 +189,8 @@ def _of_series(group: Sequence[Record], scored: Scored, feed: Feed | None) -> _L
     found.values[feed.time.table_name] = pa.array([ahead.after for *_, ahead in lines], feed.time.arrow_type)
     found.values["step"] = pa.array([step + 1 for *_, step, _ in lines], pa.int32())
     numbers = np.array([ahead.values[step].ravel() for *_, step, ahead in lines])
-    for at, one in enumerate(forecast_type(feed)):
-        found.values[one.name] = pa.array(numbers[:, at], pa.float64())
+    for number, one in enumerate(forecast_type(feed)):
+        found.values[one.name] = pa.array(numbers[:, number], pa.float64())
     return found
 
 
@@ -210,7 +212,7 @@ def _columns(
     ]
 
 
-def _of_requests(group: Sequence[Record], app_id: str, of: Sequence[int]) -> dict[str, pa.Array]:
+def _of_requests(group: Sequence[Record], app_id: str, of: "np.ndarray[Any, Any]") -> dict[str, pa.Array]:
     """What is the same for all rows of a request."""
     version = group[0].scored.version if group[0].scored else None
     of_all = {
@@ -231,22 +233,26 @@ def _of_requests(group: Sequence[Record], app_id: str, of: Sequence[int]) -> dic
         "requester": [record.requester or None for record in group],
         "sampling": [record.sampling for record in group],
     }
-    whose = pa.array(of, pa.int64())
+    whose = pa.array(of)
     found = {name: pa.repeat(pa.scalar(value, _TYPES[name]), len(whose)) for name, value in of_all.items()}
     return found | {name: pa.array(values, _TYPES[name]).take(whose) for name, values in of_each.items()}
 
 
 def _of_rows(group: Sequence[Record], lines: _Lines, leave_out: Collection[str]) -> dict[str, pa.Array]:
     """What is said of each row; the column, reason and detail of the request where the row has none of its own."""
-    whole = [_whole(record, leave_out) for record in group]
-    said = [whole[of] for of in lines.of]
-    for line, error in lines.errors.items():
-        said[line] = (error.reason, error.column, None if error.column in leave_out else error.detail)
-    reason, column, detail = zip(*said, strict=True) if said else ((), (), ())
-    raw = [lines.raw.get(line) for line in range(len(lines.at))] if lines.raw else [None] * len(lines.at)
-    texts = {"reason": reason, "column": column, "detail": detail, "raw": raw}
-    found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
-    return found | {"request_row": pa.array(lines.at, pa.int64())}
+    whole = zip(*(_whole(record, leave_out) for record in group), strict=True)
+    whose = pa.array(lines.of)
+    found = {name: pa.array(said, pa.string()).take(whose) for name, said in zip(_SAID, whole, strict=True)}
+    if lines.errors:
+        own = {n: (e.reason, e.column, None if e.column in leave_out else e.detail) for n, e in lines.errors.items()}
+        for place, name in enumerate(_SAID):
+            said = found[name].to_pylist()
+            for line, one in own.items():
+                said[line] = one[place]
+            found[name] = pa.array(said, pa.string())
+    count = len(lines.at)
+    raw = pa.array([lines.raw.get(n) for n in range(count)], pa.string()) if lines.raw else pa.nulls(count, pa.string())
+    return found | {"raw": raw, "request_row": lines.at}
 
 
 def _whole(record: Record, leave_out: Collection[str]) -> tuple[str | None, str | None, str | None]:
@@ -256,10 +262,16 @@ def _whole(record: Record, leave_out: Collection[str]) -> tuple[str | None, str 
     return (blamed.reason, blamed.column, detail) if blamed else (None, None, detail)
 
 
-def _errors(group: Sequence[Record], of: Sequence[int], at: Sequence[int | None]) -> dict[int, RowError]:
+def _with(values: pa.ChunkedArray, more: Sequence[int | None]) -> "np.ndarray[Any, Any]":
+    """The numbers, and more behind them."""
+    found = values.to_numpy()
+    return np.concatenate([found, np.array(more, np.int64)]) if more else found
+
+
+def _errors(group: Sequence[Record], of: "np.ndarray[Any, Any]", at: "np.ndarray[Any, Any]") -> dict[int, RowError]:
     if not any(record.errors for record in group):
         return {}
-    where = {place: line for line, place in enumerate(zip(of, at, strict=True))}
+    where = {place: line for line, place in enumerate(zip(of.tolist(), at.tolist(), strict=True))}
     named = [((number, error.row), error) for number, record in enumerate(group) for error in record.errors]
     return {where[place]: error for place, error in named if place in where}
 
@@ -275,7 +287,8 @@ def _taken(predictions: Sequence[pa.Array], index: Any, output: pa.DataType, fee
     if not predictions:
         return pa.nulls(len(index), output if feed else pa.string())
     found = pa.concat_arrays(predictions).take(pa.array(index, pa.int64(), mask=index < 0))
-    return found if feed else pa.array([None if one is None else _json(one) for one in found.to_pylist()], pa.string())
+    texts = () if feed else (None if one is None else json_of(one) for one in found.to_pylist())
+    return found if feed else pa.array(texts, pa.string())
 
 
 def _with_nulls(table: pa.Table, feed: Feed, more: int) -> dict[str, pa.Array]:
@@ -285,14 +298,3 @@ def _with_nulls(table: pa.Table, feed: Feed, more: int) -> dict[str, pa.Array]:
         chunks = [*table[column.table_name].chunks, *([pa.nulls(more, column.arrow_type)] if more else [])]
         columns[column.table_name] = pa.chunked_array(chunks, column.arrow_type)
     return columns
-
-
-def _row_as_json(values: Values, at: int, leave_out: Collection[str]) -> str:
-    return _json({name: column[at] for name, column in values.columns.items() if name not in leave_out})
-
-
-def _json(value: Any) -> str:
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError:  # a number of more than 64 bits
-        return json.dumps(value, default=str)
