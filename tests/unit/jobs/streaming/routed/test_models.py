@@ -23,8 +23,7 @@ from streamscore.registry.registry import Registry, open_registry
 from streamscore.scoring.routed import NoModel
 from streamscore.storage.folder import LocalFolder
 from streamscore.tables.tables import Tables
-from tests.support.register_kit import registry_in
-from tests.support.routed_kit import feed_of, register, text_of
+from tests.support.routed_kit import feed_of, text_of
 from tests.support.routed_run import Run
 from tests.support.wait import until
 
@@ -34,18 +33,6 @@ FEED = feed_of()
 NOWHERE = "http://127.0.0.1:9"
 ALPHA, BETA = "models:/alpha@production", "models:/beta@production"
 ROUTES = {"keys": {"ann": "alpha", "bob": "beta"}}
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """alpha 1 and 2, and 3, which wants another input; beta 1."""
-    folder = tmp_path_factory.mktemp("registry")
-    made = registry_in(folder)
-    register(made, folder, "alpha", 10.0)
-    register(made, folder, "alpha", 20.0)
-    register(made, folder, "alpha", 30.0, inputs=("a", "c"))
-    register(made, folder, "beta", 40.0)
-    return made
 
 
 @pytest.fixture

@@ -20,25 +20,13 @@ from streamscore.registry.registry import Registry
 from streamscore.tables.commit import DeltaRsWriter, commit
 from streamscore.tables.read_table import read_table
 from streamscore.tables.tables import Tables
-from tests.support.register_kit import registry_in
-from tests.support.routed_kit import feed_of, register, text_of, write_feed
+from tests.support.routed_kit import feed_of, text_of, write_feed
 from tests.support.routed_run import Run
 from tests.support.wait import until
 
 pytestmark = pytest.mark.trains
 
 FEED = feed_of()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """alpha 1 and 2, and 3, which wants another input."""
-    folder = tmp_path_factory.mktemp("registry")
-    made = registry_in(folder)
-    register(made, folder, "alpha", 10.0)
-    register(made, folder, "alpha", 20.0)
-    register(made, folder, "alpha", 30.0, inputs=("a", "c"))
-    return made
 
 
 class Streamed:
