@@ -1,5 +1,6 @@
 """`drift` over real Delta tables, without a stream: rows are appended as a stream's commits leave them."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -141,6 +142,17 @@ def told(of: DriftFound) -> str:
     console = Console(file=StringIO(), width=200)
     show_drift(of, console, as_json=False)
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_programs_get_the_verdict_and_its_rows_as_json(settings: Settings) -> None:
+    hours(settings, 0, 6, move=0.6)
+    console = Console(file=StringIO(), width=20)
+    show_drift(found(settings), console, as_json=True)
+    said = json.loads(console.file.getvalue())  # type: ignore[attr-defined]
+    assert (said["feed"], said["window"], said["alarms"], said["notes"]) == ("shop", "1h", 2, [])
+    (series,) = said["series"]
+    assert series["baseline"] == "training" and series["verdict"].startswith("alarm: ")
+    assert [(row["column"], row["alarm"]) for row in series["rows"]][2:] == [("shop", False)]
 
 
 def test_the_same_run_again_makes_nothing_new_and_says_the_same(settings: Settings) -> None:
