@@ -81,8 +81,9 @@ class _Loading(Generic[Value]):
 class ModelCache(Generic[Key, Value]):
     """Models by key; for many threads.
 
-    A key is loaded once however many wait for it, several keys at once. What was not used for longest goes first; what
-    is in use, pinned, or was loaded a moment ago does not go. Room is made only if that makes enough.
+    A key is loaded once however many wait for it, several keys at once; one for which nobody waits any
+    more when its turn comes is not loaded. What was not used for longest goes first; what is in use, pinned, or was
+    loaded a moment ago does not go. Room is made only if that makes enough.
 
     Args:
         load: gives the model of a key. It should call its second argument with the bytes that the model will take, as
@@ -189,6 +190,10 @@ class ModelCache(Generic[Key, Value]):
                 self._changed.notify_all()
 
     def _fill(self, key: Key, loading: _Loading[Value]) -> None:
+        with self._changed:
+            if all(waiter.cancelled() for waiter in loading.waiters):  # they went while this waited for its turn
+                del self._loading[key]
+                return
         began = self._clock()
         try:
             self._make_room(loading, 0)

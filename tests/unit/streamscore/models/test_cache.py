@@ -355,6 +355,19 @@ def test_who_has_gone_before_the_model_came_holds_no_lease(loads: Loads) -> None
     assert set(cache.loaded()) == {"b"}
 
 
+def test_what_nobody_waits_for_when_its_turn_comes_is_not_loaded(loads: Loads) -> None:
+    loads.gate.clear()
+    cache = ModelCache[str, Model](loads, Limits(3, 1000, loads=1))
+    first, gone = cache.ask("a"), cache.ask("b")
+    assert gone.cancel()
+    loads.gate.set()
+    first.result(2).release()
+    use(cache, "c")
+    assert (set(cache.loaded()), cache.counts.loads) == ({"a", "c"}, 2)
+    use(cache, "b")  # whoever asks again gets it
+    assert cache.counts.loads == 3
+
+
 @pytest.mark.repeats
 def test_many_threads_and_little_room_keep_the_account(loads: Loads) -> None:
     loads.seconds = 0.0005
