@@ -286,6 +286,30 @@ def test_callers_who_ask_again_and_again_share_their_calls() -> None:
     assert len(calls) <= 13  # not 20: one, seven, one, seven
 
 
+def test_callers_who_came_in_two_groups_become_one() -> None:
+    calls: list[int] = []
+
+    def slow(requests: Sequence[int]) -> list[int | Exception]:
+        calls.append(len(requests))
+        time.sleep(0.1)
+        return list(requests)
+
+    async def scenario() -> None:
+        asked = Batcher(slow, ThreadPoolExecutor(1), lambda _: Weight(1), Bounds(Weight(100), Weight(100)))
+
+        async def caller(late: float) -> None:
+            await asyncio.sleep(late)
+            for _ in range(5):
+                assert await asked.ask(1) == 1
+                await asyncio.sleep(0.002)
+
+        await asyncio.gather(*(caller(0.05 * (number % 2)) for number in range(8)))
+
+    asyncio.run(scenario())
+    assert sum(calls) == 40
+    assert len(calls) <= 8, calls  # not 10 of four each: those of a call are back before the next one begins
+
+
 def test_who_comes_at_once_is_answered_in_one_call() -> None:
     held = Held()
     held.may.set()
