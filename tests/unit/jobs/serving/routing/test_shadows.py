@@ -88,6 +88,22 @@ def test_the_shadow_of_a_model_of_series_is_logged_beside_and_compared(
     assert (found.latency.requests, found.candidate_latency.requests) == (2, 2)
 
 
+def test_the_canary_of_a_model_of_series_is_compared(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    log = RequestLog(settings)
+    log.start()
+    for version, trial in (("1", ""), ("2", "canary")):
+        answering = served(version, float(version))
+        ahead = asyncio.run(answering.forecast(Asked(observations(8), 2)))
+        log.done(Record(identity=version, status=200, trial=trial, scored=scored_by(answering, answer=ahead)))
+    log.done(Record(identity="3", status=422, trial="canary", scored=scored_by(served("2", 0.0))))
+    log.stop()
+    found = {one.version: one for one in compare("macrodata", settings).canaries}
+    assert [(found[v].trial, found[v].rows, found[v].latency.requests) for v in "12"] == [("", 6, 1), ("canary", 9, 2)]
+    assert found["2"].mean == pytest.approx((found["1"].mean or 0) + 1)
+    assert (found["1"].failed, found["2"].failed) == (0, 1 / 3)
+
+
 def test_a_candidate_that_cannot_forecast_is_logged_with_its_reason(tmp_path: Path) -> None:
     log = RequestLog(settings_of(tmp_path))
     log.start()
