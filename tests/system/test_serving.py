@@ -916,7 +916,8 @@ def test_each_example_runs_in_a_browser_without_a_network(server: Server, tmp_pa
     assert (tmp_path / "forecast.png").stat().st_size > 1000
 
 
-def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> None:
+def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMSCORE_SERVING__DRAIN_SECONDS", "4")  # so that a slow machine comes to ask
     server = Server(registry.uri, tmp_path)
     until(server.is_ready, START_SECONDS)
     begun = time.monotonic()
@@ -930,7 +931,7 @@ def test_a_stop_answers_what_was_asked(registry: Trained, tmp_path: Path) -> Non
         slow = pool.submit(server.predict, "scaled", [{"x": 200}])
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: not server.is_ready(), 1)
+        until(lambda: not server.is_ready(), 3)
         assert (server.ask("/v2/health/ready")[0], server.ask("/ping")[0]) == (503, 404)
         # each connection that was kept has one more answer, which says that it is the last one
         assert [(asked_on(connection), connection.sock) for connection in kept] == [(one, None) for one in asked]
