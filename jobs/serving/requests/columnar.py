@@ -15,6 +15,7 @@ from pyarrow import types
 
 from jobs.serving.requests.arrow_messages import unpacked_bytes
 from jobs.serving.requests.body import Body
+from jobs.serving.requests.parquet_pages import unpacked_pages
 from jobs.serving.requests.problems import RequestError
 
 PARQUET = "application/vnd.apache.parquet"
@@ -65,10 +66,8 @@ def _read_parquet(data: bytes, most: int) -> pa.Table:
     metadata, schema = file.metadata, file.schema_arrow
     _assert_plain(schema)
     _assert_rows(metadata.num_rows)
-    # no look at columns of groups: where their statistics are damaged, it would end the process
-    packed = sum(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
     width = sum(_width(_plain(field.type)) for field in schema)
-    _assert_size(max(packed, metadata.num_rows * width), most)
+    _assert_size(max(unpacked_pages(data), metadata.num_rows * width), most)
     texts = [field.name for field in schema if _is_text(_plain(field.type))]
     file = pq.ParquetFile(pa.BufferReader(data), metadata=metadata, read_dictionary=texts)
     table = file.read()

@@ -17,6 +17,7 @@ import pytest
 
 from jobs.serving.requests.body import Body
 from jobs.serving.requests.columnar import ARROW, MOST_ROWS, PARQUET, read_columns
+from jobs.serving.requests.parquet_pages import unpacked_pages
 from jobs.serving.requests.problems import RequestError
 
 MOST = 2**20
@@ -160,6 +161,7 @@ DAMAGE = """
 import random, sys
 import numpy as np, pyarrow as pa
 from jobs.serving.requests.columnar import ARROW, PARQUET
+from jobs.serving.requests.parquet_pages import unpacked_pages
 from jobs.serving.requests.problems import RequestError
 from tests.unit.jobs.serving.requests.test_columnar import EVERY, arrow_of, parquet_of, read
 chance, found = random.Random(7), 0
@@ -184,3 +186,48 @@ def test_no_damaged_body_ends_the_process_or_is_read_beyond_its_end(times: int) 
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) > times / 2
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.6"])
+@pytest.mark.parametrize("pages", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_pages_are_as_large_as_the_end_of_a_file_says(version: str, pages: str, compression: str) -> None:
+    table = pa.table({"x": np.arange(5000.0), "t": [f"text {n % 70}" for n in range(5000)], "n": [None, 1] * 2500})
+    sink = io.BytesIO()
+    how: dict[str, Any] = {"version": version, "data_page_version": pages, "compression": compression}
+    pq.write_table(table, sink, row_group_size=1500, data_page_size=1000, **how)
+    groups = pq.read_metadata(io.BytesIO(sink.getvalue()))
+    said = sum(groups.row_group(at).total_byte_size for at in range(groups.num_row_groups))
+    headers = said - unpacked_pages(sink.getvalue())  # which the end of the file counts, too
+    assert 0 < headers < said / 4
+    assert read(sink.getvalue(), PARQUET) == table.to_pydict()
+
+
+def test_an_end_that_says_less_than_its_pages_have_is_not_believed() -> None:
+    data = bytearray(parquet_of(pa.table({"x": ["x" * 10**7]}), "zstd"))
+    group = pq.read_metadata(io.BytesIO(data)).row_group(0)
+    for size in {group.total_byte_size, group.column(0).total_uncompressed_size}:
+        true, less = varint(2 * size), varint(2 * 25)
+        found = data.rfind(true)
+        while found >= 0:
+            data[found : found + len(true)] = bytes([less[0] | 128, *[128] * (len(true) - 2), 0])
+            found = data.rfind(true)
+    assert pq.read_metadata(io.BytesIO(data)).row_group(0).total_byte_size == 25
+    assert unpacked_pages(bytes(data)) > 10**7
+    with pytest.raises(RequestError, match="larger than"):
+        read(bytes(data), PARQUET)
+
+
+def varint(value: int) -> bytes:
+    found = bytearray()
+    while value >= 128:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+@pytest.mark.parametrize("kind", [1, 7, 8, 9, 12])
+def test_a_list_without_end_is_not_followed(kind: int) -> None:
+    footer = bytes([0x49, 0xF0 | kind, *[255] * 8, 127])
+    with pytest.raises(ValueError, match="damaged, or too much"):
+        unpacked_pages(b"PAR1" + bytes(100) + footer + len(footer).to_bytes(4, "little") + b"PAR1")
