@@ -84,7 +84,7 @@ class StreamShadows:
         self._stop.set()
         self._some.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(2 * STOP_SECONDS)  # a model that hangs keeps no run
         self._cache.close()
 
     def committed(self, done: Committed) -> None:
