@@ -10,7 +10,11 @@ import pytest
 
 from jobs.maintenance.clean import clean_log, vacuum
 from jobs.maintenance.compact import Budget, compact
-from schemas.settings import Storage
+from jobs.monitoring.alerts.outbox import Answer, Notice
+from jobs.monitoring.alerts.store import AlertsTable
+from jobs.monitoring.alerts.watch import FeedWatch
+from schemas.alerts import alerts_of
+from schemas.settings import Storage, load_settings
 from schemas.settings import Tables as TablesSettings
 from streamscore.following import follower as follower_module
 from streamscore.following.change import Change
@@ -102,3 +106,30 @@ def test_each_row_comes_once_beside_a_stream_and_its_maintenance(
     until(came)
     assert changes[0].gap and changes[0].gap.reason == "made_anew"
     assert files_of(changes) == {"30.csv": 2}
+
+
+def test_a_feed_in_a_bucket_is_watched(reopen: Callable[[], Tables], storage: Storage, bucket: Bucket) -> None:
+    rule = {"name": "low", "kind": "value", "column": "prediction", "below": 1}
+    receiver = {"name": "me", "url": "http://127.0.0.1:9/in", "secret_env": "SECRET"}
+    alerts = alerts_of({"rules": [rule], "receivers": [receiver]}, "test")
+    settings = load_settings(flags={"tables.path": f"{bucket.uri}/my tables", "storage": storage.model_dump()})
+    stream, sent = reopen(), list[Notice]()
+
+    def take(notice: Notice) -> Answer:
+        sent.append(notice)
+        return Answer(200)
+
+    for number in range(2):  # and again after a restart
+        watch = FeedWatch(FEED, alerts, settings, {"me": take}, lambda: None)
+        watch.look()
+        put(stream, number)
+
+        def look(watch: FeedWatch = watch) -> object:
+            watch.look()
+            return sent
+
+        until(look)
+        watch.finish()
+    assert len(sent) == 1  # it still fires
+    stored = AlertsTable(f"{bucket.uri}/my tables/alerts", storage).load()
+    assert stored and stored["outbox"] == [] and stored["cursors"]["predictions"]["version"] == 3

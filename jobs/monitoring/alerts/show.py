@@ -11,13 +11,14 @@ from jobs.monitoring.json_lines import plain
 
 
 def line_of(turn: Transition) -> str:
-    """When, what, which rule, the value, and the first row behind it."""
+    """When, what, which rule, the value, and the first row behind it: one line, whatever stands in a CSV file."""
     said = f"{turn.at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {turn.to:<10} {turn.rule}"
     if turn.value is not None:
         said += f" {turn.value:.6g}" if isinstance(turn.value, float) else f" {turn.value}"
     first = turn.rows[0] if turn.rows else {}
     where = ":".join(str(first[name]) for name in ("source_file", "source_line") if first.get(name) is not None)
-    return " ".join(filter(None, (said, where, turn.detail or str(first.get("detail") or ""))))
+    text = " ".join(filter(None, (said, where, turn.detail or str(first.get("detail") or ""))))
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def json_of(turn: Transition) -> str:

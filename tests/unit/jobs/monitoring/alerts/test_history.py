@@ -1,7 +1,7 @@
 """What rules say of the past is what they said when it came."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jobs.cli import main
 from jobs.monitoring.alerts.evaluate import Evaluator, Transition
 from jobs.monitoring.alerts.history import history
 from jobs.monitoring.alerts.observation import Observation
+from jobs.monitoring.alerts.show import line_of
 from schemas.alerts import alerts_of
 from schemas.settings import Settings, load_settings
 from streamscore.tables.commit import commit
@@ -109,6 +110,12 @@ def test_the_command_prints_a_line_a_turn(tmp_path: Path, tables: Tables, capsys
     turn = json.loads(dry_run(capsys, "2026-01-01..", *arguments, "--json")[1])
     assert (turn["rule"], turn["to"], turn["value"], len(turn["rows"])) == ("low", "firing", 0.5, 5)
     assert dry_run(capsys, "2026-01-01..2026-01-02", *arguments) == (0, "", "")
+
+
+def test_a_line_is_one_line_whatever_a_file_is_called() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    turn = Transition("low", "wine", "firing", at, at, "e", 1, "\x1b[31m", rows=({"source_file": "a\n\u202eb.csv"},))
+    assert line_of(turn) == r"2026-01-02 00:00:00.000 firing     low \x1b[31m a\n\u202eb.csv"
 
 
 @pytest.mark.parametrize("span", ["yesterday", "2026-01-01", "2026-13-01..", "a..b"])

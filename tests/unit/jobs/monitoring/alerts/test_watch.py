@@ -18,6 +18,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.cli import main
+from jobs.maintenance.clean import clean_log, vacuum
+from jobs.maintenance.compact import Budget, compact
 from jobs.monitoring.alerts import watch
 from jobs.monitoring.alerts.evaluate import Evaluator
 from jobs.monitoring.alerts.history import history
@@ -94,6 +96,10 @@ def looked(made: FeedWatch, done: Callable[[], object]) -> None:
         return done()
 
     until(look)
+
+
+def has_got(receiver: WebhookReceiver, notices: int) -> bool:
+    return len(receiver.got) == notices
 
 
 def state_of(tables: Tables) -> dict[str, Any]:
@@ -206,6 +212,29 @@ def test_storage_that_is_away_resolves_nothing_and_fires_nothing_twice(
     looked(made, lambda: len(receiver.got) == 2)
     made.finish()
     assert receiver.types == ["alert.firing", "alert.resolved"]
+
+
+def test_maintenance_of_the_table_takes_nothing_from_the_watcher(
+    tables: Tables, settings: Settings, receiver: WebhookReceiver
+) -> None:
+    made = watched(settings, me=sender(receiver))
+    for number in range(6):
+        put(tables, number, 2 if number % 2 else 7)
+        looked(made, functools.partial(has_got, receiver, number + 1))
+    put(tables, 6, 7)
+    looked(made, functools.partial(has_got, receiver, 7))
+    made.finish()
+    before = state_of(tables)
+    log = tables.log("alerts")
+    assert compact(log, 2**27, Budget()) > 3
+    log.write_checkpoint()
+    assert clean_log(log, None, 0, dry_run=False) and vacuum(log, 0, dry_run=False)[0]
+    assert state_of(tables) == before
+    again = watched(settings, me=sender(receiver))
+    put(tables, 7, 2)
+    looked(again, functools.partial(has_got, receiver, 8))
+    again.finish()
+    assert receiver.types == ["alert.firing", "alert.resolved"] * 4
 
 
 def test_of_two_watchers_of_a_feed_one_ends(tables: Tables, settings: Settings) -> None:
