@@ -19,6 +19,7 @@ from jobs.serving.access.keys import Keys
 from jobs.serving.drain import DRAIN, drain_at_sigterm
 from jobs.serving.models.feed_history import FeedHistories
 from jobs.serving.models.model_table import ModelTable
+from jobs.serving.models.quiet_load import sharing_the_interpreter
 from jobs.serving.models.wishes import WISHES, Wishes
 from jobs.serving.openapi.document import openapi_routes
 from jobs.serving.request_log.log import RequestLog
@@ -86,7 +87,7 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
         if requests and shadows:
             requests.start()
             beside.append(asyncio.create_task(shadows.run()))
-        async with admin_server(admin, bound):
+        async with sharing_the_interpreter(), admin_server(admin, bound):
             yield {DRAIN: drain}
             table.drain()
         for task in beside:

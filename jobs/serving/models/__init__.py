@@ -3,7 +3,7 @@
 model_table    which version stands for a URI
 leases         what a request uses stays in memory
 load           a version's files → what answers with it
-quiet_load     a load lets requests through
+quiet_load     loads and other threads let requests through
 wishes         load and unload, of every worker
 served_model   rows → predictions and errors
 served_series  observations → the next steps of their series

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def service(folder: Path, store: Path) -> Iterator[InProcess]:
 
 def rows(*values: Any) -> dict[str, Any]:
     return {"dataframe_records": [{"x": value} for value in values]}
+
+
+def test_threads_let_the_event_loop_through_while_the_service_runs(service: InProcess) -> None:
+    assert service.ask("/ping").status == 200
+    assert sys.getswitchinterval() == pytest.approx(0.0005)  # not 5 ms
 
 
 def test_each_request_is_logged_with_what_was_answered(service: InProcess, folder: Path) -> None:
