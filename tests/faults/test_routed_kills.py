@@ -94,11 +94,12 @@ def kill_at_each(points: Sequence[str], stream: Stream, root: Path, registry: Re
             for file in (2 * number, 2 * number + 1):
                 rows = [(("ann", "bob", "eve")[row % 3], float(row), float(file)) for row in range(30)]
                 stream.put(f"{file:03}.csv", text_of(rows))
-            # the interrupted one is run again, the next one records the change, the one after it is killed
-            batch = stream.newest_batch + (1 if point.startswith("model_record") or not number else 2)
-            stream.start(fail_at=f"{point}:{batch}", max_files=1)
+            # the interrupted one is run again, the next one records the change, the one after it is killed; a kill
+            # at the record itself comes with the first that records something
+            batch, records = stream.newest_batch + 2 if number else 0, point.startswith("model_record")
+            stream.start(fail_at=point if records else f"{point}:{batch}", max_files=1)
             assert stream.wait() == -9, f"{point} was not reached:\n{stream.log()[-2000:]}"
-            killed[batch] = point, number % 2
+            killed[stream.newest_batch if records else batch] = point, number % 2
             change(number + 1)
         stream.run(max_files=1)
     finally:
