@@ -13,7 +13,9 @@ from jobs.serving.watching.metrics import ServiceMetrics
 def metrics_route(service: Service, metrics: ServiceMetrics) -> Route:
     """The route. Where there are API keys it wants an admin key, since it names all models."""
 
-    async def text(_: Service, __: Request, identity: str) -> Response:
-        return Response(metrics.text(), headers={REQUEST_ID: identity, "content-type": CONTENT_TYPE_LATEST})
+    async def text(service: Service, request: Request, identity: str) -> Response:
+        if service.keys:  # there may be some since a moment ago
+            service.keys.let_in_admin(request)
+        return Response(metrics.text(asking=1), headers={REQUEST_ID: identity, "content-type": CONTENT_TYPE_LATEST})
 
-    return routing(service, problem, admin=bool(service.keys))("/metrics", text, "GET")
+    return routing(service, problem)("/metrics", text, "GET")

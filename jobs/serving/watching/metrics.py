@@ -105,9 +105,14 @@ class ServiceMetrics:
         for error in record.errors:
             self._errors.labels(*labels, error.reason).inc()
 
-    def text(self) -> bytes:
-        """All metrics as Prometheus reads them; of several workers, their sums."""
+    def text(self, asking: int = 0) -> bytes:
+        """All metrics as Prometheus reads them; of several workers, their sums.
+
+        Args:
+            asking: requests for this text that are at work, and are not told.
+        """
         self.take()
+        self._at_work.set(self._gate.at_work - asking)
         if SHARED not in os.environ:
             return generate_latest(self.registry)
         _forget_dead(Path(os.environ[SHARED]))

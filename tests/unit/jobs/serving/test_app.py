@@ -257,6 +257,25 @@ def test_a_running_service_takes_up_the_keys_of_the_file(
         until(lambda: statuses() == [401, 200], 10)
 
 
+def test_keys_that_come_later_close_the_routes_of_admins(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    made = settings(tmp_path, store, "store:/line/^1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    file = tmp_path / "conf" / "own.yaml"
+    file.write_text("landing: /somewhere\n")
+    (key, one), (admin, other) = new_key("one", ("*",)), new_key("admin", admin=True)
+    with InProcess(create_app(made.model_copy(update={"profile": "own"}))) as app:
+        assert metrics_of(app)["streamscore_requests_at_work"] == 0
+        assert app.ask("/v2/repository/models/line/load", {}).status == 200
+        file.write_text(f"serving:\n  keys:\n    - {entry_of(one)}\n    - {entry_of(other)}\n")
+        until(lambda: app.ask("/metrics").status == 401, 10)
+        assert [app.ask("/metrics", x_api_key=each).status for each in (key, admin)] == [403, 200]
+        assert app.ask("/v2/repository/models/line/load", {}, x_api_key=key).status == 403
+
+
 def test_where_there_are_keys_loading_is_for_the_admin_routes(tmp_path: Path, store: Path) -> None:
     (tmp_path / "routes.yaml").write_text(ROUTES)
     key, entry = new_key("all", ("*",))
