@@ -53,7 +53,7 @@ def save_model(folder: Path, factor: float) -> Path:
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """Settings with keys, routes and admin routes, and a store of two models."""
+    """Settings with routes and admin routes, and a store of two models."""
     (folder / "routes.yaml").write_text(ROUTES)
     store = FolderStore(LocalFolder(folder / "store"))
     for name, factor in (("summed", 1.0), ("doubled", 2.0)):
@@ -65,7 +65,6 @@ def settings_of(folder: Path) -> dict[str, Any]:
         "routing.routes": str(folder / "routes.yaml"),
         "routing.poll_seconds": 0.1,
         "serving.models": ("store:/summed/^1",),
-        "serving.keys": tuple(json.loads(entry_of(entry)) for entry in (ADMIN_ENTRY, ALL_ENTRY, SUMS_ENTRY)),
         "serving.admin_port": free_port(),
     }
 
@@ -99,6 +98,16 @@ class Asked:
         with contextlib.suppress(OSError):
             return self.ask("/v2/health/ready")[0] == 200
         return False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keys() -> Iterator[None]:
+    """In the environment, as the service looks for keys again and again."""
+    entries = [json.loads(entry_of(entry)) for entry in (ADMIN_ENTRY, ALL_ENTRY, SUMS_ENTRY)]
+    with pytest.MonkeyPatch.context() as here:
+        for name, value in as_variables("serving", {"keys": entries}).items():
+            here.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +270,9 @@ def test_several_workers_have_the_same_keys_routes_admin_routes_and_loaded_model
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_a_start_that_would_let_others_in_is_refused_with_one_line(
-    host: str, capsys: pytest.CaptureFixture[str]
+    host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("STREAMSCORE_SERVING__KEYS")
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--host", host])
     said = capsys.readouterr().err

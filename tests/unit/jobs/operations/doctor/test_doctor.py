@@ -288,10 +288,14 @@ def test_too_few_watches_are_a_warning_with_a_larger_limit(places: Local, monkey
 
 def test_a_damaged_table_is_named(places: Local) -> None:
     write_deltalake(places.tables / "batches", pa.table({"a": [1]}))
-    (places.tables / "batches" / "_delta_log" / f"{0:020}.json").write_text("{")
-    check = checked(places)["tables"]
-    assert not check.ok and str(places.tables / "batches") in check.found
-    assert check.fix == f"mv {places.tables / 'batches'} {places.tables / 'batches.damaged'}"
+    entry = places.tables / "batches" / "_delta_log" / f"{0:020}.json"
+    fixes = {"{": "streamscore run wine_quality --recover"}
+    fixes |= {"{}": f"mv {places.tables / 'batches'} {places.tables / 'batches.damaged'}"}
+    for text, fix in fixes.items():
+        entry.write_text(text)
+        check = checked(places)["tables"]
+        assert not check.ok and str(places.tables / "batches") in check.found
+        assert check.fix == fix
 
 
 def test_a_file_system_without_put_if_absent_is_a_failure(places: Local, monkeypatch: pytest.MonkeyPatch) -> None:
