@@ -83,6 +83,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+@pytest.mark.repeats
 def test_a_disk_that_is_full_at_the_start_is_told_in_one_line(stream: Stream, small_disk: Path) -> None:
     stream.places["checkpoint"] = str(small_disk / "checkpoint")
     fill(small_disk)

@@ -51,7 +51,7 @@ def feed() -> Feed:
 @pytest.mark.parametrize(
     ("points", "mode"),
     [
-        pytest.param(["quarantine:after"], "driver", id="short"),
+        pytest.param(["quarantine:after"], "driver", id="short", marks=pytest.mark.repeats),
         pytest.param(
             ["model_record:after", "predictions:after"], "executors", id="executors", marks=pytest.mark.repeats
         ),

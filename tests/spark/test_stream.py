@@ -200,21 +200,30 @@ def test_a_stop_while_files_keep_landing_is_a_clean_one(stream: Stream, oracle: 
     oracle.assert_exactly_once(stream)
 
 
-def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(stream: Stream, oracle: Oracle) -> None:
-    def jvm_killed() -> None:
-        (jvm,) = (c for c in psutil.Process(present(stream.process).pid).children() if c.name() == "java")
-        jvm.kill()
+def kill_the_jvm(stream: Stream) -> None:
+    (jvm,) = (c for c in psutil.Process(present(stream.process).pid).children() if c.name() == "java")
+    jvm.kill()
 
-    def all_signalled() -> None:  # as systemd does
-        os.killpg(present(stream.process).pid, signal.SIGTERM)
 
-    for seed, (end, code) in enumerate([(jvm_killed, 5), (all_signalled, 0)]):
-        stream.land(files=1, rows=5, seed=seed)
-        stream.start()
-        stream.until_newer("commits", seed - 1)
-        end()
-        assert stream.wait() == code, stream.log()[-3000:]
-    assert stream.log().count("streamscore: Spark's JVM has ended, as when it is killed") == 1
+def signal_all(stream: Stream) -> None:
+    """As systemd does."""
+    os.killpg(present(stream.process).pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [(kill_the_jvm, 5), pytest.param(signal_all, 0, marks=pytest.mark.repeats)],
+    ids=["killed", "stopped"],
+)
+def test_the_end_of_the_jvm_is_told_unless_it_is_part_of_a_stop(
+    stream: Stream, oracle: Oracle, end: Callable[[Stream], None], code: int
+) -> None:
+    stream.land(files=1, rows=5, seed=1)
+    stream.start()
+    stream.until_newer("commits", -1)
+    end(stream)
+    assert stream.wait() == code, stream.log()[-3000:]
+    assert ("streamscore: Spark's JVM has ended, as when it is killed" in stream.log()) == (code == 5)
     oracle.assert_exactly_once(stream)
 
 

@@ -74,6 +74,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_a_store_that_does_not_answer_is_told_by_every_command_in_time(
     tmp_path: Path, silent: str, services: Services
 ) -> None:

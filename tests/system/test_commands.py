@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import exit_code
 from tests.support.new_database import new_database
 from tests.support.oracle import START_SECONDS, Oracle, Stream
 
@@ -52,11 +53,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_errors_say_what_is_wrong_in_their_first_line(
-    empty: Path, arguments: Sequence[str], code: int, said: str
+    empty: Path, arguments: Sequence[str], code: int, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = streamscore(*arguments, cwd=empty)
-    assert (done.returncode, said in " ".join((done.stdout + done.stderr).split())) == (code, True), done
-    assert "Traceback" not in done.stderr
+    assert exit_code(*arguments, cwd=empty) == code
+    printed = "".join(capfd.readouterr())
+    assert said in " ".join(printed.split())
+    assert "Traceback" not in printed
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -66,7 +68,9 @@ def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_ctrl_c_finishes_the_batch_of_a_stream_that_shows_what_it_did(stream: Stream, oracle: Oracle) -> None:
+def test_ctrl_c_finishes_the_batch_of_a_stream_that_shows_what_it_did(
+    stream: Stream, oracle: Oracle, capfd: pytest.CaptureFixture[str]
+) -> None:
     """SIGTERM, while files keep landing, is in `spark/test_stream.py`."""
     port = free_port()
     stream.land(files=2, rows=20, seed=1)
@@ -76,25 +80,24 @@ def test_ctrl_c_finishes_the_batch_of_a_stream_that_shows_what_it_did(stream: St
     rows = len(stream.table("predictions"))
     assert f'streamscore_rows_total{{feed="wine_quality"}} {rows}.0' in metrics(port)
     assert 'streamscore_model_info{feed="wine_quality",model="wine_quality",version="1"} 1.0' in metrics(port)
-    assert_a_second_run_is_turned_away(stream)
+    assert_a_second_run_is_turned_away(stream, capfd)
     stream.land(files=1, rows=20, seed=2)
     assert stream.process is not None
     os.kill(stream.process.pid, signal.SIGINT)
     assert stream.wait() == 0
     stream.run()
     oracle.assert_exactly_once(stream)
-    status = streamscore("status", "wine_quality", *folders_of(stream), cwd=stream.root)
-    assert f"{len(stream.table('predictions')):,}" in status.stdout
+    assert exit_code("status", "wine_quality", *folders_of(stream), cwd=stream.root) == 0
+    assert f"{len(stream.table('predictions')):,}" in capfd.readouterr().out
 
 
-def assert_a_second_run_is_turned_away(stream: Stream) -> None:
+def assert_a_second_run_is_turned_away(stream: Stream, capfd: pytest.CaptureFixture[str]) -> None:
     """Naming the first, whose checkpoint it is."""
     for more in ([], ["--recover"]):
         registry = {"STREAMSCORE_REGISTRY__TRACKING_URI": stream.registry_uri}
-        done = streamscore("run", "wine_quality", *folders_of(stream), *more, cwd=stream.root, **registry)
-        assert done.returncode == 75
+        assert exit_code("run", "wine_quality", *folders_of(stream), *more, cwd=stream.root, **registry) == 75
         assert stream.process is not None
-        assert f"in use by process {stream.process.pid} on" in done.stderr
+        assert f"in use by process {stream.process.pid} on" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from jobs.cli import main
+from tests.support.command import exit_code
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "written_by_0.1.0.tar.xz"
 WRITTEN_IN = Path("/tmp/streamscore-0.1.0")
@@ -74,15 +74,9 @@ def test_every_row_is_there_once_whichever_version_scored_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("old")
-def test_what_looks_at_a_stream_reads_what_it_wrote(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(WRITTEN_IN)
-
+def test_what_looks_at_a_stream_reads_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     def said(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        assert not ended.value.code
+        assert exit_code(*arguments, cwd=WRITTEN_IN) == 0
         return capsys.readouterr().out
 
     status = json.loads(said("status", "wine_quality", "--json"))

@@ -260,6 +260,7 @@ def test_a_fresh_process_finds_the_version_by_the_registry_it_is_given(
     assert (report.rows, present(report.predict_ms) > 0, present(report.memory_mb) > 100) == (4, True, True)
 
 
+@pytest.mark.repeats
 def test_a_model_that_kills_its_process_fails_the_check(
     homes_registry: Registry, register_code: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +274,7 @@ def test_a_model_that_kills_its_process_fails_the_check(
     assert report.reasons == ("the process that loaded it was killed by signal 9",)
 
 
+@pytest.mark.repeats
 def test_a_registry_that_is_down_says_nothing_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "schemas").mkdir()
