@@ -27,6 +27,7 @@ sys.addaudithook(note)
 
 @pytest.mark.system
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_a_stream_runs_without_a_name_a_locale_or_a_short_folder_for_temporary_files(
     tmp_path: Path, feed: Feed, trained: Trained, oracle: Oracle
 ) -> None:

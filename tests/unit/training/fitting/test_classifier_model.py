@@ -127,6 +127,7 @@ assert not any(name.split(".")[0] in ("schemas", "training", "jobs") for name in
 """
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("registered", [("string", "logistic_regression")], indirect=True, ids="-".join)
 def test_a_classifier_answers_in_a_process_without_our_code(
     registered: Any, homes: pd.DataFrame, tmp_path: Path
