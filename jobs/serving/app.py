@@ -99,9 +99,8 @@ def create_app(settings: Settings, wishes: Path | None = None) -> FastAPI:
         title="streamscore", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     _add_routes(app, service, metrics)
-    done = [metrics.answered, FailureLines().answered]
-    done += [requests.done, shadows.done] if requests and shadows else []
-    app.add_middleware(SeenRequests, done=done)
+    logged = [requests.done, shadows.done] if requests and shadows else []
+    app.add_middleware(SeenRequests, done=[metrics.answered, FailureLines().answered, *logged])
     return app
 
 
