@@ -70,7 +70,8 @@ def status(
     profile: Profile = None,
 ) -> None:
     """What a feed's stream has done, from its tables and ledger alone; starts no Spark."""
-    from jobs.operations.status import read_status, show_status
+    from jobs.operations.show_status import show_status
+    from jobs.operations.status import read_status
 
     settings = settings_of(profile, landing, tables, checkpoint)
     show_status(read_status(load_feed(feed), settings), out, as_json=as_json)

@@ -2,6 +2,7 @@
 
 stream_state    a feed's landing folder, ledger and tables, read only
 status          what the stream has done
+show_status     the same, printed
 replay          quarantined rows and files, landed again
 lineage         what a prediction was made of, from its row back to the data its model learned from
 models          the versions of a model, and how they came into Production

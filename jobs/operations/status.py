@@ -3,16 +3,12 @@
 No Spark, no MLflow, no pyarrow datasets: `deltalake` answers in SQL, so that the command takes about a second.
 """
 
-import json
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jobs.operations.stream_state import files_in_ledger, open_table, query, records_after
 from schemas.errors import StorageError
@@ -28,7 +24,6 @@ from streamscore.tables.owner import Owner
 
 LAST_BATCHES = 1000  # of which the latency is told
 REASON_PARTS = 1000  # of quarantine, the newest, in which reasons are counted: 0.3 ms each
-SHOWN_REASONS = 5
 
 Content = tuple[int, int, str]
 
@@ -92,11 +87,7 @@ def read_status(feed: Feed, settings: Settings) -> Status:
     Raises:
         StorageError: a table or the landing folder is there and cannot be read.
     """
-    from deltalake.exceptions import DeltaError
-
-    paths = StreamPaths.of(feed, settings)
-    paths.assert_reachable()
-    try:
+    with _reading(feed, settings) as paths:
         batches, newest = _batches(paths, scored_table(feed))
         values = (
             _quarantine(paths) | _troubles(paths) | batches
@@ -114,32 +105,31 @@ def read_status(feed: Feed, settings: Settings) -> Status:
             owner=_owner(paths, scored_table(feed)),
             **values,
         )
+
+
+def count_waiting(feed: Feed, settings: Settings) -> int | None:
+    """The `files_waiting` of the status alone, without what the tables of rows are read for.
+
+    Raises:
+        StorageError: as `read_status`.
+    """
+    with _reading(feed, settings) as paths:
+        return _count_waiting(paths, _batches(paths, scored_table(feed))[1], feed.csv.endings)
+
+
+@contextlib.contextmanager
+def _reading(feed: Feed, settings: Settings) -> Iterator[StreamPaths]:
+    """Where the stream of a feed is; what cannot be read there is told."""
+    from deltalake.exceptions import DeltaError
+
+    paths = StreamPaths.of(feed, settings)
+    paths.assert_reachable()
+    try:
+        yield paths
     except (DeltaError, OSError) as error:
         said = str(error).partition("\n")[0]
         msg = f"cannot read {paths.tables} or {paths.landing.uri}: {said}; look: streamscore doctor {feed.name}"
         raise StorageError(msg) from error
-
-
-def show_status(status: Status, console: Console, as_json: bool) -> None:
-    """Print a status: a few lines, or one JSON object with the fields of `Status`, times in ISO 8601."""
-    if as_json:
-        print(json.dumps(asdict(status), default=datetime.isoformat, indent=2), file=console.file)
-        return
-    if status.last_batch_id is None and not status.rows:
-        console.print(
-            f"{status.feed}: nothing streamed yet, no micro-batch in {status.tables}; "
-            f"{status.files_waiting or 'no'} files wait in {status.landing}; next: streamscore run {status.feed}",
-            markup=False,
-            soft_wrap=True,
-        )
-        for name, value in _trouble_lines(status):
-            console.print(f"{name}  {value}", markup=False, soft_wrap=True)
-        return
-    console.print(f"{status.feed}: {status.tables}", markup=False, soft_wrap=True)
-    table = Table.grid("", "", padding=(0, 2))
-    for name, value in _lines(status):
-        table.add_row(name, Text(value))
-    console.print(table)
 
 
 def _batches(paths: StreamPaths, scored: str) -> tuple[dict[str, Any], dict[str, Content]]:
@@ -251,47 +241,3 @@ def _count_waiting(paths: StreamPaths, newest: dict[str, Content], endings: tupl
         return sum(done.get(file.path) != file.content for file in landed_files(paths.landing, endings=endings))
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _lines(status: Status) -> Iterator[tuple[str, str]]:
-    at, ago = status.last_batch_committed_at, status.last_batch_seconds_ago
-    if at is not None and ago is not None:
-        yield "last batch", f"{status.last_batch_id}, {_ago(ago)} ({_moment(at)})"
-    waiting = status.files_waiting
-    yield "files waiting", f"no folder {status.landing}" if waiting is None else f"{waiting:,}"
-    yield "rows predicted", f"{status.rows:,}"
-    reasons = list((status.rejects_by_reason or {}).items())
-    top = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:SHOWN_REASONS])
-    more = f", {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
-    yield "rejects", f"{status.rejects:,} ({status.reject_ratio or 0:.2%}){': ' if top else ''}{top}{more}"
-    if status.rejects_replayed:
-        yield "replayed", f"{status.rejects_replayed:,}"
-    yield from _trouble_lines(status)
-    routed = f"by the routes of '{status.routed_by}'" if status.routed_by else "unknown"
-    yield "model", f"{status.model_name} v{status.model_version}" if status.model_name else routed
-    if change := status.last_model_change:
-        what = f"v{change.model_version} {change.kind} at {_moment(change.at)}"
-        yield "last swap or refusal", f"{what}: {(change.detail or '').partition(chr(10))[0]}"
-    if status.measured_batches:
-        p50, p99 = status.landed_to_committed_p50_ms, status.landed_to_committed_p99_ms
-        yield "landed to committed", f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms (last {status.measured_batches:,} batches)"
-    if status.owner:
-        yield "tables owned by", status.owner
-
-
-def _trouble_lines(status: Status) -> Iterator[tuple[str, str]]:
-    for kind, count in (status.landing_troubles or {}).items():
-        yield kind.replace("_", " "), f"{count:,} in the landing folder"
-    if status.first_landing_trouble:
-        yield "such as", status.first_landing_trouble
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _ago(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"

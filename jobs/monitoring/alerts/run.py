@@ -14,7 +14,7 @@ import structlog
 from jobs.monitoring.alerts.outbox import Answer, Notice
 from jobs.monitoring.alerts.watch import FeedWatch
 from jobs.monitoring.alerts.webhook import key_of, send
-from jobs.operations.status import read_status
+from jobs.operations.status import count_waiting
 from schemas.alerts import Alerts, Receiver
 from schemas.errors import SettingsError, StorageError
 from schemas.feed import Feed
@@ -33,7 +33,9 @@ def run(feeds: Sequence[Feed], alerts: Alerts, settings: Settings) -> None:
         TryAgainError: another watcher of one of the feeds is at work.
     """
     senders = dict(filter(None, map(_sender, alerts.receivers)))
-    watches = [FeedWatch(feed, alerts, settings, senders, _counter(feed, settings)) for feed in feeds]
+    watches = [
+        FeedWatch(feed, alerts, settings, senders, functools.partial(count_waiting, feed, settings)) for feed in feeds
+    ]
     pause = REMOTE_SECONDS if is_object_uri(settings.tables.path) else LOCAL_SECONDS
     log.info("watching", feeds=[feed.name for feed in feeds], rules=len(alerts.rules), receivers=sorted(senders))
     stopping = threading.Event()
@@ -79,7 +81,3 @@ def _sender(receiver: Receiver) -> tuple[str, Callable[[Notice], Answer]] | None
 
 def _key(receiver: Receiver) -> bytes:
     return key_of(os.environ.get(receiver.secret_env, ""), receiver.secret_env)
-
-
-def _counter(feed: Feed, settings: Settings) -> Callable[[], int | None]:
-    return lambda: read_status(feed, settings).files_waiting

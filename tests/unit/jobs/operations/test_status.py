@@ -13,7 +13,8 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from rich.console import Console
 
-from jobs.operations.status import read_status, show_status
+from jobs.operations.show_status import show_status
+from jobs.operations.status import read_status
 from schemas.errors import StorageError
 from schemas.feed import load_feed
 from schemas.settings import Settings
